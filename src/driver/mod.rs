@@ -1,0 +1,6 @@
+//! The task driver.
+mod events;
+mod task;
+
+pub use events::TaskEvent;
+pub use task::*;
