@@ -1,0 +1,2 @@
+//! The Engine API.
+pub mod types;

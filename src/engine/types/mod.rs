@@ -1,0 +1,14 @@
+//! The Engine's bodies, requests and answers, with Docker's names in Rust's spelling: API 1.41 to 1.51, and what podman makes of it.
+//! Data only: no I/O, no version checks, no meaning beyond what a field is. One type serves a request and an answer where Docker's does.
+//!
+//! Reading is lenient: a missing field and a null are the default, an unknown field is ignored. Writing leaves out whatever holds its
+//! default; a field is an `Option` where "not set" and "zero" are two different things to the Engine.
+
+mod create;
+mod host_config;
+mod values;
+mod wire;
+
+pub use create::*;
+pub use host_config::*;
+pub use values::*;
