@@ -5,6 +5,7 @@ mod events;
 pub mod options;
 mod task;
 
+pub use crate::engine::types::{ContainerCreate, LogConfig, SecretMap};
 pub use crate::host::{CgroupVersion, Host};
 pub use config::{DriverConfig, VolumesConfig};
 pub use events::TaskEvent;
