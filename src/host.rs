@@ -64,7 +64,7 @@ impl Host {
         let mounts = file("proc/mounts").unwrap_or_default();
         let cgroup_version = cgroup_version(&mounts);
         let in_cgroup = |controller, name| Some(inside(root, cgroup_mount(&mounts, controller)?).join(name));
-        let swappiness = in_cgroup("memory", "memory.swappiness").filter(|_| cgroup_version == Some(CgroupVersion::V1));
+        let swappiness = in_cgroup("memory", "memory.swappiness");
         let cpuset = match cgroup_version {
             Some(CgroupVersion::V1) => in_cgroup("cpuset", "cpuset.effective_cpus"),
             Some(CgroupVersion::V2) => in_cgroup("", "cpuset.cpus.effective"),

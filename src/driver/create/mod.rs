@@ -196,6 +196,8 @@ mod tests {
             build(|_, options| options.memory_hard_limit = i64::MAX),
             Err(CreateError::MemoryRange { .. })
         ));
+        let dns = build(|task, _| task.dns = Some(Default::default()));
+        assert!(matches!(dns, Err(CreateError::NotSupported { .. })), "{dns:?}");
         assert!(matches!(build(|task, _| task.resources = None), Err(CreateError::NoResources)));
     }
 }
