@@ -5,3 +5,8 @@
 pub mod driver;
 pub mod engine;
 mod host;
+mod http;
+mod threads;
+
+pub use http::{Endpoint, EndpointError};
+pub use threads::Hangup;
