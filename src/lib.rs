@@ -6,7 +6,9 @@ pub mod driver;
 pub mod engine;
 mod host;
 mod http;
+pub mod logs;
 mod threads;
+pub mod values;
 
 pub use http::{Endpoint, EndpointError};
 pub use threads::Hangup;

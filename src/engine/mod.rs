@@ -31,6 +31,7 @@ pub use frames::{BadFrame, Decoder, Frame, Stream};
 pub use images::{ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
 pub use logs::{Logs, LogsQuery, Piece};
+pub(crate) use phrases::logs_cannot_be_read;
 pub use version::ApiVersion;
 
 /// How an engine client behaves. More fields come with more of it: write `EngineConfig { …, ..EngineConfig::default() }`.

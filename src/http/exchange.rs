@@ -61,12 +61,8 @@ pub(crate) struct Reply {
 impl Reply {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        header(&self.headers, name)
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
-}
-
-pub(super) fn header<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Makes exchanges with one endpoint.

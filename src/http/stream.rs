@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use ureq::http;
 
-use super::exchange::{header, hung_up, sort};
+use super::exchange::{hung_up, sort};
 use super::{Error, Reply};
 use crate::threads::Hangup;
 
@@ -26,11 +26,6 @@ impl Stream {
 
     pub(crate) fn status(&self) -> u16 {
         self.parts.status.as_u16()
-    }
-
-    /// A header as text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        header(&self.parts.headers, name)
     }
 
     /// Reads what has come, at most `buf`; 0 is the end of the body as its sender meant it.
