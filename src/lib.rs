@@ -3,4 +3,6 @@
 #![deny(missing_docs)]
 
 pub mod driver;
+#[cfg(feature = "cli")]
+pub mod job;
 pub mod values;
