@@ -22,6 +22,37 @@ pub(super) fn read(text: &str) -> Result<Body, Fault> {
     }
 }
 
+/// Reads a template that is a string of JSON. Its own offsets are not those of the file, so everything in it stands at `at`.
+pub(super) fn template(text: &str, at: usize) -> Value {
+    if !text.contains(['$', '%']) {
+        return Value::new(at, Kind::Text(text.into()));
+    }
+    let mut value = match hcl_edit::parser::parse_template(text) {
+        Ok(template) => Reader { text }.template(&template, at),
+        Err(e) => {
+            let message = hints::one_line(e.message());
+            Value::new(at, Kind::Failed(vec![Fault::new(at, format!("{}: {message}", shown(text)))]))
+        }
+    };
+    relocate(&mut value, at);
+    value
+}
+
+fn relocate(value: &mut Value, to: usize) {
+    value.at = to;
+    match &mut value.kind {
+        Kind::List(items) => items.iter_mut().for_each(|item| relocate(item, to)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                key.at = to;
+                relocate(value, to);
+            }
+        }
+        Kind::Failed(faults) => faults.iter_mut().for_each(|fault| fault.at = to),
+        _ => {}
+    }
+}
+
 struct Reader<'a> {
     text: &'a str,
 }
@@ -106,7 +137,7 @@ impl Reader<'_> {
     /// A template: the text of its parts. One that is a single `${…}` keeps the type of what is in it.
     fn template(&self, template: &Template, at: usize) -> Value {
         if let Some(Element::Interpolation(only)) = template.as_single_element() {
-            return self.value(&only.expr, at);
+            return Value::new(at, self.value(&only.expr, at).kind);
         }
         let mut out = String::new();
         let mut faults = Vec::new();
@@ -258,6 +289,26 @@ mod tests {
                 other => panic!("{source} gives {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn templates_of_json() {
+        for (text, want) in [
+            ("plain \"q\" \\n", Ok("plain \"q\" \\n")),
+            ("a ${NOMAD_X} $${y}", Ok("a ${NOMAD_X} ${y}")),
+            ("${env[\"X\"]}", Ok("${env[\"X\"]}")),
+            ("${5}", Ok("5")),
+            ("", Ok("")),
+            ("${var.x}", Err("`var.x`: variables are not supported yet")),
+            ("x ${[var.x][0]}", Err("reaching into a value (`[…]`, `.…`) is not supported yet")),
+            ("50% $5", Ok("50% $5")),
+        ] {
+            let got = template(text, 9).text();
+            let want = want.map(String::from).map_err(|e| vec![Fault { at: 9, message: e.into(), not_yet: true }]);
+            assert_eq!(got, want, "{text:?}");
+        }
+        let broken = template("x ${FOO:-x}", 9).text().expect_err("no template");
+        assert_eq!((broken[0].at, broken[0].not_yet), (9, false), "{broken:?}");
     }
 
     #[test]

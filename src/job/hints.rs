@@ -36,6 +36,11 @@ pub(super) fn explain(text: &str, offset: usize, message: &str) -> Fault {
     hints.iter().find_map(|hint| hint(&place)).unwrap_or_else(|| Fault::new(offset, one_line(message)))
 }
 
+/// The fault of a file that another tool must make a job file of.
+pub(super) fn template(at: usize, mark: &str) -> Fault {
+    Fault::new(at, format!("this is a template (`{mark}`): render it first, with levant, nomad-pack, terraform, …"))
+}
+
 struct Place<'a> {
     text: &'a str,
     offset: usize,
@@ -87,16 +92,16 @@ impl<'a> Place<'a> {
         // Within `[[ … ]]` the parser stops a little behind the mark, at what can be no list.
         let earlier = || {
             let found = ["[[", "{{"].into_iter().find_map(|mark| self.left().rfind(mark).map(|index| (mark, index)))?;
+            // `[[ var "x" ]]` breaks the string it is in; a `{{ key "x" }}` in one is meant for the task, and its quotes are at fault.
             let within = scan(self.text, self.line + found.1).open.last().map(|o| o.kind);
-            (within != Some(Bracket::Quote)).then_some(found)
+            (found.0 == "[[" || within != Some(Bracket::Quote)).then_some(found)
         };
         let (mark, index) = at_line_start.or_else(here).or_else(earlier)?;
         // A list of lists, and an object in an object, may be broken without being a template.
         if index < self.left().len() && mark == "[[" && !line.contains("]]") {
             return None;
         }
-        let message = format!("this is a template (`{mark}`): render it first, with levant, nomad-pack, terraform, …");
-        Some(Fault::new(self.line + index, message))
+        Some(template(self.line + index, mark))
     }
 
     fn unclosed_quote(&self) -> Option<Fault> {
@@ -111,7 +116,8 @@ impl<'a> Place<'a> {
     /// `"A" = "b"` in a block.
     fn quoted_key(&self) -> Option<Fault> {
         let in_block = self.innermost() == Some(Bracket::Brace);
-        if !in_block || !self.rest().starts_with('"') || self.left().trim_end().ends_with(['=', ':']) {
+        let fresh = self.left().trim_end();
+        if !in_block || !self.rest().starts_with('"') || !(fresh.is_empty() || fresh.ends_with('{')) {
             return None;
         }
         let block = self.block();
@@ -162,9 +168,16 @@ impl<'a> Place<'a> {
 
     /// `"{{ key "/x" }}"`
     fn inner_quote(&self) -> Option<Fault> {
-        let ends = self.left().ends_with('"') && self.innermost() != Some(Bracket::Quote);
-        (ends && !self.rest().starts_with(|c: char| c.is_whitespace() || ",;:=]})\"".contains(c)))
-            .then(|| Fault::new(self.offset, "the string ended at this quote: write `\\\"` for one within it"))
+        let left = self.left();
+        if self.innermost() == Some(Bracket::Quote) || !left.contains('"') {
+            return None;
+        }
+        // What follows the quote may read as a calculation (`"a"/x`), and then the parser stops at the next quote.
+        let follows = |c: char| !c.is_whitespace() && !",;:=]})\"".contains(c);
+        let at_quote = left.ends_with('"') && self.rest().starts_with(follows);
+        let at_next = self.rest().starts_with('"') && left.ends_with(|c: char| c.is_alphanumeric());
+        (at_quote || at_next)
+            .then(|| Fault::new(self.offset, "the string ended before this: write `\\\"` for a quote within it"))
     }
 
     /// `${FOO:-x}` and the like in a string.
@@ -226,7 +239,7 @@ impl<'a> Place<'a> {
 }
 
 /// A message of the parser as one line.
-fn one_line(message: &str) -> String {
+pub(super) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     words.join(" ")
 }
@@ -242,6 +255,7 @@ mod tests {
             ("^[[ if .x ]]\njob \"a\" {}\n", "this is a template (`[[`)"),
             ("job \"a\" {\n  count = ^[[ .count ]]\n}\n", "this is a template (`[[`)"),
             ("job \"a\" {\n  ^[[ range .x ]]\n  b = 1\n  [[ end ]]\n}\n", "this is a template (`[[`)"),
+            ("job \"a\" {\n  x = \"^[[ var \"name\" . ]]\"\n}\n", "this is a template (`[[`)"),
             ("job \"a\" {\n  count = ^${count}\n}\n", "this is a template (`${`)"),
             ("job \"a\" {\n  ^%{ if x }\n  b = 1\n  %{ endif }\n}\n", "this is a template (`%{`)"),
             ("job \"a\" {\n  ^{{ range x }}\n}\n", "this is a template (`{{`)"),
@@ -257,7 +271,8 @@ mod tests {
             ("r { a = 1 ^b = 2 }\n", "a block on one line holds one attribute"),
             ("r { a = 1^, b = 2 }\n", "no comma may follow an attribute of a block"),
             ("r { b ^{ } }\n", "a block on one line holds one attribute"),
-            ("m {\n  a = \"{{ key \"^/x\" }}\"\n}\n", "the string ended at this quote"),
+            ("m {\n  a = \"{{ key \"/x^\" }}\"\n}\n", "the string ended before this"),
+            ("m {\n  a = \"{{ key \"^x\" }}\"\n}\n", "the string ended before this"),
             ("m {\n  a = \"^%{http_code}\"\n}\n", "`%{` begins a template directive: write `%%{`"),
             ("m {\n  a = <<EOF\ncurl -w '^%{http_code}'\nEOF\n}\n", "`%{` begins a template directive"),
             ("m {\n  a = \"x ^${FOO:-x}\"\n}\n", "this is no reference of a job file: write `$${`"),

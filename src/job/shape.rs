@@ -2,6 +2,7 @@
 //! or in `{"Job": …}` (`nomad job run -output`, `nomad job inspect`), and HCL's own JSON, `{"job": {"name": {…}}}`.
 //! In the API's shape names are read in any case and unknown ones skipped, for a server adds many; a null is no entry.
 
+use super::hcl;
 use super::names::{FILE, GROUP, JOB, Known, Level, RESOURCES, RESTART, Shape, TASK};
 use super::tree::{Body, Content, Entry, Fault, Key, Kind, Value};
 
@@ -18,10 +19,10 @@ pub(super) fn file(value: Value) -> Result<Body, Fault> {
         return Err(Fault::new(at, "no job is in this object: `Job`, or `ID` and `TaskGroups`, are expected"));
     };
     if !matches!(&members[index].1.kind, Kind::Map(job) if is_api(job)) {
-        return Ok(hcl(&FILE, members));
+        return Ok(hcl_shaped(&FILE, members.into_iter().map(|(key, value)| (key, templates(value))).collect()));
     }
     let mut members = members;
-    let (key, value) = members.swap_remove(index);
+    let (key, value) = members.remove(index);
     let Kind::Map(job) = value.kind else { return Err(Fault::new(value.at, "a job is expected here: an object")) };
     Ok(Body { entries: vec![api_job(key.at, job)] })
 }
@@ -35,11 +36,13 @@ fn is_api(members: &[(Key, Value)]) -> bool {
 }
 
 fn api_job(at: usize, mut members: Vec<(Key, Value)>) -> Entry {
-    // The label is the id; a job without one is told so when it is read.
-    let id = members.iter().position(|(key, _)| key.text.eq_ignore_ascii_case("ID"));
-    let label = match id.map(|index| members.swap_remove(index).1) {
-        Some(Value { at, kind: Kind::Text(text) }) => Key { text, at },
-        other => Key { text: String::new(), at: other.map_or(at, |value| value.at) },
+    // The label is the id; a job that has none but a name goes by that.
+    let index =
+        |name: &str| members.iter().position(|(key, value)| key.text.eq_ignore_ascii_case(name) && !value.is_null());
+    let label = match (index("ID"), index("Name")) {
+        (Some(id), _) => label(members.remove(id).1),
+        (None, Some(name)) => label(members[name].1.clone()),
+        (None, None) => Key { text: String::new(), at },
     };
     Entry { key: "job".into(), at, content: Content::Block { labels: vec![label], body: api(&JOB, members) } }
 }
@@ -86,16 +89,13 @@ fn api_labelled(known: &'static Known, at: usize, value: Value, body: &mut Body)
     }
     for (at, mut members) in objects(at, value) {
         let name = members.iter().position(|(key, _)| key.text.eq_ignore_ascii_case("Name"));
-        let label = match name.map(|index| members.swap_remove(index).1) {
-            Some(Value { at, kind: Kind::Text(text) }) => Key { text, at },
-            _ => Key { text: String::new(), at },
-        };
+        let label = name.map_or(Key { text: String::new(), at }, |index| label(members.remove(index).1));
         body.push(known, at, block(vec![label], inner(known, members, api)));
     }
 }
 
 /// HCL's own JSON: the names are HCL's, a label is one more object around the body. An unknown name stays, to be reported.
-fn hcl(level: &'static Level, members: Vec<(Key, Value)>) -> Body {
+fn hcl_shaped(level: &'static Level, members: Vec<(Key, Value)>) -> Body {
     let mut body = Body::default();
     for (key, value) in members {
         let Key { text, at } = key;
@@ -108,7 +108,7 @@ fn hcl(level: &'static Level, members: Vec<(Key, Value)>) -> Body {
             Shape::Attribute | Shape::Map => body.push(known, at, Content::Attribute(value)),
             Shape::Block => {
                 for (_, members) in objects(at, value) {
-                    body.push(known, at, block(vec![], inner(known, members, hcl)));
+                    body.push(known, at, block(vec![], inner(known, members, hcl_shaped)));
                 }
             }
             Shape::Labelled => {
@@ -119,13 +119,25 @@ fn hcl(level: &'static Level, members: Vec<(Key, Value)>) -> Body {
                     }
                     for (_, members) in objects(label.at, value) {
                         let own = Key { text: label.text.clone(), at: label.at };
-                        body.push(known, label.at, block(vec![own], inner(known, members, hcl)));
+                        body.push(known, label.at, block(vec![own], inner(known, members, hcl_shaped)));
                     }
                 }
             }
         }
     }
     body
+}
+
+/// In HCL's JSON every string is a template.
+fn templates(value: Value) -> Value {
+    let at = value.at;
+    let kind = match value.kind {
+        Kind::Text(text) => return hcl::template(&text, at),
+        Kind::List(items) => Kind::List(items.into_iter().map(templates).collect()),
+        Kind::Map(members) => Kind::Map(members.into_iter().map(|(key, value)| (key, templates(value))).collect()),
+        other => other,
+    };
+    Value { at, kind }
 }
 
 type Convert = fn(&'static Level, Vec<(Key, Value)>) -> Body;
@@ -144,6 +156,11 @@ fn inner(known: &Known, members: Vec<(Key, Value)>, convert: Convert) -> Body {
             Body { entries: members.into_iter().map(entry).collect() }
         }
     }
+}
+
+/// A name as a label. One that is no text is as good as none.
+fn label(value: Value) -> Key {
+    Key { text: value.text().unwrap_or_default(), at: value.at }
 }
 
 fn block(labels: Vec<Key>, body: Body) -> Content {
