@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod driver;
 pub mod engine;
 mod host;
@@ -18,6 +20,8 @@ mod http;
 #[cfg(feature = "cli")]
 pub mod job;
 pub mod logs;
+#[cfg(feature = "cli")]
+pub mod runner;
 mod threads;
 pub mod values;
 

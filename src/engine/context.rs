@@ -91,7 +91,11 @@ pub fn endpoint_from_env() -> Result<Endpoint, ContextError> {
     find(&Surroundings::of_this_process())
 }
 
-pub(super) fn api_version_from_env() -> Result<Option<ApiVersion>, ContextError> {
+/// The API version that `DOCKER_API_VERSION` fixes, where it is set.
+///
+/// # Errors
+/// [`ContextError::ApiVersion`]: it is no version.
+pub fn api_version_from_env() -> Result<Option<ApiVersion>, ContextError> {
     variable("DOCKER_API_VERSION").map(|text| text.parse()).transpose()
 }
 

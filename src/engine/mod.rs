@@ -25,7 +25,7 @@ pub use call::Call;
 pub use containers::{
     InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped, WaitCondition,
 };
-pub use context::{ContextError, endpoint_from_env};
+pub use context::{ContextError, api_version_from_env, endpoint_from_env};
 pub use error::Error;
 pub use frames::{BadFrame, Decoder, Frame, Stream};
 pub use images::{ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
