@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::engine::types::Version;
+
 use super::args::{Args, Ping};
 use super::failure::Failure;
 use super::{context, print};
@@ -17,11 +19,7 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     engine.ping().map_err(failed)?;
     let round_trip = begun.elapsed();
     let negotiated = engine.api_version().map_err(failed)?;
-    let name = [&version.platform.name, &version.components.first().map(|c| c.name.clone()).unwrap_or_default()]
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .cloned()
-        .unwrap_or_else(|| "Engine".into());
+    let name = name(&version);
     if args.json {
         let answer = json!({
             "endpoint": engine.endpoint().to_string(),
@@ -44,4 +42,14 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
         ));
     }
     Ok(0)
+}
+
+/// What the Engine is called. Docker calls its first component plainly "Engine", and itself, where its packager did, by the platform.
+fn name(version: &Version) -> String {
+    let component = version.components.first().map(|component| component.name.as_str()).unwrap_or_default();
+    match (component, version.platform.name.as_str()) {
+        ("" | "Engine", "") => "Docker Engine".into(),
+        ("" | "Engine", platform) => platform.into(),
+        (component, _) => component.into(),
+    }
 }

@@ -284,7 +284,7 @@ fn collect(
 ) -> Result<Collector, Error> {
     let settings = Settings {
         id: inspect.id.clone(),
-        tty: inspect.config.tty,
+        terminal: inspect.config.tty.then(|| inner.cuts()),
         // podman shows no log options: what we asked for holds.
         follow_bytes: inner
             .config

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::cursor::Cursor;
+use super::raw::Cuts;
 use super::record::{BadRecord, Part, Record, Splitter, Stamp};
 use super::sink::Sink;
 use crate::engine::{Engine, Error, InspectQuery, LogsQuery, logs_cannot_be_read};
@@ -25,8 +26,8 @@ const LAST_TRIES: u32 = 5;
 pub(crate) struct Settings {
     /// The container's id.
     pub(crate) id: String,
-    /// Whether it has a terminal.
-    pub(crate) tty: bool,
+    /// Whether it has a terminal, and how the Engine cuts a terminal's long lines. `None`: it has none.
+    pub(crate) terminal: Option<Cuts>,
     /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
     /// holds. `None`: the Engine does not rotate.
     pub(crate) follow_bytes: Option<u64>,
@@ -229,7 +230,7 @@ impl Collection {
             follow,
             since: self.cursor.lower().map(Stamp::as_query).unwrap_or_default(),
             timestamps: true,
-            tty: self.settings.tty,
+            tty: self.settings.terminal.is_some(),
             ..LogsQuery::default()
         };
         let mut logs = match self.engine.container_logs(&self.settings.id, &query, &self.hangup) {
@@ -237,19 +238,15 @@ impl Collection {
             Err(error) => return Stop::Broken { error, new: false },
         };
         self.cursor.begin();
-        let mut splitter = Splitter::new(self.settings.tty);
+        let mut splitter = Splitter::new(self.settings.terminal);
         let (mut new, mut late, mut carried) = (false, false, 0);
         loop {
             if !logs.is_buffered() {
                 self.out.flush();
             }
-            let piece = match logs.next_piece() {
-                Ok(Some(piece)) => piece,
-                Ok(None) => return Stop::End { new },
-                Err(error) => return Stop::Broken { error, new },
-            };
+            let next = logs.next_piece();
             let (cursor, out, lag) = (&mut self.cursor, &mut self.out, &mut self.lag);
-            let fed = splitter.feed(&piece, |part| {
+            let mut take = |part: Part<'_>| {
                 let bytes = cursor.take(&part);
                 if !bytes.is_empty() {
                     out.record(&part, bytes);
@@ -257,7 +254,15 @@ impl Collection {
                     new = true;
                     late |= follow && lag.is_late(part.stamp, now());
                 }
-            });
+            };
+            let fed = match next {
+                Ok(Some(piece)) => splitter.feed(&piece, &mut take),
+                Ok(None) => {
+                    splitter.finish(&mut take);
+                    return Stop::End { new };
+                }
+                Err(error) => return Stop::Broken { error, new },
+            };
             if new {
                 self.backoff.reset();
             }

@@ -5,10 +5,12 @@
 
 mod collector;
 mod cursor;
+mod raw;
 mod record;
 mod sink;
 
 pub(crate) use collector::{Collected, Collector, Settings};
+pub(crate) use raw::Cuts;
 pub use record::{Record, Stamp, Stream};
 pub(crate) use sink::FileSink;
 pub use sink::{Sink, WriteSink};

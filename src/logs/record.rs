@@ -1,18 +1,17 @@
 //! From what an Engine sends, with `timestamps=1`, to stamped records. Pieces in, pieces lent out; no I/O.
 //!
-//! With frames a record is a frame: its stamp, a blank, a line or a part of one. Without (a terminal) records follow each
-//! other with nothing between: one ends with its newline, or, a part of a long line, after exactly 16 KiB.
+//! With frames a record is a frame: its stamp, a blank, a line or a part of one. A terminal's come without, see [`super::raw`].
 //! A record is handed on in pieces as it comes; its stamp is held back until it is whole, the rest is never buffered.
 
 use std::fmt;
 
+use super::raw::{Cuts, RawSplitter};
 use crate::engine::{self, Piece};
 
 /// The longest stamp that is one: `2006-01-02T15:04:05.999999999+00:00`.
-const LONGEST_STAMP: usize = 35;
-/// How much of a line Docker puts in one record.
-const PART: usize = 16 * 1024;
-
+pub(super) const LONGEST_STAMP: usize = 35;
+/// Of what an Engine says in the midst of a stream no more than this is kept, in bytes.
+const LARGEST_WORDS: usize = 4096;
 /// Which stream of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
@@ -151,25 +150,26 @@ pub(super) enum BadRecord {
 /// Cuts what comes into stamped records.
 #[derive(Debug)]
 pub(super) struct Splitter {
-    tty: bool,
-    state: State,
+    /// The stamp of the frame that is coming, once it has come.
+    stamp: Option<Stamp>,
     /// The beginning of a stamp that has not come whole.
     held: [u8; LONGEST_STAMP + 1],
     held_len: usize,
     words: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    /// A stamp is coming.
-    Stamp,
-    /// Payload is coming; so much of it has.
-    Payload { stream: Stream, stamp: Stamp, seen: usize },
+    /// For a terminal.
+    raw: Option<RawSplitter>,
 }
 
 impl Splitter {
-    pub(super) fn new(tty: bool) -> Self {
-        Self { tty, state: State::Stamp, held: [0; LONGEST_STAMP + 1], held_len: 0, words: Vec::new() }
+    /// For frames, or for the bytes of a terminal, whose long lines the Engine cuts so.
+    pub(super) fn new(terminal: Option<Cuts>) -> Self {
+        Self {
+            stamp: None,
+            held: [0; LONGEST_STAMP + 1],
+            held_len: 0,
+            words: Vec::new(),
+            raw: terminal.map(RawSplitter::new),
+        }
     }
 
     /// What the Engine itself said, after [`BadRecord::System`].
@@ -183,11 +183,23 @@ impl Splitter {
             engine::Stream::Stdout => Stream::Stdout,
             engine::Stream::Stderr => Stream::Stderr,
             engine::Stream::System => {
-                self.words.extend_from_slice(piece.bytes);
+                // Bounded: it is for people, and whoever sends it may send anything.
+                let room = LARGEST_WORDS.saturating_sub(self.words.len()).min(piece.bytes.len());
+                self.words.extend_from_slice(&piece.bytes[..room]);
                 return if piece.last { Err(BadRecord::System) } else { Ok(()) };
             }
         };
-        if self.tty { self.feed_raw(stream, piece.bytes, &mut each) } else { self.feed_frame(stream, piece, &mut each) }
+        match &mut self.raw {
+            Some(raw) => raw.feed(piece.bytes, &mut each),
+            None => self.feed_frame(stream, piece, &mut each),
+        }
+    }
+
+    /// The input has ended: hands on what was held back.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(Part<'_>)) {
+        if let Some(raw) = &mut self.raw {
+            raw.finish(&mut each);
+        }
     }
 
     fn feed_frame(
@@ -197,44 +209,21 @@ impl Splitter {
         each: &mut impl FnMut(Part<'_>),
     ) -> Result<(), BadRecord> {
         if piece.first {
-            (self.state, self.held_len) = (State::Stamp, 0);
+            (self.stamp, self.held_len) = (None, 0);
         }
         let mut bytes = piece.bytes;
-        let mut first = false;
-        if let State::Stamp = self.state {
-            match self.take_stamp(&mut bytes)? {
-                Some(stamp) => (self.state, first) = (State::Payload { stream, stamp, seen: 0 }, true),
+        let (stamp, first) = match self.stamp {
+            Some(stamp) => (stamp, false),
+            None => match self.take_stamp(&mut bytes)? {
+                Some(stamp) => (stamp, true),
                 // An empty record is "STAMP " and no more; a frame without its blank is none.
                 None if piece.last => return Err(BadRecord::NoStamp),
                 None => return Ok(()),
-            }
-        }
-        if let State::Payload { stream, stamp, .. } = self.state
-            && (first || piece.last || !bytes.is_empty())
-        {
+            },
+        };
+        self.stamp = Some(stamp);
+        if first || piece.last || !bytes.is_empty() {
             each(Part { stream, stamp, bytes, first, last: piece.last });
-        }
-        Ok(())
-    }
-
-    fn feed_raw(&mut self, stream: Stream, mut bytes: &[u8], each: &mut impl FnMut(Part<'_>)) -> Result<(), BadRecord> {
-        while !bytes.is_empty() {
-            match self.state {
-                State::Stamp => match self.take_stamp(&mut bytes)? {
-                    Some(stamp) => self.state = State::Payload { stream, stamp, seen: 0 },
-                    None => return Ok(()),
-                },
-                State::Payload { stream, stamp, seen } => {
-                    let room = bytes.len().min(PART - seen);
-                    let newline = bytes[..room].iter().position(|&b| b == b'\n');
-                    let take = newline.map_or(room, |at| at + 1);
-                    let (part, rest) = bytes.split_at(take);
-                    let last = newline.is_some() || seen + take == PART;
-                    each(Part { stream, stamp, bytes: part, first: seen == 0, last });
-                    bytes = rest;
-                    self.state = if last { State::Stamp } else { State::Payload { stream, stamp, seen: seen + take } };
-                }
-            }
         }
         Ok(())
     }
@@ -298,8 +287,8 @@ mod tests {
     }
 
     /// Whole records: stream, stamp, bytes.
-    fn records(tty: bool, pieces: &[Piece<'_>]) -> Vec<(Stream, String, Vec<u8>)> {
-        let (mut splitter, mut records) = (Splitter::new(tty), Vec::new());
+    fn records(pieces: &[Piece<'_>]) -> Vec<(Stream, String, Vec<u8>)> {
+        let (mut splitter, mut records) = (Splitter::new(None), Vec::new());
         for piece in pieces {
             splitter
                 .feed(piece, |part| {
@@ -326,39 +315,22 @@ mod tests {
         pieces.extend(frame(engine::Stream::Stderr, err.as_bytes()));
         let want =
             vec![(Stream::Stdout, A.to_string(), b"hello world\n".to_vec()), (Stream::Stderr, B.to_string(), vec![])];
-        assert_eq!(records(false, &pieces), want);
+        assert_eq!(records(&pieces), want);
         let whole = [
             Piece { stream: engine::Stream::Stdout, bytes: out.as_bytes(), first: true, last: true },
             Piece { stream: engine::Stream::Stderr, bytes: err.as_bytes(), first: true, last: true },
         ];
-        assert_eq!(records(false, &whole), want);
-    }
-
-    #[test]
-    fn with_a_terminal_a_record_ends_by_newline_or_length() {
-        let long = "x".repeat(PART);
-        let raw = format!("{A} one\r\n{A} {long}{A} {long}{A} end\r\n{B} open");
-        let want: Vec<_> = [("one\r\n", A), (&long, A), (&long, A), ("end\r\n", A), ("open", B)]
-            .map(|(bytes, stamp)| (Stream::Stdout, stamp.to_string(), bytes.as_bytes().to_vec()))
-            .into();
-        for size in [1, 7, 4096, raw.len()] {
-            let pieces: Vec<_> = raw
-                .as_bytes()
-                .chunks(size)
-                .map(|bytes| Piece { stream: engine::Stream::Stdout, bytes, first: false, last: false })
-                .collect();
-            assert_eq!(records(true, &pieces), want, "in chunks of {size}");
-        }
+        assert_eq!(records(&whole), want);
     }
 
     #[test]
     fn what_has_no_stamp_is_told() {
         let piece = |bytes| Piece { stream: engine::Stream::Stdout, bytes, first: true, last: true };
         for bytes in [&b"hello world"[..], b"", b"x", b"2026-11-25T03:36:02.843543396Z", &[b'x'; 100]] {
-            assert_eq!(Splitter::new(false).feed(&piece(bytes), |_| {}), Err(BadRecord::NoStamp), "{bytes:?}");
+            assert_eq!(Splitter::new(None).feed(&piece(bytes), |_| {}), Err(BadRecord::NoStamp), "{bytes:?}");
         }
         let system = Piece { stream: engine::Stream::System, bytes: b"no luck\n", first: true, last: true };
-        let mut splitter = Splitter::new(false);
+        let mut splitter = Splitter::new(None);
         assert_eq!(splitter.feed(&system, |_| {}), Err(BadRecord::System));
         assert_eq!(splitter.words(), "no luck");
     }
