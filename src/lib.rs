@@ -27,3 +27,8 @@ pub mod values;
 
 pub use http::{Endpoint, EndpointError};
 pub use threads::Hangup;
+
+/// The README's example is compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -165,7 +165,7 @@ fn create_container<'a>(
     let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
     let mut attempts_left = inner.config.container_exists_attempts;
     loop {
-        let source = match engine.container_create(Some(&plan.name), &plan.body) {
+        let source = match engine.container_create(Some(plan.name.as_str()), &plan.body) {
             Ok(answer) => {
                 for warning in &answer.warnings {
                     log::warn!("container {}: {warning}", plan.name);

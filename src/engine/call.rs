@@ -107,7 +107,7 @@ impl<'a> Request<'a> {
     }
 
     /// Leaves the API version out of the path.
-    pub(super) fn unversioned(mut self) -> Self {
+    pub(super) fn without_version(mut self) -> Self {
         self.versioned = false;
         self
     }

@@ -11,13 +11,25 @@ use crate::http::Buffers;
 use crate::threads::Hangup;
 
 impl Engine {
-    /// Creates a container (`POST /containers/create`), under `name` or one that the Engine chooses. It is not started.
+    /// Creates a container (`POST /containers/create`), under a name or one that the Engine chooses. It is not started.
+    ///
+    /// ```no_run
+    /// # use longshore::engine::{Engine, CreateQuery, types::ContainerCreate};
+    /// # let (engine, body) = (Engine::from_env()?, ContainerCreate::default());
+    /// engine.container_create(Some("web"), &body)?;
+    /// engine.container_create(CreateQuery { platform: "linux/arm64".into(), ..CreateQuery::default() }, &body)?;
+    /// # Ok::<(), longshore::engine::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::is_not_found`]: its image is not there. [`Error::is_conflict`]: the name is taken (podman before 5: 500).
-    pub fn container_create(&self, name: Option<&str>, body: &ContainerCreate) -> Result<ContainerCreated, Error> {
+    pub fn container_create(
+        &self,
+        query: impl Into<CreateQuery>,
+        body: &ContainerCreate,
+    ) -> Result<ContainerCreated, Error> {
         let request = self.post("container_create", &[Fixed("containers"), Fixed("create")]);
-        request.query(&NameQuery(name)).json(body)?.send()?.json()
+        request.query(&query.into()).json(body)?.send()?.json()
     }
 
     /// Starts a container (`POST /containers/{id}/start`). One that ran already is [`Started::Already`], no error.
@@ -104,11 +116,25 @@ impl Engine {
 /// Of the answer to a wait no more than this is read, in bytes.
 const LARGEST_WAIT: usize = 64 * 1024;
 
-struct NameQuery<'a>(Option<&'a str>);
+/// What a container is called, and for which platform it is. By default the Engine chooses both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateQuery {
+    /// Its name. Empty: one that the Engine makes up.
+    pub name: String,
+    /// Its platform, such as `linux/arm64`. Empty: the Engine's own.
+    pub platform: String,
+}
 
-impl Query for NameQuery<'_> {
+impl From<Option<&str>> for CreateQuery {
+    fn from(name: Option<&str>) -> Self {
+        Self { name: name.unwrap_or_default().into(), ..Self::default() }
+    }
+}
+
+impl Query for CreateQuery {
     fn write(&self, to: &mut QueryString) {
-        to.option("name", self.0);
+        to.some_text("name", &self.name);
+        to.some_text("platform", &self.platform);
     }
 }
 
@@ -297,6 +323,6 @@ mod tests {
         assert_eq!(text(&RemoveQuery { volumes: true, force: true, link: false }), "v=1&force=1");
         let list = ListQuery::new().all().filter("label", "a=b").filter("label", "c");
         assert_eq!(text(&list), "all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%2C%22c%22%5D%7D");
-        assert_eq!(text(&NameQuery(Some("a b"))), "name=a%20b");
+        assert_eq!(text(&CreateQuery::from(Some("a b"))), "name=a%20b");
     }
 }

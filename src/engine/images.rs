@@ -25,7 +25,15 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`].
     pub fn image_inspect(&self, name: &str) -> Result<ImageInspect, Error> {
-        self.get("image_inspect", &[Fixed("images"), Image(name), Fixed("json")]).send()?.json()
+        self.image_inspect_with(name, &ImageInspectQuery::default())
+    }
+
+    /// The same of one platform's image, or with the manifests of all.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`].
+    pub fn image_inspect_with(&self, name: &str, query: &ImageInspectQuery) -> Result<ImageInspect, Error> {
+        self.get("image_inspect", &[Fixed("images"), Image(name), Fixed("json")]).query(query).send()?.json()
     }
 
     /// Loads the images of an archive that `docker save` made (`POST /images/load`). Gives what the Engine says of it,
@@ -102,6 +110,22 @@ impl Query for ImageListQuery {
         to.flag("shared-size", self.shared_size);
         to.flag("manifests", self.manifests);
         to.filters(&self.filters);
+    }
+}
+
+/// What is told of an image. By default what holds for the Engine's own platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageInspectQuery {
+    /// Whether the manifests of an image for several platforms are told (from API 1.48 on).
+    pub manifests: bool,
+    /// Another platform (from API 1.49 on), as the OCI's JSON: `{"os": "linux", "architecture": "arm64"}`.
+    pub platform: Option<Value>,
+}
+
+impl Query for ImageInspectQuery {
+    fn write(&self, to: &mut QueryString) {
+        to.flag("manifests", self.manifests);
+        to.option("platform", self.platform.as_ref());
     }
 }
 

@@ -56,7 +56,7 @@ impl LineDecoder {
     }
 
     /// Lends the next whole line, without its end. `None`: feed more.
-    pub fn next(&mut self) -> Option<&[u8]> {
+    pub fn next_line(&mut self) -> Option<&[u8]> {
         loop {
             let from = self.searched.max(self.used);
             let Some(at) = self.buffer[from..].iter().position(|&b| b == b'\n') else {
@@ -110,7 +110,7 @@ impl<T: DeserializeOwned> JsonLines<T> {
     /// to a connection. After one of them nothing more comes.
     pub fn next_line(&mut self) -> Result<Option<T>, Error> {
         loop {
-            if let Some(line) = self.lines.next() {
+            if let Some(line) = self.lines.next_line() {
                 return decode(&self.streamed, line).map(Some);
             }
             if self.ended {
@@ -162,7 +162,7 @@ mod tests {
         let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
         for chunk in chunks {
             decoder.feed(chunk).expect("short");
-            while let Some(line) = decoder.next() {
+            while let Some(line) = decoder.next_line() {
                 lines.push(String::from_utf8(line.to_vec()).expect("text"));
             }
         }

@@ -1,6 +1,7 @@
 //! A container's logs (`GET /containers/{id}/logs`): pieces of frames, or of a terminal's raw bytes, lent from one buffer.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::call::Part::{Fixed, Id};
 use super::call::Streamed;
@@ -47,6 +48,8 @@ pub struct LogsQuery {
     pub until: String,
     /// Whether each record begins with its time and a blank.
     pub timestamps: bool,
+    /// Whether the labels and variables that the log driver was told to record stand before each record.
+    pub details: bool,
     /// Only the last so many lines.
     pub tail: Option<u64>,
     /// Whether the container has a terminal: its logs come raw then, and not in frames. Not a parameter of the request.
@@ -62,6 +65,7 @@ impl Default for LogsQuery {
             since: String::new(),
             until: String::new(),
             timestamps: false,
+            details: false,
             tail: None,
             tty: false,
         }
@@ -111,6 +115,7 @@ impl Query for LogsQuery {
         to.some_text("since", &self.since);
         to.some_text("until", &self.until);
         to.flag("timestamps", self.timestamps);
+        to.flag("details", self.details);
         to.option("tail", self.tail);
     }
 }
@@ -152,8 +157,8 @@ impl Logs {
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
         loop {
-            if let Some((stream, at, len, first, last)) = self.buffered()? {
-                return Ok(Some(Piece { stream, bytes: &self.buffer[at..at + len], first, last }));
+            if let Some(Found { stream, bytes, first, last }) = self.buffered()? {
+                return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
             }
             match self.streamed.read(&mut self.buffer)? {
                 0 => {
@@ -170,22 +175,31 @@ impl Logs {
         self.start < self.end
     }
 
-    /// Where in the buffer the next piece lies: stream, offset, length, first, last.
-    fn buffered(&mut self) -> Result<Option<(Stream, usize, usize, bool, bool)>, Error> {
+    /// Finds the next piece in the buffer.
+    fn buffered(&mut self) -> Result<Option<Found>, Error> {
         let mut input = &self.buffer[self.start..self.end];
         let Some(decoder) = &mut self.decoder else {
-            let (at, len) = (self.start, input.len());
+            let bytes = self.start..self.end;
             self.start = self.end;
-            return Ok((len > 0).then_some((Stream::Stdout, at, len, false, false)));
+            let found = Found { stream: Stream::Stdout, bytes, first: false, last: false };
+            return Ok((!found.bytes.is_empty()).then_some(found));
         };
-        let next = decoder.next(&mut input).map(|frame| {
-            frame.map(|f| (f.stream, self.end - input.len() - f.bytes.len(), f.bytes.len(), f.first, f.last))
-        });
+        let next = decoder.next(&mut input).map(|frame| frame.map(|f| (f.stream, f.bytes.len(), f.first, f.last)));
         self.start = self.end - input.len();
-        next.map_err(|bad| self.bad(bad))
+        let found = next.map_err(|bad| self.bad(bad))?;
+        let end = self.start;
+        Ok(found.map(|(stream, length, first, last)| Found { stream, bytes: end - length..end, first, last }))
     }
 
     fn bad(&self, bad: BadFrame) -> Error {
         Error::bad_frame(self.streamed.call(), bad)
     }
+}
+
+/// A [`Piece`] by its place in the buffer.
+struct Found {
+    stream: Stream,
+    bytes: Range<usize>,
+    first: bool,
+    last: bool,
 }

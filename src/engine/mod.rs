@@ -23,12 +23,13 @@ use crate::threads::Hangup;
 
 pub use call::Call;
 pub use containers::{
-    InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped, WaitCondition,
+    CreateQuery, InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped,
+    WaitCondition,
 };
 pub use context::{ContextError, api_version_from_env, endpoint_from_env};
 pub use error::Error;
 pub use frames::{BadFrame, Decoder, Frame, Stream};
-pub use images::{ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
+pub use images::{ImageInspectQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
 pub use logs::{Logs, LogsQuery, Piece};
 pub(crate) use phrases::logs_cannot_be_read;

@@ -13,7 +13,7 @@ impl Engine {
     /// What can happen to a connection; [`Error::Status`] for an Engine that is there and not well.
     pub fn ping(&self) -> Result<Ping, Error> {
         let timeout: Duration = self.shared.config.ping_timeout;
-        let answer = self.get("ping", &[Fixed("_ping")]).unversioned().within(timeout).send()?;
+        let answer = self.get("ping", &[Fixed("_ping")]).without_version().within(timeout).send()?;
         Ok(Ping {
             api_version: answer.header("api-version").into(),
             os_type: answer.header("ostype").into(),
@@ -30,7 +30,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Status`], and what can happen to a connection.
     pub fn version(&self) -> Result<Version, Error> {
-        self.get("version", &[Fixed("version")]).unversioned().send()?.json()
+        self.get("version", &[Fixed("version")]).without_version().send()?.json()
     }
 
     /// How the Engine is set up, and what it holds (`GET /info`).

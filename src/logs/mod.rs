@@ -1,7 +1,7 @@
 //! What tasks write: each record that the Engine hands out, exactly once, to sinks.
 //!
-//! [`record`] cuts what comes into stamped records, [`cursor`] tells new ones from seen ones, [`sink`] is where they go, and
-//! [`collector`] is the thread that reads, follows and reads again. Nothing here knows of tasks.
+//! `record` and `raw` cut what comes into stamped records, `cursor` tells new ones from seen ones, `sink` is where they go, and
+//! `collector` is the thread that reads, follows and reads again. Nothing here knows of tasks.
 
 mod collector;
 mod cursor;

@@ -107,6 +107,9 @@ fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, 
     match engine.container_inspect(name, &InspectQuery::default()) {
         Ok(container) => Ok(Some(container)),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(source) => Err(Error::Engine { what: format!("cannot find out whether container {name} runs"), source }),
+        Err(source) => Err(Error::Engine {
+            what: format!("cannot find out whether container {name} runs"),
+            source: Box::new(source),
+        }),
     }
 }

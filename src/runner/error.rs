@@ -60,14 +60,14 @@ pub enum Error {
         /// What for.
         what: String,
         /// Its answer.
-        source: engine::Error,
+        source: Box<engine::Error>,
     },
     /// The driver did not do what it was asked.
     Driver {
         /// What for.
         what: String,
         /// Its answer.
-        source: driver::Error,
+        source: Box<driver::Error>,
     },
 }
 

@@ -326,7 +326,7 @@ impl TaskThread<'_> {
     }
 
     fn failed(&self, verb: &str, source: driver::Error) -> Error {
-        Error::Driver { what: format!("cannot {verb} task `{}`", self.task.config.name), source }
+        Error::Driver { what: format!("cannot {verb} task `{}`", self.task.config.name), source: Box::new(source) }
     }
 
     /// Changes what is known of the task. Where it cannot be written that is told, and the task goes on.

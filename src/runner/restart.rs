@@ -199,7 +199,8 @@ mod tests {
         let (waiting, none) = (policy(2, true, true), policy(0, false, true));
         let used_up = stop(StopReason::Exhausted { attempts: 2, interval: seconds(100) });
         // row, policy, starts (s), now (s), ending, decision
-        let rows: &[(&str, Policy, &[u64], u64, Ending, Decision)] = &[
+        type Row<'a> = (&'a str, Policy, &'a [u64], u64, Ending, Decision);
+        let rows: &[Row<'_>] = &[
             ("a service restarts after code 0", service, &[0], 1, OK, again(15)),
             ("a service restarts after a failure", service, &[0], 1, FAILED, again(15)),
             ("a batch job ends with code 0", batch, &[0], 1, OK, stop(StopReason::Complete)),

@@ -119,7 +119,8 @@ fn check_phrases(file: &Path, tokens: &[Token<'_>], report: &mut impl FnMut(usiz
         "strip_suffix",
         "split_once",
     ];
-    if file == Path::new("engine/phrases.rs") {
+    // A file of tests looks at our own messages.
+    if file == Path::new("engine/phrases.rs") || file.components().any(|part| part.as_os_str() == "tests") {
         return;
     }
     for i in paths::outside_tests(tokens) {

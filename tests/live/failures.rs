@@ -69,7 +69,7 @@ fn a_name_that_a_stranger_has() {
     let mut body = ContainerCreate::default();
     body.config.image = IMAGE.into();
     body.config.cmd = vec!["sleep".into(), "1000".into()];
-    let stranger = bench.engine.container_create(Some(&name), &body).unwrap().id;
+    let stranger = bench.engine.container_create(Some(name.as_str()), &body).unwrap().id;
     bench.engine.container_start(&stranger, &StartQuery::default()).unwrap();
 
     let error = fails(&bench, task);
@@ -94,7 +94,7 @@ fn our_own_dead_container_is_replaced_and_a_running_one_adopted() {
         ("longshore.task_id".to_string(), task.id.to_string()),
     ]
     .into();
-    let dead = bench.engine.container_create(Some(&name), &body).unwrap().id;
+    let dead = bench.engine.container_create(Some(name.as_str()), &body).unwrap().id;
     let (handle, _) = bench.driver.start_task(task.clone()).unwrap();
     assert_ne!(handle.container_id, dead);
     assert!(matches!(bench.driver.start_task(task.clone()), Err(Error::AlreadyStarted { .. })));
