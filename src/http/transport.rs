@@ -33,7 +33,9 @@ impl Buffers {
     pub(crate) const CALL: Self = Self { input: 16 * 1024, output: 8 * 1024 };
     /// A call that waits long for little: wait, stats, events.
     pub(crate) const WAIT: Self = Self { input: 8 * 1024, output: 4 * 1024 };
-    /// Bytes in bulk: logs, archives.
+    /// A short question with much for an answer: logs.
+    pub(crate) const LOGS: Self = Self { input: 64 * 1024, output: 4 * 1024 };
+    /// Bytes in bulk that we send: archives.
     pub(crate) const BULK: Self = Self { input: 64 * 1024, output: 64 * 1024 };
 }
 

@@ -283,23 +283,23 @@ impl Collection {
 /// Whether records come late.
 struct Lag {
     /// The least time seen between a record's stamp and its arrival, in ns: what the clocks differ by. `None`: not known yet.
-    floor: Option<i128>,
+    floor: Option<i64>,
 }
 
 impl Lag {
     fn is_late(&mut self, stamp: Stamp, now: Stamp) -> bool {
-        let age = now.as_nanos() - stamp.as_nanos();
+        let age = now.as_nanos().saturating_sub(stamp.as_nanos());
         let floor = self.floor.map_or(age, |floor| floor.min(age));
         self.floor = Some(floor);
         // podman 4.3 stamps whole seconds.
         let coarse = if stamp.as_nanos() % 1_000_000_000 == 0 { 1_000_000_000 } else { 0 };
-        age - floor > LAG.as_nanos() as i128 + coarse
+        age.saturating_sub(floor) > LAG.as_nanos() as i64 + coarse
     }
 }
 
 fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_nanos(since.as_nanos() as i128)
+    Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// The sinks, and what is remembered for them.
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn late() {
-        let ms = |ms: i128| Stamp::from_nanos(ms * 1_000_000);
+        let ms = |ms: i64| Stamp::from_nanos(ms * 1_000_000);
         let mut same = Lag { floor: Some(0) };
         for (stamp, now, want) in
             [(1, 200, false), (1, 252, true), (2000, 1999, false), (3000, 4200, false), (3001, 4200, true)]

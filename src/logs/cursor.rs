@@ -6,18 +6,23 @@
 //! else the Engine's clock went back, and the record is where the cursor goes on from.
 
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::record::{Part, Stamp};
 
-/// How many records are remembered a stream: more than an Engine was seen to repeat at once.
-const REMEMBERED: usize = 4096;
+/// How many records are remembered a stream: twice what an Engine was seen to repeat at once.
+const REMEMBERED: usize = 2048;
+/// How much earlier than another's record a record may be stamped that comes after it, in ns: two streams meet at the
+/// Engine's log file, and one may wait there while the other writes.
+const SLACK: i64 = 2_000_000_000;
 
 /// How far both streams are collected.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     streams: [Position; 2],
+    /// The stamp of the record that was taken last, of whichever stream.
+    latest: Option<Stamp>,
 }
 
 #[derive(Debug, Default)]
@@ -48,16 +53,13 @@ struct Coming {
 const ALL: usize = usize::MAX;
 
 impl Cursor {
-    /// Where to go on from: the lower of both streams' stamps. `None`: from the start.
+    /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
+    /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
+    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.)
     pub(super) fn lower(&self) -> Option<Stamp> {
-        // A stream that has written nothing yet holds nothing back: what it writes is later than what the other wrote,
-        // unless records pass each other on their way into the Engine's file. A second is far more than they need.
+        let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
         let [out, err] = [self.streams[0].last, self.streams[1].last];
-        match (out, err) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (Some(a), None) | (None, Some(a)) => Some(Stamp::from_nanos(a.as_nanos() - 1_000_000_000)),
-            (None, None) => None,
-        }
+        Some(out.zip(err).map_or(near, |(out, err)| out.min(err).max(near)))
     }
 
     /// The higher of both streams' stamps: what a notice of missing lines names.
@@ -86,6 +88,7 @@ impl Cursor {
         let skipped = coming.skip.min(part.bytes.len());
         let new = &part.bytes[skipped..];
         if !coming.seen {
+            self.latest = Some(part.stamp);
             coming.skip -= skipped;
             position.open = match part.last {
                 true => None,
@@ -151,31 +154,24 @@ fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The last records of a stream.
+/// The last records of a stream, by stamp and digest. Searched only when a record comes that is older than the last.
 #[derive(Debug, Default)]
-struct Recent {
-    order: VecDeque<(Stamp, u64)>,
-    all: HashSet<(Stamp, u64)>,
-}
+struct Recent(VecDeque<(Stamp, u64)>);
 
 impl Recent {
     fn add(&mut self, record: (Stamp, u64)) {
-        if self.order.len() == REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.all.remove(&oldest);
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
         }
-        if self.all.insert(record) {
-            self.order.push_back(record);
-        }
+        self.0.push_back(record);
     }
 
     fn holds(&self, stamp: Stamp, digest: u64) -> bool {
-        self.all.contains(&(stamp, digest))
+        self.0.contains(&(stamp, digest))
     }
 
     fn holds_stamp(&self, stamp: Stamp) -> bool {
-        self.order.iter().any(|(s, _)| *s == stamp)
+        self.0.iter().any(|(s, _)| *s == stamp)
     }
 }
 
@@ -185,7 +181,7 @@ mod tests {
     use super::*;
 
     /// Which of the records (second, text) of standard output are new.
-    fn fed(cursor: &mut Cursor, records: &[(i128, &str)]) -> Vec<String> {
+    fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
         let mut new = Vec::new();
         for (second, text) in records {
             let stamp = Stamp::from_nanos(second * 1_000_000_000);
@@ -236,12 +232,32 @@ mod tests {
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
         assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"x");
-        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_000_000_000), "the other stream may be a little late");
+        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(18_000_000_000), "the other stream may be a little late");
         assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
         assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_999_999_999));
         cursor.begin();
         assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"");
         assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"");
+    }
+
+    #[test]
+    fn a_stream_that_fell_silent_holds_nothing_back() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        let part = |stream, second: i64| Part {
+            stream,
+            stamp: Stamp::from_nanos(second * 1_000_000_000),
+            bytes: b"x",
+            first: true,
+            last: true,
+        };
+        cursor.take(&part(Stream::Stderr, 10));
+        cursor.take(&part(Stream::Stdout, 1000));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(998_000_000_000)));
+        cursor.take(&part(Stream::Stdout, 500));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
+        cursor.take(&part(Stream::Stderr, 499));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(499_000_000_000)));
     }
 
     #[test]
@@ -260,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_break_within_a_record_loses_and_doubles_nothing() {
-        let part = |second: i128, bytes, first, last| Part {
+        let part = |second: i64, bytes, first, last| Part {
             stream: Stream::Stdout,
             stamp: Stamp::from_nanos(second),
             bytes,

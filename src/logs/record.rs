@@ -24,17 +24,17 @@ pub enum Stream {
 /// When a record was written, by the Engine's clock: nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp {
-    nanos: i128,
+    nanos: i64,
 }
 
 impl Stamp {
     /// The stamp of a moment.
-    pub fn from_nanos(nanos: i128) -> Self {
+    pub fn from_nanos(nanos: i64) -> Self {
         Self { nanos }
     }
 
     /// Nanoseconds since 1970.
-    pub fn as_nanos(self) -> i128 {
+    pub fn as_nanos(self) -> i64 {
         self.nanos
     }
 
@@ -77,14 +77,15 @@ impl Stamp {
             _ => return None,
         };
         let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-        Some(Self { nanos: i128::from(seconds) * 1_000_000_000 + i128::from(nanos) })
+        // Years that 64 bits cannot count in nanoseconds (before 1678, after 2261) are no times of a log.
+        Some(Self { nanos: seconds.checked_mul(1_000_000_000)?.checked_add(nanos)? })
     }
 }
 
 impl fmt::Display for Stamp {
     /// RFC 3339 in UTC with nine digits of a second, as Docker writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.nanos.div_euclid(1_000_000_000) as i64;
+        let seconds = self.nanos.div_euclid(1_000_000_000);
         let (year, month, day) = date_of(seconds.div_euclid(86_400));
         let second = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -274,6 +275,8 @@ mod tests {
             ("2026-11-25T03:36:02.Z", None),
             ("2026-11-25T03:36:02.0123456789Z", None),
             ("2026-11-25T03:36:02", None),
+            ("9999-12-31T23:59:59Z", None),
+            ("0001-01-01T00:00:00Z", None),
             ("hello", None),
         ] {
             assert_eq!(Stamp::parse(text.as_bytes()).map(Stamp::as_nanos), nanos, "{text}");
