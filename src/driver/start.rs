@@ -181,8 +181,8 @@ fn create_container<'a>(
             }
             return Err(Error::ShutDown);
         }
-        // podman says 500 where docker says 409.
-        if source.is_conflict() || source.is_transient() {
+        // podman says 500 where docker says 409. Without a status it may have been done, and its answer was lost.
+        if source.is_conflict() || source.is_transient() || source.status().is_none() {
             match holder(engine, inner, task, plan) {
                 Ok(Holder::OursRunning(id)) => return Ok(created(id, true)),
                 Ok(Holder::OursDead(id)) => remove(engine, &id),

@@ -255,6 +255,11 @@ impl Answer {
         serde_json::from_slice(&self.reply.body)
             .map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })
     }
+
+    /// The error of an answer that lacks a field without which it says nothing.
+    pub(super) fn without(&self, field: &'static str) -> Error {
+        Error::Decode { call: Box::new(self.call.clone()), source: serde::de::Error::missing_field(field) }
+    }
 }
 
 /// An answer whose body is still coming.
