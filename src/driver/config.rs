@@ -26,8 +26,8 @@ pub struct DriverConfig {
     /// How often a create is tried again while its name is taken by a dead container of the same task.
     /// Defaults to 5.
     pub container_exists_attempts: u32,
-    /// How long an inspect or a list of the wait loop and the sweep may take before the Engine counts as not
-    /// answering. Defaults to 10 s.
+    /// How long an inspect or a list of the wait loop, the collector and the sweep may take before the Engine counts as
+    /// not answering. Defaults to 10 s.
     pub inspect_timeout: Duration,
     /// How long the end of a task's logs is waited for once its container has ended. Defaults to 10 s.
     pub log_drain: Duration,

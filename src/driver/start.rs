@@ -176,7 +176,9 @@ fn create_container<'a>(
         };
         if source.is_hung_up() {
             // Whether it was created is not known, and only we would know its name.
-            if let Ok(Holder::OursDead(id)) = holder(&inner.engine, inner, task, plan) {
+            if let Ok(Holder::OursDead(id)) =
+                holder(&inner.engine.within(inner.config.inspect_timeout), inner, task, plan)
+            {
                 remove(&inner.engine, &id);
             }
             return Err(Error::ShutDown);
@@ -308,7 +310,8 @@ fn collect(
             inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
         }
     };
-    Collector::spawn(&inner.engine, settings, sinks, task.hangup.clone(), report)
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    Collector::spawn(&engine, settings, sinks, task.hangup.clone(), report)
         .map_err(|source| Error::Logs { what: "its thread".into(), source })
 }
 

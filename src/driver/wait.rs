@@ -22,7 +22,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
         let (inner, task) = (inner.clone(), task.clone());
         move || {
             let mut wait = Wait {
-                engine: inner.engine.with(&task.hangup),
+                engine: inner.engine.with(&task.hangup).within(inner.config.inspect_timeout),
                 backoff: Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit),
                 lost: false,
                 inner: &inner,

@@ -216,8 +216,8 @@ impl<'a> Request<'a> {
     }
 
     fn failed(&self, error: http::Error) -> Error {
-        let config = &self.engine.shared.config;
-        Error::of(&self.call, &self.engine.shared.endpoint, self.deadline.unwrap_or(config.call_timeout), error)
+        let deadline = self.deadline.unwrap_or(self.engine.client.call_timeout());
+        Error::of(&self.call, &self.engine.shared.endpoint, deadline, error)
     }
 }
 

@@ -94,6 +94,22 @@ impl Client {
         Self { endpoint: self.endpoint.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), kept, fresh }
     }
 
+    /// The same, its ordinary calls given so long. Kept connections are shared.
+    pub(crate) fn within(&self, call: Duration) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            timeouts: Timeouts { call, ..self.timeouts },
+            hangup: self.hangup.clone(),
+            kept: self.kept.clone(),
+            fresh: self.fresh.clone(),
+        }
+    }
+
+    /// How long an ordinary call may take.
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.timeouts.call
+    }
+
     /// An ordinary call: the answer whole, within `deadline` (or the client's own). What only reads uses a kept connection,
     /// and is asked once more where that turns out to be closed; what does something has a connection of its own.
     pub(crate) fn call(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {

@@ -18,7 +18,7 @@ pub(crate) fn config() -> DriverConfig {
         wait_backoff: MS(5),
         wait_backoff_limit: MS(20),
         log_drain: MS(2000),
-        inspect_timeout: MS(20),
+        inspect_timeout: MS(1000),
         ..DriverConfig::default()
     }
 }
