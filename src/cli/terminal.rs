@@ -93,9 +93,10 @@ impl Terminal {
     }
 
     fn say(&self, task: &str, text: &str) {
-        // Behind what the task itself has written.
-        let mut streams = lock(&self.streams);
-        let _ = streams.stdout.flush().and_then(|()| streams.stderr.flush());
+        // Behind what the task itself has written, unless that is blocked by a reader that does not read.
+        if let Ok(mut streams) = self.streams.try_lock() {
+            let _ = streams.stdout.flush().and_then(|()| streams.stderr.flush());
+        }
         eprint(&format!("longshore: task {task}: {text}"));
     }
 }

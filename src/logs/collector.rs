@@ -18,6 +18,8 @@ use crate::threads::{Backoff, Hangup, Worker};
 
 /// A record that arrives this late while following says that we lag.
 const LAG: Duration = Duration::from_millis(250);
+/// How long a collector that was hung up may take to leave its sinks.
+const BLOCKED: Duration = Duration::from_secs(1);
 /// How often an ended container's logs are tried again while they give nothing but errors.
 const LAST_TRIES: u32 = 5;
 
@@ -52,6 +54,7 @@ pub(crate) enum Collected {
 #[derive(Debug)]
 pub(crate) struct Collector {
     worker: Worker,
+    hangup: Hangup,
     ended: Receiver<()>,
 }
 
@@ -83,7 +86,7 @@ impl Collector {
             let _end = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        Ok(Self { worker: Worker::spawn(name, hangup, body, on_panic)?, ended })
+        Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, ended })
     }
 
     /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
@@ -91,9 +94,11 @@ impl Collector {
         self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
     }
 
-    /// Ends the thread, wherever it is, and joins it.
+    /// Ends the thread, wherever it is, and joins it. One that a sink has blocked is left behind after a while: nothing
+    /// can be done about a writer that does not return, and its task must end all the same.
     pub(crate) fn stop(&mut self) {
-        self.worker.stop();
+        self.hangup.hang_up();
+        if self.wait(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
     }
 }
 
