@@ -24,6 +24,12 @@ const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn start(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Result<TaskHandle, Error> {
+    let started = steps(inner, task, sinks);
+    // Whichever call a shutdown cut, that is why it failed, and trying again does not help.
+    started.map_err(|e| if inner.hangup.is_hung_up() { Error::ShutDown } else { e })
+}
+
+fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Result<TaskHandle, Error> {
     let reservation = inner.tasks.reserve(&task.id)?;
     let options = options::decode(&task.options).map_err(|problems| Error::Options { problems })?;
     let plan = create::build(&task, &options, &inner.config, inner.facts())?;
