@@ -13,9 +13,11 @@ done_if_answers() {
   ! engine_answers || { echo "an Engine answers at $endpoint: version $(engine_version)" && exit 0; }
 }
 
-# Is the process whose id FILE holds a PROGRAM?
+# Is the process whose id FILE holds a PROGRAM? One that has ended and that nobody has waited for (a zombie, where the
+# first process of the machine does not reap) still has its name, and is none.
 runs() {
-  [ -s "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null || :)" = "$2" ]
+  [ -s "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null || :)" = "$2" ] &&
+    ! grep -q '^State:[[:space:]]*Z' "/proc/$(cat "$1")/status"
 }
 
 if command -v curl >/dev/null; then
