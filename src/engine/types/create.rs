@@ -156,3 +156,101 @@ wire! {
         link_local_ips: Vec<String>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::types::{LogConfig, SecretMap, Ulimit};
+
+    /// Every field of a create body by Docker's name, each with a value that is not its default.
+    fn everything() -> Value {
+        serde_json::from_str(include_str!("../../../fixtures/create-everything.json")).unwrap()
+    }
+
+    #[test]
+    fn every_field_bears_dockers_name() {
+        let body: ContainerCreate = serde_json::from_str(&everything().to_string()).unwrap();
+        assert_eq!(serde_json::to_value(&body).unwrap(), everything());
+
+        // And the list has every field: else one would show its default here. Each mount has options of one kind only.
+        let mut shown = format!("{body:?}");
+        let mounts = format!("mounts: {:?}", body.host_config.mounts);
+        assert!(shown.contains(&mounts));
+        shown = shown.replace(&mounts, "");
+        for blank in ["\"\"", "[]", "{}", "None", "0", "false", "NameSet({})"] {
+            for end in [",", " }"] {
+                let found = shown.find(&format!(": {blank}{end}"));
+                assert_eq!(found, None, "{}", &shown[found.unwrap_or(0).saturating_sub(40)..][..60]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_holds_only_what_was_asked() {
+        let empty = ContainerCreate::default();
+        assert_eq!(serde_json::to_value(&empty).unwrap(), json!({}));
+
+        let mut body = ContainerCreate::default();
+        body.config.image = "busybox".into();
+        body.config.cmd = vec!["true".into()];
+        body.config.entrypoint = Some(vec![]);
+        body.config.exposed_ports = NameSet(["80/tcp".to_owned()].into());
+        body.host_config.port_bindings.insert("80/tcp".into(), vec![Default::default()]);
+        body.host_config.init = Some(false);
+        body.host_config.masked_paths = Some(vec![]);
+        body.host_config.ulimits = vec![Ulimit { name: "core".into(), soft: 0, hard: -1 }];
+        body.host_config.log_config = LogConfig { kind: "local".into(), config: SecretMap::default() };
+        body.networking_config.endpoints_config.insert("n".into(), EndpointSettings::default());
+        let want = json!({
+            "Image": "busybox", "Cmd": ["true"], "Entrypoint": [], "ExposedPorts": {"80/tcp": {}},
+            "HostConfig": {
+                "PortBindings": {"80/tcp": [{}]}, "Init": false, "MaskedPaths": [], "Ulimits": [{"Name": "core", "Hard": -1}],
+                "LogConfig": {"Type": "local"},
+            },
+            "NetworkingConfig": {"EndpointsConfig": {"n": {}}},
+        });
+        assert_eq!(serde_json::to_value(&body).unwrap(), want);
+        assert_eq!(serde_json::from_value::<ContainerCreate>(want).unwrap(), body);
+    }
+
+    #[test]
+    fn null_missing_and_unknown() {
+        /// Every field of an object null, and one more.
+        fn nulled(object: &Value) -> Value {
+            let fields = object.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null));
+            fields.chain([("New".to_owned(), json!({"of": ["a", "later", "version"]}))]).collect()
+        }
+        let read = |body: &Value| serde_json::from_str::<ContainerCreate>(&body.to_string()).unwrap();
+        let body = everything();
+        assert_eq!(read(&nulled(&body)), ContainerCreate::default());
+        assert_eq!(read(&json!({"HostConfig": nulled(&body["HostConfig"])})), ContainerCreate::default());
+        assert_eq!(read(&json!({"NetworkingConfig": nulled(&body["NetworkingConfig"])})), ContainerCreate::default());
+
+        // Among elements and values.
+        let body = read(&json!({
+            "Cmd": ["a", null], "Labels": {"l": null}, "Volumes": {"/v": null}, "Env": [null],
+            "HostConfig": {"PortBindings": {"80/tcp": null}, "Ulimits": [null], "DeviceRequests": [{"Capabilities": [null]}]},
+            "NetworkingConfig": {"EndpointsConfig": {"n": null}},
+        }));
+        assert_eq!(body.config.cmd, ["a", ""]);
+        assert_eq!(body.config.labels["l"], "");
+        assert!(body.config.volumes.0.contains("/v"));
+        assert_eq!(body.host_config.port_bindings["80/tcp"], []);
+        assert_eq!(body.host_config.ulimits, [Ulimit::default()]);
+        assert_eq!(body.host_config.device_requests[0].capabilities, [[""; 0]]);
+        assert_eq!(body.networking_config.endpoints_config["n"], EndpointSettings::default());
+    }
+
+    #[test]
+    fn debug_hides_what_may_be_secret() {
+        let mut body = ContainerCreate::default();
+        body.config.env =
+            Env(vec!["TOKEN=hunter2".into(), "EMPTY=".into(), "BARE".into(), "TWO=hunter2=hunter2".into()]);
+        body.host_config.log_config.config = [("splunk-token".to_owned(), "hunter2".to_owned())].into_iter().collect();
+        let shown = format!("{body:?}{body:#?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(["TOKEN", "EMPTY", "BARE", "TWO", "splunk-token"].iter().all(|name| shown.contains(name)), "{shown}");
+    }
+}

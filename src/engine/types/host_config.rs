@@ -133,7 +133,7 @@ wire! {
         device_requests: Vec<DeviceRequest>,
         /// Bytes of kernel memory at most; gone from API 1.42 on.
         kernel_memory: i64,
-        /// Bytes of TCP buffers at most; gone from API 1.42 on.
+        /// Bytes of TCP buffers at most; ignored by newer Engines.
         #[serde(rename = "KernelMemoryTCP")]
         kernel_memory_tcp: i64,
         /// Bytes of memory that it is pushed back to when the host runs short.

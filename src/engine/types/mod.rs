@@ -4,11 +4,29 @@
 //! Reading is lenient: a missing field and a null are the default, an unknown field is ignored. Writing leaves out whatever holds its
 //! default; a field is an `Option` where "not set" and "zero" are two different things to the Engine.
 
+mod container;
 mod create;
+mod error_message;
+mod event;
+mod exec;
 mod host_config;
+mod image;
+mod network;
+mod stats;
+mod system;
 mod values;
+mod volume;
 mod wire;
 
+pub use container::*;
 pub use create::*;
+pub use error_message::error_message;
+pub use event::*;
+pub use exec::*;
 pub use host_config::*;
+pub use image::*;
+pub use network::*;
+pub use stats::*;
+pub use system::*;
 pub use values::*;
+pub use volume::*;

@@ -1,4 +1,4 @@
-//! Values that several wire types hold, each because a std type would do the wrong thing: show a secret, or write `null` for a set.
+//! Values that several wire types hold, each because a std type would do the wrong thing: show a secret, write a set as a list, refuse a null.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,6 +21,11 @@ pub struct SecretMap(pub BTreeMap<String, String>);
 /// A set of names that Docker writes as an object: `{"80/tcp": {}}`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NameSet(pub BTreeSet<String>);
+
+/// An answer that is a list. Where there is nothing, some Engines answer with null instead of `[]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct List<T>(pub Vec<T>);
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,4 +95,24 @@ impl<'de> Deserialize<'de> for NameSet {
     }
 }
 
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let list = Option::<Vec<Option<T>>>::deserialize(from)?.unwrap_or_default();
+        Ok(Self(list.into_iter().map(Option::unwrap_or_default).collect()))
+    }
+}
+
 wire_value!(Env, SecretMap, NameSet);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_list_is_empty() {
+        for (body, want) in [("null", vec![]), ("[]", vec![]), (r#"["a",null]"#, vec!["a".to_owned(), String::new()])] {
+            assert_eq!(serde_json::from_str::<List<String>>(body).unwrap().0, want, "{body}");
+        }
+        assert!(serde_json::from_str::<List<String>>("{}").is_err(), "an object is no list");
+    }
+}

@@ -8,13 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::de::{Deserialize, Deserializer};
 
-/// Declares a wire type. Its fields are public, bear Docker's names (`PascalCase`, `rename` where Docker has it otherwise), are read by
+/// Declares wire types. Their fields are public, bear Docker's names (by the case; `rename` where Docker has it otherwise), are read by
 /// [`nullable`], and are not written while they hold their default.
 macro_rules! wire {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* })*) => {$(
-        wire! { "PascalCase", $(#[$meta])* pub struct $name { $($(#[$field_meta])* $field: $kind,)* } }
-    )*};
-    ($case:literal, $(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* }) => {
+    (case $case:literal; $($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* })*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default, rename_all = $case)]
@@ -26,7 +23,8 @@ macro_rules! wire {
         )*}
 
         $crate::engine::types::wire::wire_value!($name);
-    };
+    )*};
+    ($($all:tt)*) => { $crate::engine::types::wire::wire! { case "PascalCase"; $($all)* } };
 }
 
 /// Says of types that they are read as serde reads them, and that null is their default.
