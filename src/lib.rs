@@ -5,3 +5,6 @@
 pub mod driver;
 pub mod engine;
 mod host;
+#[cfg(feature = "cli")]
+pub mod job;
+pub mod values;

@@ -1,0 +1,12 @@
+//! Pure grammars that several layers share (driver-spec 15): signals, durations, sizes, globs, paths.
+//! Text in, values out; no I/O, nothing of the Engine, nothing of this machine.
+
+pub mod duration;
+pub mod glob;
+pub mod path;
+mod signal;
+pub mod size;
+
+pub use duration::DurationError;
+pub use signal::{Signal, SignalError};
+pub use size::SizeError;
