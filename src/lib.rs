@@ -1,10 +1,34 @@
 //! Runs Docker tasks from plain synchronous Rust.
+//!
+//! Three things in one crate, each usable without the next:
+//!
+//! 1. [`engine`]: a blocking client of the Docker Engine API, over sockets of std.
+//! 2. [`driver`]: a task driver: start, wait, stop, destroy, inspect; a task's output, each line once ([`logs`]).
+//! 3. The `longshore` program (feature `cli`, on by default): runs the docker tasks of a Nomad job file on one machine,
+//!    without Nomad; `job` reads such files, `runner` runs them.
+//!
+//! There is no async runtime in any of it. What waits blocks in a system call or on a channel, and a [`Hangup`] ends it.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod driver;
 pub mod engine;
 mod host;
+mod http;
 #[cfg(feature = "cli")]
 pub mod job;
+pub mod logs;
+#[cfg(feature = "cli")]
+pub mod runner;
+mod threads;
 pub mod values;
+
+pub use http::{Endpoint, EndpointError};
+pub use threads::Hangup;
+
+/// The README's example is compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `longshore` program.
+
+fn main() -> std::process::ExitCode {
+    longshore::cli::main()
+}

@@ -1,13 +1,212 @@
-//! The task driver.
+//! The task driver: [`Driver`] and its operations, each a few lines here and told in its own file.
+//!
+//! `options` decodes what a task asks for, `create` plans its container, both pure; `start`, `wait`, `stop`, `destroy` and
+//! `inspect` talk to the Engine.
+
 pub mod config;
 pub mod create;
+mod destroy;
+mod error;
 mod events;
+mod handle;
+mod inspect;
 pub mod options;
+mod start;
+mod stop;
+mod sweep;
 mod task;
+mod tasks;
+mod wait;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
 
 pub use crate::engine::types::{ContainerCreate, LogConfig, SecretMap};
 pub use crate::host::{CgroupVersion, Host};
+pub use crate::logs::{Record, Sink, Stamp, Stream};
+pub use crate::values::Signal;
 pub use config::{DriverConfig, VolumesConfig};
+pub use error::Error;
 pub use events::TaskEvent;
+pub use handle::TaskHandle;
 pub use options::TaskOptions;
 pub use task::*;
+
+use crate::engine::Engine;
+use crate::http::Endpoint;
+use crate::logs::Cuts;
+use crate::threads::{Hangup, Worker};
+use create::Facts;
+use events::Events;
+use tasks::Tasks;
+
+/// Runs tasks on one Engine. Clones are the same driver; the last one that is dropped shuts it down.
+///
+/// ```no_run
+/// use longshore::driver::{Driver, DriverConfig, NomadResources, Resources, TaskConfig};
+/// use longshore::engine::Engine;
+///
+/// let driver = Driver::new(Engine::from_env()?, DriverConfig::default());
+/// let task = TaskConfig {
+///     id: "hello".into(),
+///     name: "hello".into(),
+///     options: serde_json::json!({"image": "busybox:1", "command": "echo", "args": ["hello"]}),
+///     resources: Some(Resources { nomad: NomadResources { memory_mb: 64, ..Default::default() }, ..Default::default() }),
+///     ..TaskConfig::default()
+/// };
+/// let id = task.id.clone();
+/// driver.start_task(task)?;
+/// let exit = driver.wait_task(&id)?.recv()?;
+/// driver.destroy_task(&id, false)?;
+/// assert!(exit.is_successful());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Driver {
+    owner: Arc<Owner>,
+}
+
+/// Shuts the driver down when the last clone goes. The threads share what is within, and so do not keep it alive.
+#[derive(Debug)]
+struct Owner {
+    inner: Arc<Inner>,
+}
+
+/// What a driver's operations and its threads share.
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    config: DriverConfig,
+    facts: OnceLock<Facts>,
+    events: Events,
+    tasks: Tasks,
+    /// Ends every thread's calls, and every start that is under way.
+    hangup: Hangup,
+    sweep: Mutex<Option<Worker>>,
+}
+
+impl Driver {
+    /// A driver for tasks on `engine`. It starts no thread yet, and sends nothing.
+    pub fn new(engine: Engine, config: DriverConfig) -> Self {
+        let inner = Inner {
+            engine,
+            config,
+            facts: OnceLock::new(),
+            events: Events::default(),
+            tasks: Tasks::default(),
+            hangup: Hangup::new(),
+            sweep: Mutex::default(),
+        };
+        Self { owner: Arc::new(Owner { inner: Arc::new(inner) }) }
+    }
+
+    /// Creates and starts a task's container, and the threads that wait for it and collect its output (driver-spec 1.4).
+    /// What a failed start created is removed again.
+    ///
+    /// # Errors
+    /// [`Error`], all of it; [`Error::is_recoverable`] says whether trying again may help.
+    pub fn start_task(&self, task: TaskConfig) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
+        self.start_task_with(task, Vec::new())
+    }
+
+    /// The same, with sinks that get the task's output as it comes, beside those of [`TaskConfig::logs`].
+    ///
+    /// # Errors
+    /// As [`Driver::start_task`].
+    pub fn start_task_with(
+        &self,
+        task: TaskConfig,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
+        let inner = &self.owner.inner;
+        sweep::ensure(inner)?;
+        let handle = start::start(inner, task, sinks)?;
+        let network = handle.network.clone();
+        Ok((handle, network))
+    }
+
+    /// Gives a channel that delivers the task's exit result, once, as soon as there is one: at once, where it has ended
+    /// already. It holds one. It disconnects without a result where the driver is shut down, or the task destroyed, before.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`].
+    pub fn wait_task(&self, id: &TaskId) -> Result<Receiver<ExitResult>, Error> {
+        Ok(self.owner.inner.tasks.find(id)?.exit.subscribe())
+    }
+
+    /// Stops a task: `signal`, or its container's own stop signal, then, after `timeout` (whole seconds where there is no
+    /// `signal`), SIGKILL. Blocks until it has stopped. One that has ended, or is gone, is stopped (driver-spec 1.7, 8.4).
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::Signal`], [`Error::Stop`], [`Error::ShutDown`] while waiting for the end.
+    pub fn stop_task(&self, id: &TaskId, timeout: Duration, signal: Option<Signal>) -> Result<(), Error> {
+        stop::stop(&self.owner.inner, id, timeout, signal)
+    }
+
+    /// Forgets a task that has ended, and removes its container and that one's anonymous volumes; before, it waits until
+    /// the task's output is collected, at most [`DriverConfig::log_drain`]. With `force` a task that runs is killed first.
+    /// A container that is gone already is no error (driver-spec 1.8).
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::StillRunning`], and where the Engine does not do it; the task stays then.
+    pub fn destroy_task(&self, id: &TaskId, force: bool) -> Result<(), Error> {
+        destroy::destroy(&self.owner.inner, id, force)
+    }
+
+    /// How a task is, by the Engine's word at this moment (driver-spec 1.9).
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::Inspect`].
+    pub fn inspect_task(&self, id: &TaskId) -> Result<TaskStatus, Error> {
+        inspect::inspect(&self.owner.inner, id)
+    }
+
+    /// Gives a channel of all tasks' events from now on. It holds 256; while its receiver is slow it alone loses events,
+    /// and is told how many. It disconnects when the driver is shut down (driver-spec 1.11).
+    pub fn task_events(&self) -> Receiver<TaskEvent> {
+        self.owner.inner.events.subscribe()
+    }
+
+    /// Ends and joins every thread of the driver, and every start that is under way. Containers stay as they are.
+    /// Harmless when it is done twice.
+    pub fn shutdown(&self) {
+        self.owner.inner.shutdown();
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.inner.shutdown();
+    }
+}
+
+impl Inner {
+    fn shutdown(&self) {
+        self.hangup.hang_up();
+        let sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut sweep) = sweep {
+            sweep.stop();
+        }
+        for task in self.tasks.close() {
+            task.end_threads();
+        }
+        self.events.close();
+    }
+
+    /// How the Engine cuts a terminal's long lines.
+    fn cuts(&self) -> Cuts {
+        // One that does not answer now is asked for its logs soon, and does not answer then.
+        let is_podman = self.engine.ping().is_ok_and(|ping| !ping.libpod_api_version.is_empty());
+        if is_podman { Cuts::Anywhere } else { Cuts::At16Kib }
+    }
+
+    /// Facts of the Engine's machine: known where it is ours.
+    fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| match self.engine.endpoint() {
+            Endpoint::Unix(_) => Facts::of_this_machine(),
+            _ => Facts::default(),
+        })
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What a task is called: unique within a driver, `<allocation>/<task>/<8 hex>` where longshore makes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskId(String);
 
@@ -100,12 +100,6 @@ pub struct TaskConfig {
     pub network_isolation: Option<NetworkIsolationSpec>,
     /// The name servers of the task's network.
     pub dns: Option<DnsConfig>,
-}
-
-impl Default for TaskId {
-    fn default() -> Self {
-        Self(String::new())
-    }
 }
 
 impl TaskConfig {

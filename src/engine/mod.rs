@@ -1,2 +1,142 @@
-//! The Engine API.
+//! The Engine API: [`Engine`] and its operations, one file per section of Docker's API reference, each next to the
+//! queries it takes. Wire bodies are in [`types`], what an answer means is in `call`, framing in `frames` and `json_lines`.
+
+mod call;
+mod containers;
+mod context;
+mod error;
+mod frames;
+mod images;
+mod json_lines;
+mod logs;
+mod phrases;
+mod query;
+mod system;
 pub mod types;
+mod version;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::http::{Client, Endpoint, Timeouts};
+use crate::threads::Hangup;
+
+pub use call::Call;
+pub use containers::{
+    CreateQuery, InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped,
+    WaitCondition,
+};
+pub use context::{ContextError, api_version_from_env, endpoint_from_env};
+pub use error::Error;
+pub use frames::{BadFrame, Decoder, Frame, Stream};
+pub use images::{ImageInspectQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
+pub use json_lines::{BadLine, JsonLines, LineDecoder};
+pub use logs::{Logs, LogsQuery, Piece};
+pub(crate) use phrases::logs_cannot_be_read;
+pub use version::ApiVersion;
+
+/// How an engine client behaves. More fields come with more of it: write `EngineConfig { …, ..EngineConfig::default() }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// How long a connection may take to stand. Defaults to 3 s.
+    pub connect_timeout: Duration,
+    /// How long an ordinary call may take in all; long ones (wait, logs, stop, archives) have no deadline.
+    /// Defaults to 5 minutes.
+    pub call_timeout: Duration,
+    /// How long a ping may take in all; each client's first call is one, to agree on a version. Defaults to 5 s.
+    pub ping_timeout: Duration,
+    /// The API version to speak, whatever the Engine says. Defaults to none: the highest that both know.
+    pub api_version: Option<ApiVersion>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            call_timeout: Duration::from_secs(5 * 60),
+            ping_timeout: Duration::from_secs(5),
+            api_version: None,
+        }
+    }
+}
+
+/// A client of one Engine. Cheap to clone; clones share kept connections and what was agreed with the Engine.
+///
+/// ```no_run
+/// use longshore::engine::Engine;
+/// let engine = Engine::from_env()?;
+/// println!("{} speaks {}", engine.endpoint(), engine.api_version()?);
+/// # Ok::<(), longshore::engine::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    client: Arc<Client>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    endpoint: Endpoint,
+    config: EngineConfig,
+    /// What was agreed, by the first call that succeeded.
+    agreed: RwLock<Option<ApiVersion>>,
+}
+
+impl Engine {
+    /// A client of the Engine at `endpoint`. Nothing is sent yet.
+    pub fn connect(endpoint: Endpoint) -> Self {
+        Self::with_config(endpoint, EngineConfig::default())
+    }
+
+    /// The same, with other timeouts or a fixed version.
+    pub fn with_config(endpoint: Endpoint, config: EngineConfig) -> Self {
+        let timeouts = Timeouts { connect: config.connect_timeout, call: config.call_timeout };
+        Self {
+            client: Arc::new(Client::new(endpoint.clone(), timeouts)),
+            shared: Arc::new(Shared { endpoint, config, agreed: RwLock::new(None) }),
+        }
+    }
+
+    /// A client of the Engine that the environment names, as [`endpoint_from_env`] finds it, and of the version
+    /// in `DOCKER_API_VERSION`, where that is set.
+    ///
+    /// # Errors
+    /// [`Error::Context`]: what the environment says cannot be understood, or nothing that could be an Engine was found.
+    pub fn from_env() -> Result<Self, Error> {
+        let endpoint = endpoint_from_env()?;
+        let api_version = context::api_version_from_env()?;
+        Ok(Self::with_config(endpoint, EngineConfig { api_version, ..EngineConfig::default() }))
+    }
+
+    /// The same client, its ordinary calls ended by `hangup`. It keeps no connection between calls.
+    #[must_use]
+    pub fn with(&self, hangup: &Hangup) -> Self {
+        Self { client: Arc::new(self.client.under(hangup)), shared: self.shared.clone() }
+    }
+
+    /// Where the Engine is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// The API version that is spoken with the Engine: asked for once, with a ping, and remembered.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ping`], and [`Error::Version`] for an Engine that speaks none that we know.
+    pub fn api_version(&self) -> Result<ApiVersion, Error> {
+        if let Some(pinned) = self.shared.config.api_version {
+            return Ok(pinned);
+        }
+        if let Some(agreed) = *self.shared.agreed.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(agreed);
+        }
+        let version = version::agree(self)?;
+        *self.shared.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        Ok(version)
+    }
+
+    /// Forgets what was agreed: the Engine at this endpoint is another than before.
+    fn disagree(&self) {
+        *self.shared.agreed.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

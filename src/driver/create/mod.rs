@@ -26,6 +26,7 @@ use crate::engine::types::ContainerCreate;
 pub use error::CreateError;
 pub use facts::Facts;
 pub use labels::{INSTANCE_LABEL, TASK_ID_LABEL};
+pub use name_env::container_name;
 
 /// What to ask of the Engine so that a task's container comes into being.
 #[derive(Debug, Clone, PartialEq)]

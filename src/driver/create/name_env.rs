@@ -6,7 +6,10 @@ use crate::engine::types::Env;
 
 /// `<task name>-<allocation>`, with `_` for `/`: no two tasks of an Engine share it, and it is known before the create. A task
 /// without an allocation is named by its id.
-pub(super) fn container_name(task: &TaskConfig) -> Result<String, CreateError> {
+///
+/// # Errors
+/// [`CreateError::Name`]: that is no name to Docker.
+pub fn container_name(task: &TaskConfig) -> Result<String, CreateError> {
     let name = match task.alloc_id.as_str() {
         "" => task.id.as_str().to_string(),
         alloc_id => format!("{}-{alloc_id}", task.name),

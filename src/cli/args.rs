@@ -1,0 +1,107 @@
+//! What can be typed. Only what is built is here; `--help` is made from it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use log::LevelFilter;
+
+/// Runs the docker tasks of Nomad job files on this machine, without Nomad.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, disable_help_subcommand = true)]
+pub(super) struct Args {
+    /// Where the Engine is: unix://PATH or tcp://HOST[:PORT] [default: DOCKER_HOST, the current Docker context, the usual sockets]
+    #[arg(short = 'H', long, global = true, value_name = "URL")]
+    pub(super) host: Option<String>,
+    /// Allocation directories and saved state [default: LONGSHORE_DATA_DIR, XDG_STATE_HOME/longshore, ~/.local/state/longshore]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// What is logged to standard error: off, error, warn, info, debug, trace [default: RUST_LOG, or warn]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(super) log_level: Option<LevelFilter>,
+    /// When to use colour; NO_COLOR is obeyed too
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(super) color: Color,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a job's docker tasks, follow their output, and exit with their code
+    ///
+    /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them. When all tasks have
+    /// ended their containers are removed. Exit code: that of the first task that was not successful; 125 where longshore or
+    /// the Engine failed; 130 after a second Ctrl-C.
+    Run(Run),
+    /// Check a job file: each problem with file, line and column; exit code 0 or 1
+    Validate(Validate),
+    /// Show what would be asked of the Engine, without asking it
+    Plan(Plan),
+    /// Ask the Engine what it is, and how quickly it answers
+    Ping(Ping),
+}
+
+/// What is chosen of a job.
+#[derive(Debug, clap::Args)]
+pub(super) struct JobArgs {
+    /// The job file, HCL or JSON; `-`: standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: String,
+    /// Only this group (may be repeated)
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Vec<String>,
+    /// Only this task (may be repeated)
+    #[arg(long, value_name = "TASK")]
+    pub(super) task: Vec<String>,
+    /// The id of the allocation, where the job has only one [default: a new UUID]
+    #[arg(long, value_name = "ID")]
+    pub(super) alloc_id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Keep the containers when the tasks have ended
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Begin each line of output with the time at which it was written, by the Engine's clock
+    #[arg(long)]
+    pub(super) timestamps: bool,
+    /// Write everything as JSON to standard output, an event a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Validate {
+    /// The job file, HCL or JSON; `-`: standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// The machine's CPU in MHz [default: this machine's]
+    #[arg(long, value_name = "MHZ")]
+    pub(super) cpu_total: Option<u64>,
+    /// Write JSON: for each task the exact body of the create request
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ping {
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}

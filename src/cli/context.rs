@@ -1,0 +1,42 @@
+//! What several commands need of the global options: the Engine, the data directory.
+
+use std::time::Duration;
+
+use crate::engine::{self, Engine, EngineConfig};
+use crate::runner::DataDir;
+
+use super::args::Args;
+use super::failure::Failure;
+
+/// Together within the five seconds after which an Engine that does not answer must have been given up.
+const CONNECT: Duration = Duration::from_secs(3);
+const PING: Duration = Duration::from_millis(4500);
+
+/// The Engine that `-H` or the environment names, after it has answered.
+pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {
+    let engine = silent_engine(args)?;
+    engine.api_version().map_err(|error| Failure::engine(&error))?;
+    Ok(engine)
+}
+
+/// The same, before anything is sent to it.
+pub(super) fn silent_engine(args: &Args) -> Result<Engine, Failure> {
+    let endpoint = match &args.host {
+        Some(url) => url.parse().map_err(|error| Failure::usage(format!("-H: {error}")))?,
+        None => engine::endpoint_from_env().map_err(|error| Failure::engine(&error.into()))?,
+    };
+    let api_version = engine::api_version_from_env().map_err(|error| Failure::engine(&error.into()))?;
+    let config = EngineConfig { connect_timeout: CONNECT, ping_timeout: PING, api_version, ..EngineConfig::default() };
+    Ok(Engine::with_config(endpoint, config))
+}
+
+pub(super) fn data_dir(args: &Args) -> Result<DataDir, Failure> {
+    let root = args.data_dir.clone().or_else(|| DataDir::default_root(|name| std::env::var_os(name)));
+    let root = root.ok_or_else(|| {
+        Failure::usage(
+            "no data directory: none of LONGSHORE_DATA_DIR, XDG_STATE_HOME and HOME is set; name one with --data-dir"
+                .into(),
+        )
+    })?;
+    Ok(DataDir::new(root)?)
+}

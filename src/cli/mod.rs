@@ -1,0 +1,72 @@
+//! The program: arguments, terminal, signals, exit codes. The one place that prints errors and knows exit codes.
+//!
+//! Standard output carries the answer and the tasks' output; progress, notices and errors go to standard error.
+
+mod args;
+mod context;
+mod failure;
+mod job_file;
+mod json;
+mod ping;
+mod plan;
+mod run;
+mod signals;
+mod terminal;
+mod validate;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use log::{Level, LevelFilter};
+
+use args::{Args, Command};
+use failure::Failure;
+
+/// Runs the program with this process's arguments.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(args.log_level);
+    let (json, done) = match &args.command {
+        Command::Run(options) => (options.json, run::run(&args, options)),
+        Command::Validate(options) => (false, validate::validate(&args, options)),
+        Command::Plan(options) => (options.json, plan::plan(&args, options)),
+        Command::Ping(options) => (options.json, ping::ping(&args, options)),
+    };
+    ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))
+}
+
+/// Prints an error, a line each, and gives its exit code.
+fn report(failure: &Failure, json: bool) -> u8 {
+    for line in &failure.lines {
+        eprint(&format!("longshore: {line}"));
+    }
+    if json {
+        eprint(&failure.to_json());
+    }
+    failure.code
+}
+
+/// Writes a line to standard error. Where nobody reads it there is nobody to tell.
+fn eprint(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes an answer to standard output. A reader that has left has read enough.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn log_to_stderr(level: Option<LevelFilter>) {
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(LevelFilter::Warn).parse_default_env();
+    if let Some(level) = level {
+        logger.filter_level(level);
+    }
+    logger.format(|to, record| match record.level() {
+        Level::Error | Level::Warn => writeln!(to, "longshore: {}", record.args()),
+        level => writeln!(to, "longshore: {}: {}: {}", level.as_str().to_lowercase(), record.target(), record.args()),
+    });
+    logger.init();
+}

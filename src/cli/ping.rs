@@ -1,0 +1,55 @@
+//! `longshore ping`: what the Engine is, and how quickly it answers.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::engine::types::Version;
+
+use super::args::{Args, Ping};
+use super::failure::Failure;
+use super::{context, print};
+
+pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
+    let engine = context::engine(global)?;
+    let failed = |error| Failure::engine(&error);
+    let version = engine.version().map_err(failed)?;
+    // The connection stands by now: what is timed is the Engine.
+    let begun = Instant::now();
+    engine.ping().map_err(failed)?;
+    let round_trip = begun.elapsed();
+    let negotiated = engine.api_version().map_err(failed)?;
+    let name = name(&version);
+    if args.json {
+        let answer = json!({
+            "endpoint": engine.endpoint().to_string(),
+            "name": name,
+            "version": version.version,
+            "api_version": version.api_version,
+            "min_api_version": version.min_api_version,
+            "negotiated": negotiated.to_string(),
+            "round_trip_ns": u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX),
+        });
+        print(&format!("{answer}\n"));
+    } else {
+        print(&format!(
+            "{name} {} at {}\nAPI {} to {}, {negotiated} is spoken\nround trip {} µs\n",
+            version.version,
+            engine.endpoint(),
+            version.min_api_version,
+            version.api_version,
+            round_trip.as_micros(),
+        ));
+    }
+    Ok(0)
+}
+
+/// What the Engine is called. Docker calls its first component plainly "Engine", and itself, where its packager did, by the platform.
+fn name(version: &Version) -> String {
+    let component = version.components.first().map(|component| component.name.as_str()).unwrap_or_default();
+    match (component, version.platform.name.as_str()) {
+        ("" | "Engine", "") => "Docker Engine".into(),
+        ("" | "Engine", platform) => platform.into(),
+        (component, _) => component.into(),
+    }
+}

@@ -1,0 +1,56 @@
+//! `longshore run`: a job from its file to its exit code.
+
+use crate::driver::{Driver, DriverConfig, Host};
+use crate::engine::Engine;
+use crate::runner::{Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
+
+use super::args::{Args, Run};
+use super::failure::Failure;
+use super::json::Json;
+use super::signals::{FORCED, Listener};
+use super::terminal::{Look, Terminal};
+use super::{context, eprint, job_file};
+
+pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
+    let file = job_file::read(&args.job.file)?;
+    let data = context::data_dir(global)?;
+    let instance = data.instance()?;
+    let machine = Machine::of(Host::of_this_machine(), &instance);
+    let mut placement = file.place(&args.job, &machine, &data, &mut |_, _| random_uuid())?;
+    for notice in file.notices(&placement) {
+        eprint(&format!("longshore: {notice}"));
+    }
+    let engine = context::engine(global)?;
+    let engine_id = engine_id(&engine)?;
+
+    // From here on a signal must find somebody who listens.
+    let stop = Stop::new();
+    let signals = Listener::new(stop.clone())
+        .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
+    let site = Site { engine: &engine, engine_id: &engine_id, data: &data };
+    let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
+    for notice in notices {
+        eprint(&format!("longshore: {notice}"));
+    }
+    for alloc in &mut placement.allocs {
+        alloc.find_archives(&file.folder);
+    }
+
+    let names: Vec<&str> =
+        placement.allocs.iter().flat_map(|alloc| &alloc.tasks).map(|task| task.config.name.as_str()).collect();
+    let look = Look::new(global.color, args.timestamps, &names);
+    let watcher: Box<dyn Watcher> = match args.json {
+        true => Box::new(Json::new(stop.clone())),
+        false => Box::new(Terminal::new(look, stop.clone())),
+    };
+    let driver = Driver::new(engine, DriverConfig { instance, ..DriverConfig::default() });
+    let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop, keep: args.keep };
+    let outcomes = runner.run(&placement.allocs, owned);
+    driver.shutdown();
+    Ok(if signals.forced() { FORCED } else { exit_code(&outcomes) })
+}
+
+/// What the Engine calls itself; some have no name.
+fn engine_id(engine: &Engine) -> Result<String, Failure> {
+    engine.info().map(|info| info.id).map_err(|error| Failure::engine(&error))
+}

@@ -1,0 +1,73 @@
+//! Destroying a task (driver-spec 1.8): its output read to the end, its container removed, its threads joined, its id free.
+
+use std::time::Duration;
+
+use super::handle::Task;
+use super::stop::engine_stop;
+use super::task::TaskId;
+use super::{Error, Inner};
+use crate::engine::{InspectQuery, RemoveQuery};
+use crate::threads::Backoff;
+
+/// How long a removal that the Engine says is going on is waited for.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Error> {
+    let task = inner.tasks.find(id)?;
+    let container = &task.handle.container_id;
+    match inner.engine.container_inspect(container, &InspectQuery::default()) {
+        Ok(inspect) if inspect.state.running && !force => return Err(Error::StillRunning { task: id.clone() }),
+        Ok(inspect) => {
+            if inspect.state.running
+                && let Err(e) = engine_stop(inner, &task, Duration::ZERO)
+            {
+                // The removal below is forced.
+                log::warn!("{e}");
+            }
+            settle(inner, &task);
+            remove(inner, container)?;
+        }
+        Err(e) if e.is_not_found() => {}
+        Err(source) => return Err(Error::Inspect { container: container.clone(), source }),
+    }
+    task.end_threads();
+    inner.tasks.forget(id);
+    Ok(())
+}
+
+/// Gives the wait and the collector time to come to their end: what they have not got by now, nobody gets any more.
+fn settle(inner: &Inner, task: &Task) {
+    if task.exit.result().is_none() {
+        let _ = task.exit.subscribe().recv_timeout(inner.config.inspect_timeout);
+    }
+    let workers = task.workers();
+    if let Some(logs) = &workers.logs
+        && !logs.wait(inner.config.log_drain)
+    {
+        log::warn!("task {}: its output was not read to the end in time", task.handle.config.id);
+    }
+}
+
+/// Removes the container and its anonymous volumes. One that the Engine is removing already is waited for.
+fn remove(inner: &Inner, container: &str) -> Result<(), Error> {
+    let query = RemoveQuery { force: true, volumes: true, link: false };
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+    let mut waited = Duration::ZERO;
+    loop {
+        match inner.engine.container_remove(container, &query) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.is_not_found() => return Ok(()),
+            Err(e) if e.is_conflict() && waited < REMOVAL => {
+                let pause = backoff.next();
+                waited += pause;
+                if !inner.hangup.sleep(pause) {
+                    return Err(Error::ShutDown);
+                }
+            }
+            Err(e) if e.is_conflict() => {
+                return Err(Error::RemovalStuck { container: container.into(), after: waited });
+            }
+            Err(source) => return Err(Error::Remove { container: container.into(), source }),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Why the driver could not do a thing, and whether the same task may be tried again: one match decides it.
+
+use std::error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::create::CreateError;
+use super::options::OptionProblem;
+use super::task::TaskId;
+use crate::engine;
+
+/// Why the driver could not do a thing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A task of that id is started already, or is being started.
+    AlreadyStarted {
+        /// Which.
+        task: TaskId,
+    },
+    /// The driver has no task of that id.
+    TaskNotFound {
+        /// Which.
+        task: TaskId,
+    },
+    /// The driver was shut down.
+    ShutDown,
+    /// Options of the task are wrong, or not built yet.
+    Options {
+        /// All of them.
+        problems: Vec<OptionProblem>,
+    },
+    /// The container cannot be asked for.
+    Plan(CreateError),
+    /// A file that the container needs cannot be written.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The Engine does not have the image.
+    ImageMissing {
+        /// The image, as the task names it.
+        image: String,
+    },
+    /// The Engine could not say whether it has the image.
+    Image {
+        /// The image, as the task names it.
+        image: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The image's archive cannot be read.
+    Archive {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The image's archive could not be loaded.
+    Load {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The archive was loaded, and the image was not in it.
+    NotInArchive {
+        /// The image, as the task names it.
+        image: String,
+        /// The archive.
+        path: PathBuf,
+    },
+    /// A container that is not ours has the task's name. It was not touched.
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The container's id.
+        container: String,
+    },
+    /// The container could not be created.
+    Create {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The container was created, and could not be started. It was removed again.
+    Start {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The Engine could not say how a container is.
+    Inspect {
+        /// Its id or name.
+        container: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The task's output cannot be collected. Its container was removed again.
+    Logs {
+        /// What failed: a file's path, or the thread.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread could not be started.
+    Thread(io::Error),
+    /// A signal could not be sent.
+    Signal {
+        /// To which container.
+        container: String,
+        /// Which signal.
+        signal: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// A container could not be stopped.
+    Stop {
+        /// Which.
+        container: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// The task runs, and was not to be forced.
+    StillRunning {
+        /// Which.
+        task: TaskId,
+    },
+    /// A container could not be removed.
+    Remove {
+        /// Which.
+        container: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// A container is being removed by the Engine, and has not gone in time.
+    RemovalStuck {
+        /// Which.
+        container: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+impl Error {
+    /// Whether the same task may well start, or the same call succeed, when it is tried again (driver-spec 1.4).
+    pub fn is_recoverable(&self) -> bool {
+        match self {
+            Self::Create { source, .. } => source.is_not_found() || source.is_conflict() || source.is_transient(),
+            Self::Inspect { .. } => true,
+            Self::Image { source, .. }
+            | Self::Load { source, .. }
+            | Self::Start { source, .. }
+            | Self::Signal { source, .. }
+            | Self::Stop { source, .. }
+            | Self::Remove { source, .. } => source.is_transient(),
+            Self::Thread(_) | Self::RemovalStuck { .. } => true,
+            Self::AlreadyStarted { .. }
+            | Self::TaskNotFound { .. }
+            | Self::ShutDown
+            | Self::Options { .. }
+            | Self::Plan(_)
+            | Self::File { .. }
+            | Self::ImageMissing { .. }
+            | Self::Archive { .. }
+            | Self::NotInArchive { .. }
+            | Self::NameTaken { .. }
+            | Self::Logs { .. }
+            | Self::StillRunning { .. } => false,
+        }
+    }
+
+    /// A word for programs: `image_missing`, `start`, …
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AlreadyStarted { .. } => "already_started",
+            Self::TaskNotFound { .. } => "task_not_found",
+            Self::ShutDown => "shut_down",
+            Self::Options { .. } => "options",
+            Self::Plan(_) => "plan",
+            Self::File { .. } => "file",
+            Self::ImageMissing { .. } => "image_missing",
+            Self::Image { .. } => "image",
+            Self::Archive { .. } => "archive",
+            Self::Load { .. } => "load",
+            Self::NotInArchive { .. } => "not_in_archive",
+            Self::NameTaken { .. } => "name_taken",
+            Self::Create { .. } => "create",
+            Self::Start { .. } => "start",
+            Self::Inspect { .. } => "inspect",
+            Self::Logs { .. } => "logs",
+            Self::Thread(_) => "thread",
+            Self::Signal { .. } => "signal",
+            Self::Stop { .. } => "stop",
+            Self::StillRunning { .. } => "still_running",
+            Self::Remove { .. } => "remove",
+            Self::RemovalStuck { .. } => "removal_stuck",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyStarted { task } => write!(f, "task {task} is started already"),
+            Self::TaskNotFound { task } => write!(f, "there is no task {task}"),
+            Self::ShutDown => f.write_str("the driver is shut down"),
+            Self::Options { problems } => {
+                for (i, problem) in problems.iter().enumerate() {
+                    write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::Plan(_) => f.write_str("the container cannot be asked for"),
+            Self::File { path, .. } => write!(f, "cannot write {}", path.display()),
+            Self::ImageMissing { image } => write!(
+                f,
+                "the Engine has no image {image}: get it with `docker pull {image}`, or name an archive of it in `load`"
+            ),
+            Self::Image { image, .. } => write!(f, "cannot look for the image {image}"),
+            Self::Archive { path, .. } => write!(f, "cannot read the image archive {}", path.display()),
+            Self::Load { path, .. } => write!(f, "cannot load the image archive {}", path.display()),
+            Self::NotInArchive { image, path } => {
+                write!(f, "the image archive {} holds no image {image}", path.display())
+            }
+            Self::NameTaken { name, container } => write!(
+                f,
+                "the name {name} is taken by the container {container:.12}, which is not this task's: remove or rename it"
+            ),
+            Self::Create { name, .. } => write!(f, "cannot create the container {name}"),
+            Self::Start { name, .. } => write!(f, "cannot start the container {name}"),
+            Self::Inspect { container, .. } => write!(f, "cannot tell how the container {container:.12} is"),
+            Self::Logs { what, .. } => write!(f, "cannot collect the task's output: {what}"),
+            Self::Thread(_) => f.write_str("cannot start a thread"),
+            Self::Signal { container, signal, .. } => {
+                write!(f, "cannot send {signal} to the container {container:.12}")
+            }
+            Self::Stop { container, .. } => write!(f, "cannot stop the container {container:.12}"),
+            Self::StillRunning { task } => write!(f, "task {task} runs: stop it first, or force it"),
+            Self::Remove { container, .. } => write!(f, "cannot remove the container {container:.12}"),
+            Self::RemovalStuck { container, after } => {
+                write!(f, "the Engine has been removing the container {container:.12} for {after:?}")
+            }
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Plan(source) => Some(source),
+            Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => Some(source),
+            Self::Thread(source) => Some(source),
+            Self::Image { source, .. }
+            | Self::Load { source, .. }
+            | Self::Create { source, .. }
+            | Self::Start { source, .. }
+            | Self::Inspect { source, .. }
+            | Self::Signal { source, .. }
+            | Self::Stop { source, .. }
+            | Self::Remove { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<CreateError> for Error {
+    fn from(source: CreateError) -> Self {
+        Self::Plan(source)
+    }
+}

@@ -1,0 +1,333 @@
+//! Starting a task (driver-spec 1.4): plan, image, create, start, threads. Whatever fails, what was created is removed.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::create::{self, CreatePlan, INSTANCE_LABEL, TASK_ID_LABEL};
+use super::handle::{HANDLE_VERSION, Task, TaskHandle, Workers};
+use super::inspect::{has_run, network_of};
+use super::options::{self, TaskOptions};
+use super::task::{LogTarget, TaskConfig};
+use super::{Error, Inner, Sink, wait};
+use crate::engine::types::ContainerInspect;
+use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
+use crate::http::Endpoint;
+use crate::logs::{Collected, Collector, FileSink, Settings, Stream};
+use crate::threads::Backoff;
+use crate::values::size;
+
+/// How often a start that the Engine fails by a trouble of its own is tried again (driver-spec 1.4.3).
+const START_ATTEMPTS: u32 = 5;
+const RETRY_BASE: Duration = Duration::from_millis(100);
+const RETRY_LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) fn start(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Result<TaskHandle, Error> {
+    let reservation = inner.tasks.reserve(&task.id)?;
+    let options = options::decode(&task.options).map_err(|problems| Error::Options { problems })?;
+    let plan = create::build(&task, &options, &inner.config, inner.facts())?;
+    let sinks = with_targets(&task, sinks)?;
+
+    let hangup = inner.hangup.child();
+    let engine = inner.engine.with(&hangup);
+    let image_id = obtain_image(inner, &engine, &task, &options)?;
+    write_files(&plan)?;
+    let mut created = create_container(inner, &engine, &task, &plan)?;
+    if !created.running {
+        start_container(inner, &engine, &created)?;
+    }
+    let inspect = inspect(&engine, &created.id)?;
+
+    let handle = TaskHandle {
+        version: HANDLE_VERSION,
+        container_id: inspect.id.clone(),
+        container_name: plan.name.clone(),
+        image_id: if inspect.image.is_empty() { image_id } else { inspect.image.clone() },
+        network: network_of(&inspect),
+        config: task,
+    };
+    let task = Arc::new(Task::new(handle.clone(), hangup));
+    let threads = threads(inner, &task, &inspect, sinks).and_then(|()| reservation.fill(task.clone()));
+    if let Err(e) = threads {
+        task.end_threads();
+        return Err(e);
+    }
+    created.keep();
+    Ok(handle)
+}
+
+fn inspect(engine: &Engine, container: &str) -> Result<ContainerInspect, Error> {
+    engine
+        .container_inspect(container, &InspectQuery::default())
+        .map_err(|source| Error::Inspect { container: container.into(), source })
+}
+
+/// Makes sure that the Engine has the image; gives its id. An archive is loaded where the image is not there, or may be
+/// an older one (no tag, or `latest`).
+fn obtain_image(inner: &Inner, engine: &Engine, task: &TaskConfig, options: &TaskOptions) -> Result<String, Error> {
+    let image = options.image.as_str();
+    let archive = (!options.load.is_empty()).then(|| archive_path(task, &options.load));
+    if archive.is_none() || !may_be_outdated(image) {
+        match engine.image_inspect(image) {
+            Ok(inspect) => return Ok(inspect.id),
+            Err(e) if e.is_not_found() => {}
+            Err(source) => return Err(Error::Image { image: image.into(), source }),
+        }
+    }
+    let Some(path) = archive else { return Err(Error::ImageMissing { image: image.into() }) };
+    let file = File::open(&path).map_err(|source| Error::Archive { path: path.clone(), source })?;
+    engine
+        .image_load(file, &LoadQuery { quiet: true, ..LoadQuery::default() }, &inner.hangup)
+        .map_err(|source| Error::Load { path: path.clone(), source })?;
+    match engine.image_inspect(image) {
+        Ok(inspect) => Ok(inspect.id),
+        Err(e) if e.is_not_found() => Err(Error::NotInArchive { image: image.into(), path }),
+        Err(source) => Err(Error::Image { image: image.into(), source }),
+    }
+}
+
+fn archive_path(task: &TaskConfig, load: &str) -> PathBuf {
+    match &task.alloc_dir {
+        Some(alloc_dir) => alloc_dir.join(&task.name).join("local").join(load),
+        None => load.into(),
+    }
+}
+
+/// Whether a name stands for whatever is newest: it has no digest, and no tag but `latest`.
+fn may_be_outdated(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+fn write_files(plan: &CreatePlan) -> Result<(), Error> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    for file in &plan.files {
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(true).mode(file.mode).open(&file.path);
+        let written = opened.and_then(|mut open| open.write_all(&file.content));
+        written.map_err(|source| Error::File { path: file.path.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// A container of this start, removed again unless it is kept.
+struct Created<'a> {
+    inner: &'a Inner,
+    id: String,
+    name: &'a str,
+    running: bool,
+    kept: bool,
+}
+
+impl Created<'_> {
+    fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Created<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // With the driver's own client: a shutdown that ended this start must not leave its container behind.
+            remove(&self.inner.engine, &self.id);
+        }
+    }
+}
+
+fn remove(engine: &Engine, id: &str) {
+    let query = RemoveQuery { force: true, volumes: true, link: false };
+    match engine.container_remove(id, &query) {
+        Ok(()) => {}
+        Err(e) if e.is_not_found() || e.is_conflict() => {}
+        Err(e) => log::error!("a container of a failed start is left: {e}"),
+    }
+}
+
+/// What has the name that we want.
+enum Holder {
+    Nobody,
+    OursRunning(String),
+    OursDead(String),
+    Stranger(String),
+}
+
+/// Creates the container. Where its name is taken: ours that runs is adopted, ours that does not is replaced, another's is
+/// left alone. A create whose answer was lost is looked up by name, so that it is never done twice (driver-spec 1.4.2).
+fn create_container<'a>(
+    inner: &'a Inner,
+    engine: &Engine,
+    task: &TaskConfig,
+    plan: &'a CreatePlan,
+) -> Result<Created<'a>, Error> {
+    let created = |id, running| Created { inner, id, name: &plan.name, running, kept: false };
+    let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
+    let mut attempts_left = inner.config.container_exists_attempts;
+    loop {
+        let source = match engine.container_create(Some(plan.name.as_str()), &plan.body) {
+            Ok(answer) => {
+                for warning in &answer.warnings {
+                    log::warn!("container {}: {warning}", plan.name);
+                }
+                return Ok(created(answer.id, false));
+            }
+            Err(source) => source,
+        };
+        if source.is_hung_up() {
+            // Whether it was created is not known, and only we would know its name.
+            if let Ok(Holder::OursDead(id)) = holder(&inner.engine, inner, task, plan) {
+                remove(&inner.engine, &id);
+            }
+            return Err(Error::ShutDown);
+        }
+        // podman says 500 where docker says 409.
+        if source.is_conflict() || source.is_transient() {
+            match holder(engine, inner, task, plan) {
+                Ok(Holder::OursRunning(id)) => return Ok(created(id, true)),
+                Ok(Holder::OursDead(id)) => remove(engine, &id),
+                Ok(Holder::Stranger(container)) => return Err(Error::NameTaken { name: plan.name.clone(), container }),
+                Ok(Holder::Nobody) | Err(_) => {}
+            }
+            if attempts_left > 0 {
+                attempts_left -= 1;
+                if !inner.hangup.sleep(backoff.next()) {
+                    return Err(Error::ShutDown);
+                }
+                continue;
+            }
+        }
+        return Err(Error::Create { name: plan.name.clone(), source });
+    }
+}
+
+fn holder(engine: &Engine, inner: &Inner, task: &TaskConfig, plan: &CreatePlan) -> Result<Holder, engine::Error> {
+    let inspect = match engine.container_inspect(&plan.name, &InspectQuery::default()) {
+        Ok(inspect) => inspect,
+        Err(e) if e.is_not_found() => return Ok(Holder::Nobody),
+        Err(e) => return Err(e),
+    };
+    // A name may also be the beginning of another container's id.
+    if inspect.name.trim_start_matches('/') != plan.name {
+        return Ok(Holder::Nobody);
+    }
+    let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
+    let ours = label(INSTANCE_LABEL) == Some(&inner.config.instance) && label(TASK_ID_LABEL) == Some(task.id.as_str());
+    Ok(match (ours, inspect.state.running) {
+        (false, _) => Holder::Stranger(inspect.id),
+        (true, true) => Holder::OursRunning(inspect.id),
+        (true, false) => Holder::OursDead(inspect.id),
+    })
+}
+
+/// Starts the container. A start that failed and yet runs, and one that the Engine says is going on, is a start; one that
+/// failed by a trouble of the Engine's own is tried again (driver-spec 1.4.3).
+fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Result<(), Error> {
+    let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
+    let mut attempts_left = START_ATTEMPTS;
+    loop {
+        let source = match engine.container_start(&created.id, &StartQuery::default()) {
+            Ok(_) => return Ok(()),
+            Err(source) if source.is_hung_up() => return Err(Error::ShutDown),
+            Err(source) => source,
+        };
+        // It may even have run and ended by now.
+        let inspect = engine.container_inspect(&created.id, &InspectQuery::default());
+        if inspect.is_ok_and(|i| i.state.running || has_run(&i.state)) {
+            return Ok(());
+        }
+        if !source.is_transient() || attempts_left == 0 {
+            return Err(Error::Start { name: created.name.into(), source });
+        }
+        attempts_left -= 1;
+        if !inner.hangup.sleep(backoff.next()) {
+            return Err(Error::ShutDown);
+        }
+    }
+}
+
+/// The live sinks, and those that the task's targets name.
+fn with_targets(task: &TaskConfig, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, Error> {
+    for (target, stream) in [(&task.logs.stdout, Stream::Stdout), (&task.logs.stderr, Stream::Stderr)] {
+        match target {
+            LogTarget::Null => {}
+            LogTarget::File(path) => sinks.push(Box::new(open_file(path, stream)?)),
+        }
+    }
+    Ok(sinks)
+}
+
+fn open_file(path: &Path, stream: Stream) -> Result<FileSink, Error> {
+    FileSink::open(path, stream).map_err(|source| Error::Logs { what: path.display().to_string(), source })
+}
+
+/// Starts what waits for the container and collects its output.
+fn threads(
+    inner: &Arc<Inner>,
+    task: &Arc<Task>,
+    inspect: &ContainerInspect,
+    sinks: Vec<Box<dyn Sink>>,
+) -> Result<(), Error> {
+    let mut workers = Workers { wait: Some(wait::spawn(inner, task)?), logs: None };
+    if !sinks.is_empty() {
+        workers.logs = Some(collect(inner, task, inspect, sinks)?);
+    }
+    *task.workers() = workers;
+    Ok(())
+}
+
+fn collect(
+    inner: &Arc<Inner>,
+    task: &Arc<Task>,
+    inspect: &ContainerInspect,
+    sinks: Vec<Box<dyn Sink>>,
+) -> Result<Collector, Error> {
+    let settings = Settings {
+        id: inspect.id.clone(),
+        terminal: inspect.config.tty.then(|| inner.cuts()),
+        // podman shows no log options: what we asked for holds.
+        follow_bytes: inner
+            .config
+            .logging
+            .config
+            .0
+            .get("max-size")
+            .and_then(|s| size::parse_decimal(s).ok())
+            .map(|s| s / 2),
+        same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
+        backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),
+    };
+    let report = {
+        let (inner, task) = (inner.clone(), task.clone());
+        move |said| {
+            let (message, kind) = match said {
+                Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
+                Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),
+                Collected::Panicked(words) => (format!("The thread that collects output panicked: {words}"), "panic"),
+            };
+            inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
+        }
+    };
+    Collector::spawn(&inner.engine, settings, sinks, task.hangup.clone(), report)
+        .map_err(|source| Error::Logs { what: "its thread".into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_whatever_is_newest() {
+        for (image, want) in [
+            ("busybox", true),
+            ("busybox:latest", true),
+            ("h:5000/busybox", true),
+            ("busybox:1", false),
+            ("h:5000/a/busybox:1", false),
+            ("busybox@sha256:0123", false),
+            ("busybox:latest@sha256:0123", false),
+        ] {
+            assert_eq!(may_be_outdated(image), want, "{image}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which tasks a driver has. An id is reserved before anything is asked of the Engine, so that of two starts one wins.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Error;
+use super::handle::Task;
+use super::task::TaskId;
+
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    tasks: HashMap<TaskId, Slot>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Starting,
+    Started(Arc<Task>),
+}
+
+/// An id that nobody else can start; given back when dropped, unless [`Reservation::fill`]ed.
+#[derive(Debug)]
+pub(super) struct Reservation<'a> {
+    tasks: &'a Tasks,
+    id: TaskId,
+}
+
+impl Tasks {
+    pub(super) fn reserve(&self, id: &TaskId) -> Result<Reservation<'_>, Error> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Error::ShutDown);
+        }
+        if state.tasks.contains_key(id) {
+            return Err(Error::AlreadyStarted { task: id.clone() });
+        }
+        state.tasks.insert(id.clone(), Slot::Starting);
+        Ok(Reservation { tasks: self, id: id.clone() })
+    }
+
+    pub(super) fn find(&self, id: &TaskId) -> Result<Arc<Task>, Error> {
+        match self.lock().tasks.get(id) {
+            Some(Slot::Started(task)) => Ok(task.clone()),
+            _ => Err(Error::TaskNotFound { task: id.clone() }),
+        }
+    }
+
+    pub(super) fn started(&self) -> Vec<Arc<Task>> {
+        let started = |slot: &Slot| match slot {
+            Slot::Started(task) => Some(task.clone()),
+            Slot::Starting => None,
+        };
+        self.lock().tasks.values().filter_map(started).collect()
+    }
+
+    pub(super) fn forget(&self, id: &TaskId) {
+        self.lock().tasks.remove(id);
+    }
+
+    /// Takes no more tasks, and gives those there are.
+    pub(super) fn close(&self) -> Vec<Arc<Task>> {
+        self.lock().closed = true;
+        self.started()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reservation<'_> {
+    /// Puts the started task in its place. Where the driver was shut down meanwhile, it comes too late.
+    pub(super) fn fill(self, task: Arc<Task>) -> Result<(), Error> {
+        let mut state = self.tasks.lock();
+        if state.closed {
+            return Err(Error::ShutDown); // Dropping `self` gives the id back, after the lock.
+        }
+        state.tasks.insert(self.id.clone(), Slot::Started(task));
+        drop(state);
+        std::mem::forget(self);
+        Ok(())
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.tasks.forget(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::handle::TaskHandle;
+    use super::*;
+    use crate::threads::Hangup;
+
+    #[test]
+    fn of_two_starts_one_wins() {
+        let (tasks, id) = (Tasks::default(), TaskId::from("a"));
+        let first = tasks.reserve(&id).expect("free");
+        assert!(matches!(tasks.reserve(&id), Err(Error::AlreadyStarted { .. })));
+        assert!(matches!(tasks.find(&id), Err(Error::TaskNotFound { .. })), "not yet");
+        drop(first);
+        let again = tasks.reserve(&id).expect("given back");
+        again.fill(Arc::new(Task::new(TaskHandle::default(), Hangup::new()))).expect("open");
+        assert!(tasks.find(&id).is_ok() && tasks.started().len() == 1);
+        assert!(matches!(tasks.reserve(&id), Err(Error::AlreadyStarted { .. })));
+        tasks.forget(&id);
+        let late = tasks.reserve(&id).expect("free");
+        assert!(tasks.close().is_empty());
+        let task = Arc::new(Task::new(TaskHandle::default(), Hangup::new()));
+        assert!(matches!(late.fill(task), Err(Error::ShutDown)));
+        assert!(matches!(tasks.reserve(&id), Err(Error::ShutDown)));
+    }
+}

@@ -1,0 +1,206 @@
+//! The wait loop, which must never lie: a broken wait is not an exit. Only a container that does not run, or is gone, ends
+//! the task; while the Engine is away the task runs on, and an event says why nobody knows better.
+
+use std::sync::Arc;
+
+use super::handle::Task;
+use super::task::ExitResult;
+use super::{Error, Inner};
+use crate::engine::types::{ContainerState, WaitResult};
+use crate::engine::{self, Engine, InspectQuery, WaitCondition};
+use crate::threads::{Backoff, Worker};
+
+/// The exit code of a task whose own nobody knows.
+const UNKNOWN: i64 = -1;
+/// How often OOM flag and error text are asked for, of an Engine that has delivered an exit code and then does not answer.
+const LAST_INSPECTS: u32 = 5;
+
+/// Starts the thread that waits for a task's end.
+pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Error> {
+    let name = format!("wait {:.8}", task.handle.container_id);
+    let body = {
+        let (inner, task) = (inner.clone(), task.clone());
+        move || {
+            let mut wait = Wait {
+                engine: inner.engine.with(&task.hangup),
+                backoff: Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit),
+                lost: false,
+                inner: &inner,
+                task: &task,
+            };
+            if let Some(result) = wait.run() {
+                if result.oom_killed {
+                    inner.events.emit(
+                        &task.handle.config,
+                        "The kernel killed a process for want of memory",
+                        &[("kind", "oom")],
+                    );
+                }
+                task.exit.publish(result);
+            }
+        }
+    };
+    let on_panic = {
+        let (inner, task) = (inner.clone(), task.clone());
+        move |words: &str| {
+            let message = format!("The thread that waits for the task panicked: {words}");
+            inner.events.emit(&task.handle.config, message, &[("kind", "panic")]);
+        }
+    };
+    Worker::spawn(name, task.hangup.clone(), body, on_panic).map_err(Error::Thread)
+}
+
+struct Wait<'a> {
+    engine: Engine,
+    backoff: Backoff,
+    /// Whether it was told that the Engine is away.
+    lost: bool,
+    inner: &'a Inner,
+    task: &'a Task,
+}
+
+/// What an inspect says of the task.
+enum Seen {
+    Running,
+    Ended(ContainerState),
+    Gone,
+    Unknown(engine::Error),
+}
+
+impl Wait<'_> {
+    /// Waits until the task has ended. `None`: the driver lets go of it.
+    fn run(&mut self) -> Option<ExitResult> {
+        loop {
+            let waited = self.engine.container_wait(
+                &self.task.handle.container_id,
+                WaitCondition::NotRunning,
+                &self.task.next_wait(),
+            );
+            if self.task.hangup.is_hung_up() {
+                return None;
+            }
+            let code = match waited {
+                Ok(WaitResult { status_code, error: None }) => Some(status_code),
+                Ok(WaitResult { error: Some(error), .. }) => {
+                    log::debug!("wait for {}: {}", self.task.handle.container_id, error.message);
+                    None
+                }
+                Err(e) => {
+                    log::debug!("{e}");
+                    None
+                }
+            };
+            match self.look(code.is_some())? {
+                Seen::Running => self.back(),
+                Seen::Ended(state) => return Some(result(code, &state)),
+                Seen::Gone => return Some(gone(code)),
+                // The code was delivered, and the Engine went away: what it could add is lost.
+                Seen::Unknown(_) => return Some(result(code, &ContainerState::default())),
+            }
+            // Somebody may have stopped and started it: then it runs. A wait that breaks again and again must not spin.
+            if !self.task.hangup.sleep(self.backoff.next()) {
+                return None;
+            }
+        }
+    }
+
+    /// Asks how the container is until the Engine says it. `Unknown` only where a code is known already, after a few tries.
+    fn look(&mut self, code_known: bool) -> Option<Seen> {
+        let mut backoff = self.backoff.clone();
+        backoff.reset();
+        let mut tries = 0;
+        loop {
+            let seen = match self.engine.container_inspect(&self.task.handle.container_id, &InspectQuery::default()) {
+                Ok(inspect) if inspect.state.running || inspect.state.restarting => Seen::Running,
+                Ok(inspect) => Seen::Ended(inspect.state),
+                Err(e) if e.is_not_found() => Seen::Gone,
+                Err(e) => Seen::Unknown(e),
+            };
+            if self.task.hangup.is_hung_up() {
+                return None;
+            }
+            let Seen::Unknown(error) = seen else { return Some(seen) };
+            tries += 1;
+            if code_known && tries == LAST_INSPECTS {
+                return Some(Seen::Unknown(error));
+            }
+            self.away(&error);
+            if !self.task.hangup.sleep(backoff.next()) {
+                return None;
+            }
+        }
+    }
+
+    fn away(&mut self, error: &engine::Error) {
+        if !self.lost {
+            self.lost = true;
+            let message = format!("The Engine does not answer; the task is taken to run on: {}", with_cause(error));
+            self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_lost")]);
+        }
+    }
+
+    fn back(&mut self) {
+        if self.lost {
+            self.lost = false;
+            self.backoff.reset();
+            let message = "The Engine answers again; the task runs";
+            self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_back")]);
+        }
+    }
+}
+
+fn with_cause(error: &engine::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// The result of a task that has ended. What wait delivered is the exit code, even where inspect says another.
+fn result(code: Option<i64>, state: &ContainerState) -> ExitResult {
+    let exit_code = code.unwrap_or(state.exit_code);
+    let err = if state.oom_killed {
+        Some("OOM killed".to_owned())
+    } else if exit_code != 0 && !state.error.is_empty() {
+        Some(state.error.clone())
+    } else {
+        None
+    };
+    ExitResult { exit_code, signal: 0, oom_killed: state.oom_killed, err }
+}
+
+/// The result of a task whose container somebody has removed.
+fn gone(code: Option<i64>) -> ExitResult {
+    let err =
+        code.is_none().then(|| "the container was removed by somebody else: its exit code is not known".to_owned());
+    ExitResult { exit_code: code.unwrap_or(UNKNOWN), err, ..ExitResult::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results() {
+        let state = |exit_code, oom_killed, error: &str| ContainerState {
+            exit_code,
+            oom_killed,
+            error: error.into(),
+            ..ContainerState::default()
+        };
+        for (name, code, state, want) in [
+            ("wait's code wins", Some(137), state(0, false, ""), (137, false, None)),
+            ("without it inspect's", None, state(7, false, ""), (7, false, None)),
+            ("OOM by the Engine's word", Some(137), state(137, true, ""), (137, true, Some("OOM killed"))),
+            ("no OOM for a mere 137", Some(137), state(137, false, ""), (137, false, None)),
+            ("an OOM with code 0", Some(0), state(0, true, ""), (0, true, Some("OOM killed"))),
+            ("a text beside a code", Some(127), state(127, false, "no such file"), (127, false, Some("no such file"))),
+            ("a text without one", Some(0), state(0, false, "what podman writes"), (0, false, None)),
+        ] {
+            let got = result(code, &state);
+            assert_eq!((got.exit_code, got.oom_killed, got.err.as_deref()), want, "{name}");
+        }
+        assert_eq!(gone(None).exit_code, UNKNOWN);
+        assert!(!gone(None).is_successful() && gone(Some(0)).is_successful());
+    }
+}

@@ -1,0 +1,297 @@
+//! One call: its name for errors, how it is put together, and what its answer means.
+
+use std::fmt;
+use std::io::Read;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::query::{Query, QueryString, encode};
+use super::types::error_message;
+use super::{Engine, Error, phrases};
+use crate::http::{self, Buffers, Method, Reply};
+use crate::threads::Hangup;
+
+/// Which call it was, for errors: `container_start`, `POST`, `/containers/1a2b/start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The operation, as [`Engine`]'s method is called.
+    pub operation: &'static str,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, without the API version and without a query.
+    pub path: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+impl Call {
+    pub(super) fn for_test(operation: &'static str) -> Self {
+        Self { operation, method: "GET", path: "/test".into() }
+    }
+}
+
+/// A part of a path.
+pub(super) enum Part<'a> {
+    /// As it stands.
+    Fixed(&'static str),
+    /// An id or a name of a container: any character but letters, digits and `-._~` is encoded.
+    Id(&'a str),
+    /// A reference of an image: its slashes stay, as routers want them.
+    Image(&'a str),
+}
+
+/// A call in the making.
+pub(super) struct Request<'a> {
+    engine: &'a Engine,
+    call: Call,
+    bad: Option<&'static str>,
+    query: QueryString,
+    json: Option<Vec<u8>>,
+    /// Whether the API version goes before the path.
+    versioned: bool,
+    deadline: Option<Duration>,
+}
+
+impl Engine {
+    pub(super) fn get<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
+        Request::new(self, operation, "GET", path)
+    }
+
+    pub(super) fn post<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
+        Request::new(self, operation, "POST", path)
+    }
+
+    pub(super) fn delete<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
+        Request::new(self, operation, "DELETE", path)
+    }
+}
+
+impl<'a> Request<'a> {
+    fn new(engine: &'a Engine, operation: &'static str, method: &'static str, parts: &[Part<'_>]) -> Self {
+        let (mut path, mut bad) = (String::new(), None);
+        for part in parts {
+            path.push('/');
+            match part {
+                Part::Fixed(text) => path.push_str(text),
+                Part::Id(id) => {
+                    bad = bad.or(not_a_name(id));
+                    encode(&mut path, id, b"");
+                }
+                Part::Image(name) => {
+                    bad = bad.or(name.split('/').find_map(not_a_name));
+                    encode(&mut path, name, b"/:@");
+                }
+            }
+        }
+        let call = Call { operation, method, path };
+        Self { engine, call, bad, query: QueryString::default(), json: None, versioned: true, deadline: None }
+    }
+
+    pub(super) fn query(mut self, query: &impl Query) -> Self {
+        query.write(&mut self.query);
+        self
+    }
+
+    /// Sends `body` as JSON.
+    pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
+        let bytes = serde_json::to_vec(body);
+        self.json = Some(bytes.map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })?);
+        Ok(self)
+    }
+
+    /// Leaves the API version out of the path.
+    pub(super) fn without_version(mut self) -> Self {
+        self.versioned = false;
+        self
+    }
+
+    /// Another deadline than the client's.
+    pub(super) fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sends it, and takes the whole answer. A status of 400 and above is an error.
+    pub(super) fn send(self) -> Result<Answer, Error> {
+        let reply = self.negotiated(|path| {
+            let reply = self.engine.client.call(self.request(path, self.body()), self.deadline);
+            let reply = reply.map_err(|e| self.failed(e))?;
+            self.checked(reply)
+        })?;
+        Ok(Answer { call: self.call, reply })
+    }
+
+    /// The same on a connection of its own that nothing but its own `deadline` ends.
+    pub(super) fn send_alone(mut self, deadline: Option<Duration>) -> Result<Answer, Error> {
+        self.deadline = deadline;
+        let reply = self.negotiated(|path| {
+            let reply = self.engine.client.call_alone(self.request(path, http::Body::Empty), deadline);
+            self.checked(reply.map_err(|e| self.failed(e))?)
+        })?;
+        Ok(Answer { call: self.call, reply })
+    }
+
+    /// Sends it on a connection of its own, and gives the answer's body as it comes. A status of 400 and above is an error.
+    pub(super) fn stream(self, buffers: Buffers, hangup: &Hangup) -> Result<Streamed, Error> {
+        let stream = self.negotiated(|path| self.opened(self.request(path, self.body()), buffers, hangup))?;
+        Ok(self.streamed(stream))
+    }
+
+    /// The same, with an archive as the request's body. It can be read only once, so no other version is tried.
+    pub(super) fn upload(self, source: &mut dyn Read, hangup: &Hangup) -> Result<Streamed, Error> {
+        self.check_arguments()?;
+        let path = self.path()?;
+        let stream = self.opened(self.request(&path, http::Body::Archive(source)), Buffers::BULK, hangup)?;
+        Ok(self.streamed(stream))
+    }
+
+    /// Does `exchange` with the path of the agreed version, and once more where the Engine turns out to be another by now.
+    fn negotiated<T>(&self, mut exchange: impl FnMut(&str) -> Result<T, Error>) -> Result<T, Error> {
+        self.check_arguments()?;
+        match exchange(&self.path()?) {
+            Err(e) if self.may_renegotiate() && phrases::is_other_version(&e) => {
+                self.engine.disagree();
+                exchange(&self.path()?)
+            }
+            other => other,
+        }
+    }
+
+    fn may_renegotiate(&self) -> bool {
+        self.versioned && self.engine.shared.config.api_version.is_none()
+    }
+
+    fn check_arguments(&self) -> Result<(), Error> {
+        match self.bad {
+            None => Ok(()),
+            Some(why) => Err(Error::Argument { call: Box::new(self.call.clone()), why }),
+        }
+    }
+
+    fn path(&self) -> Result<String, Error> {
+        Ok(match self.versioned {
+            true => format!("/v{}{}", self.engine.api_version()?, self.call.path),
+            false => self.call.path.clone(),
+        })
+    }
+
+    fn body(&self) -> http::Body<'_> {
+        match &self.json {
+            Some(bytes) => http::Body::Json(bytes),
+            None => http::Body::Empty,
+        }
+    }
+
+    fn request<'b>(&'b self, path: &'b str, body: http::Body<'b>) -> http::Request<'b> {
+        let method = match self.call.method {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            _ => Method::DELETE,
+        };
+        http::Request { method, path, query: self.query.as_str(), headers: &[], body }
+    }
+
+    fn opened(&self, request: http::Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<http::Stream, Error> {
+        let stream = self.engine.client.stream(request, buffers, hangup).map_err(|e| self.failed(e))?;
+        if stream.status() < 400 {
+            return Ok(stream);
+        }
+        let reply = stream.into_reply().map_err(|e| self.failed(e))?;
+        Err(refused(&self.call, &reply))
+    }
+
+    fn streamed(self, stream: http::Stream) -> Streamed {
+        Streamed { endpoint: self.engine.shared.endpoint.clone(), call: self.call, stream }
+    }
+
+    fn checked(&self, reply: Reply) -> Result<Reply, Error> {
+        if reply.status < 400 { Ok(reply) } else { Err(refused(&self.call, &reply)) }
+    }
+
+    fn failed(&self, error: http::Error) -> Error {
+        let config = &self.engine.shared.config;
+        Error::of(&self.call, &self.engine.shared.endpoint, self.deadline.unwrap_or(config.call_timeout), error)
+    }
+}
+
+/// Why a text names nothing: it would be another path.
+fn not_a_name(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("the id or name is empty"),
+        "." | ".." => Some("`.` and `..` are no names"),
+        _ => None,
+    }
+}
+
+fn refused(call: &Call, reply: &Reply) -> Error {
+    let message = error_message(&reply.body, reply.header("content-type"));
+    Error::Status { call: Box::new(call.clone()), status: reply.status, message }
+}
+
+/// An answer taken whole.
+pub(super) struct Answer {
+    call: Call,
+    reply: Reply,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.reply.status
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.reply.header(name).unwrap_or_default()
+    }
+
+    /// Its body as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.reply.body)
+            .map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })
+    }
+}
+
+/// An answer whose body is still coming.
+pub(super) struct Streamed {
+    endpoint: http::Endpoint,
+    call: Call,
+    stream: http::Stream,
+}
+
+impl Streamed {
+    pub(super) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Reads what has come; 0 is the end.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        // No deadline stands on a stream, so none can pass.
+        self.stream.read(buf).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_another_path_is_refused_before_anything_is_sent() {
+        let engine = Engine::connect("unix:///nowhere".parse().expect("endpoint"));
+        for id in ["", ".", ".."] {
+            let error = engine.get("x", &[Part::Fixed("containers"), Part::Id(id), Part::Fixed("json")]).send();
+            assert!(matches!(error.err(), Some(Error::Argument { .. })), "{id:?}");
+        }
+        for (name, bad) in [("a/../b", true), ("a//b", true), ("h:5000/a/b:t@sha256:1", false)] {
+            let request = engine.get("x", &[Part::Fixed("images"), Part::Image(name), Part::Fixed("json")]);
+            assert_eq!(request.bad.is_some(), bad, "{name}");
+        }
+        let request = engine.get("x", &[Part::Fixed("containers"), Part::Id("a/b c"), Part::Fixed("json")]);
+        assert_eq!(request.call.to_string(), "GET /containers/a%2Fb%20c/json");
+    }
+}

@@ -1,0 +1,205 @@
+//! A container's logs (`GET /containers/{id}/logs`): pieces of frames, or of a terminal's raw bytes, lent from one buffer.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::call::Part::{Fixed, Id};
+use super::call::Streamed;
+use super::query::{Query, QueryString};
+use super::{BadFrame, Decoder, Engine, Error, Stream};
+use crate::http::Buffers;
+use crate::threads::Hangup;
+
+/// Read at a time: as much as a connection's buffer holds.
+const CHUNK: usize = 64 * 1024;
+
+impl Engine {
+    /// A container's logs (`GET /containers/{id}/logs`), as `query` asks. With `follow` they end with the container;
+    /// `hangup` ends them sooner. Whether they come in frames depends on the container alone: say [`LogsQuery::tty`]
+    /// where it has a terminal (the answer's content type is no guide).
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; 500 or 501 where its log driver keeps nothing that can be read.
+    pub fn container_logs(&self, id: &str, query: &LogsQuery, hangup: &Hangup) -> Result<Logs, Error> {
+        let request = self.get("container_logs", &[Fixed("containers"), Id(id), Fixed("logs")]);
+        let streamed = request.query(query).stream(Buffers::LOGS, hangup)?;
+        Ok(Logs {
+            streamed,
+            decoder: (!query.tty).then(Decoder::default),
+            buffer: vec![0; CHUNK].into(),
+            start: 0,
+            end: 0,
+        })
+    }
+}
+
+/// Which logs. By default both streams, all that the Engine holds, without stamps, then the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogsQuery {
+    /// Whether what is written from now on comes too, until the container ends.
+    pub follow: bool,
+    /// Whether standard output is wanted.
+    pub stdout: bool,
+    /// Whether standard error is wanted.
+    pub stderr: bool,
+    /// From this moment on, itself included: seconds since 1970, with up to nine digits after a point. Empty: from the start.
+    pub since: String,
+    /// Up to this moment. Empty: to the end.
+    pub until: String,
+    /// Whether each record begins with its time and a blank.
+    pub timestamps: bool,
+    /// Whether the labels and variables that the log driver was told to record stand before each record.
+    pub details: bool,
+    /// Only the last so many lines.
+    pub tail: Option<u64>,
+    /// Whether the container has a terminal: its logs come raw then, and not in frames. Not a parameter of the request.
+    pub tty: bool,
+}
+
+impl Default for LogsQuery {
+    fn default() -> Self {
+        Self {
+            follow: false,
+            stdout: true,
+            stderr: true,
+            since: String::new(),
+            until: String::new(),
+            timestamps: false,
+            details: false,
+            tail: None,
+            tty: false,
+        }
+    }
+}
+
+impl LogsQuery {
+    /// Both streams, all that the Engine holds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is written from now on, too.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// With each record's time.
+    #[must_use]
+    pub fn timestamps(mut self) -> Self {
+        self.timestamps = true;
+        self
+    }
+
+    /// From a moment on.
+    #[must_use]
+    pub fn since(mut self, since: impl Into<String>) -> Self {
+        self.since = since.into();
+        self
+    }
+
+    /// Of a container with a terminal.
+    #[must_use]
+    pub fn tty(mut self, tty: bool) -> Self {
+        self.tty = tty;
+        self
+    }
+}
+
+impl Query for LogsQuery {
+    fn write(&self, to: &mut QueryString) {
+        to.flag("follow", self.follow);
+        to.flag("stdout", self.stdout);
+        to.flag("stderr", self.stderr);
+        to.some_text("since", &self.since);
+        to.some_text("until", &self.until);
+        to.flag("timestamps", self.timestamps);
+        to.flag("details", self.details);
+        to.option("tail", self.tail);
+    }
+}
+
+/// A piece of a container's logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Whose bytes these are. With a terminal all are standard output.
+    pub stream: Stream,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Whether a frame begins here. With a terminal never: there are none.
+    pub first: bool,
+    /// Whether a frame ends here.
+    pub last: bool,
+}
+
+/// Logs as they come. Dropping them closes their connection, read to the end or not.
+pub struct Logs {
+    streamed: Streamed,
+    /// `None`: raw.
+    decoder: Option<Decoder>,
+    buffer: Box<[u8]>,
+    /// What of the buffer is not lent out yet.
+    start: usize,
+    end: usize,
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs").field("call", self.streamed.call()).finish_non_exhaustive()
+    }
+}
+
+impl Logs {
+    /// Waits for the next piece, and lends it until the next call. `None`: the end, as the Engine meant it.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
+    pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
+        loop {
+            if let Some(Found { stream, bytes, first, last }) = self.buffered()? {
+                return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
+            }
+            match self.streamed.read(&mut self.buffer)? {
+                0 => {
+                    let ended = self.decoder.as_ref().map_or(Ok(()), Decoder::end);
+                    return ended.map(|()| None).map_err(|bad| self.bad(bad));
+                }
+                n => (self.start, self.end) = (0, n),
+            }
+        }
+    }
+
+    /// Whether the next piece is here already, so that asking for it waits for nobody.
+    pub fn is_buffered(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// Finds the next piece in the buffer.
+    fn buffered(&mut self) -> Result<Option<Found>, Error> {
+        let mut input = &self.buffer[self.start..self.end];
+        let Some(decoder) = &mut self.decoder else {
+            let bytes = self.start..self.end;
+            self.start = self.end;
+            let found = Found { stream: Stream::Stdout, bytes, first: false, last: false };
+            return Ok((!found.bytes.is_empty()).then_some(found));
+        };
+        let next = decoder.next(&mut input).map(|frame| frame.map(|f| (f.stream, f.bytes.len(), f.first, f.last)));
+        self.start = self.end - input.len();
+        let found = next.map_err(|bad| self.bad(bad))?;
+        let end = self.start;
+        Ok(found.map(|(stream, length, first, last)| Found { stream, bytes: end - length..end, first, last }))
+    }
+
+    fn bad(&self, bad: BadFrame) -> Error {
+        Error::bad_frame(self.streamed.call(), bad)
+    }
+}
+
+/// A [`Piece`] by its place in the buffer.
+struct Found {
+    stream: Stream,
+    bytes: Range<usize>,
+    first: bool,
+    last: bool,
+}

@@ -1,0 +1,255 @@
+//! One request and its answer: a [`Client`] makes ordinary calls over kept connections, and long ones each over its own.
+
+use std::io::Read;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http;
+
+pub(crate) use ureq::http::Method;
+
+use super::transport::{Buffers, Dial, Failure, NoResolver};
+use super::{Endpoint, Error, Stream};
+use crate::threads::Hangup;
+
+/// A bound on an answer that is taken whole. The largest that an Engine gives in earnest, a list of thousands of
+/// containers, is a few megabytes.
+const LARGEST_REPLY: u64 = 256 * 1024 * 1024;
+/// A little under the shortest age at which an Engine, or a proxy before it, closes an idle connection.
+const IDLE_AGE: Duration = Duration::from_secs(10);
+/// As many calls as are made at once in a busy driver; more wait for nobody, they connect anew.
+const IDLE_CONNECTIONS: usize = 8;
+/// Largest response head. ureq's default, said here for it must fit in the smallest input buffer.
+const LARGEST_HEAD: usize = 8 * 1024;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// Until a connection stands.
+    pub(crate) connect: Duration,
+    /// A whole ordinary call.
+    pub(crate) call: Duration,
+}
+
+/// What goes out. `path` begins with `/` and is encoded; `query` is encoded too, and may be empty.
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) body: Body<'a>,
+}
+
+/// The body of a request.
+pub(crate) enum Body<'a> {
+    /// None; a POST says `Content-Length: 0`.
+    Empty,
+    /// JSON, whole.
+    Json(&'a [u8]),
+    /// Bytes of unknown length, sent in chunks as they are read.
+    Archive(&'a mut dyn Read),
+}
+
+/// An answer, taken whole.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Makes exchanges with one endpoint.
+#[derive(Debug)]
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    timeouts: Timeouts,
+    hangup: Option<Hangup>,
+    agent: Agent,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    pub(crate) fn new(endpoint: Endpoint, timeouts: Timeouts) -> Self {
+        let agent = agent(&endpoint, timeouts, Buffers::CALL, None, IDLE_CONNECTIONS);
+        Self { endpoint, timeouts, hangup: None, agent }
+    }
+
+    /// The same, its ordinary calls ended by `hangup`. It keeps no connection between them: one that outlived its
+    /// latch's thread would be nobody's.
+    pub(crate) fn under(&self, hangup: &Hangup) -> Self {
+        let agent = agent(&self.endpoint, self.timeouts, Buffers::CALL, Some(hangup.clone()), 0);
+        Self { endpoint: self.endpoint.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), agent }
+    }
+
+    /// An ordinary call: the answer whole, within `deadline` (or the client's own). Where its connection turns out to
+    /// be closed it is repeated once, if that cannot do a thing twice: the method only reads, or nothing had gone out.
+    pub(crate) fn call(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
+        let first = self.attempt(&mut request, deadline);
+        match first {
+            Err(Error::Disconnected { unsent, .. }) if unsent || may_repeat(&request) => {
+                self.attempt(&mut request, deadline)
+            }
+            other => other,
+        }
+    }
+
+    /// A call on a connection of its own that nobody hangs up: the answer whole, within `deadline` if there is one.
+    pub(crate) fn call_alone(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
+        let agent = agent(&self.endpoint, self.timeouts, Buffers::WAIT, None, 0);
+        exchange(&agent, &mut request, deadline)
+    }
+
+    /// A long call on a connection of its own: the answer's head, however late it comes, and its body as a stream.
+    /// There is no deadline; `hangup` ends it.
+    pub(crate) fn stream(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Stream, Error> {
+        let agent = agent(&self.endpoint, self.timeouts, buffers, Some(hangup.clone()), 0);
+        let response = send(&agent, &mut request, None).map_err(|e| hung_up(Some(hangup), e))?;
+        Ok(Stream::new(response, hangup.clone()))
+    }
+
+    fn attempt(&self, request: &mut Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
+        let deadline = deadline.unwrap_or(self.timeouts.call);
+        exchange(&self.agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
+    }
+}
+
+/// Whether sending it again changes nothing.
+fn may_repeat(request: &Request<'_>) -> bool {
+    matches!(request.method, Method::GET | Method::HEAD)
+}
+
+/// A cut socket fails in many ways; whoever hung up asked for it, and that is what it is called.
+pub(super) fn hung_up(hangup: Option<&Hangup>, error: Error) -> Error {
+    if hangup.is_some_and(Hangup::is_hung_up) { Error::HungUp } else { error }
+}
+
+fn agent(endpoint: &Endpoint, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>, idle: usize) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(LARGEST_HEAD)
+        .max_idle_connections(idle)
+        .max_idle_connections_per_host(idle)
+        .max_idle_age(IDLE_AGE)
+        .proxy(None)
+        .user_agent(concat!("longshore/", env!("CARGO_PKG_VERSION")))
+        .accept("")
+        .accept_encoding("")
+        // ureq would ask before it sends a body of some kinds, and wait a second for the answer.
+        .timeout_await_100(Some(Duration::ZERO))
+        .build();
+    let dial = Dial { endpoint: endpoint.clone(), buffers, connect_timeout: timeouts.connect, hangup };
+    Agent::with_parts(config, dial, NoResolver)
+}
+
+/// Sends one request and reads the answer whole.
+fn exchange(agent: &Agent, request: &mut Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
+    let (parts, body) = send(agent, request, deadline)?.into_parts();
+    let body = body.into_with_config().limit(LARGEST_REPLY).read_to_vec().map_err(sort)?;
+    Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+/// Sends one request and reads the answer's head.
+fn send(
+    agent: &Agent,
+    request: &mut Request<'_>,
+    deadline: Option<Duration>,
+) -> Result<http::Response<ureq::Body>, Error> {
+    let question = if request.query.is_empty() { "" } else { "?" };
+    // The Engine wants a Host, and does not look at it.
+    let uri = format!("http://docker{}{question}{}", request.path, request.query);
+    let mut builder = http::Request::builder().method(request.method.clone()).uri(uri);
+    for (name, value) in request.headers {
+        builder = builder.header(*name, value);
+    }
+    let answer = match &mut request.body {
+        Body::Empty if request.method == Method::POST || request.method == Method::PUT => {
+            let request = builder.body(&[][..]).map_err(protocol)?;
+            run(agent, request, deadline)
+        }
+        Body::Empty => run(agent, builder.body(()).map_err(protocol)?, deadline),
+        Body::Json(bytes) => {
+            let request = builder.header("Content-Type", "application/json").body(*bytes).map_err(protocol)?;
+            run(agent, request, deadline)
+        }
+        Body::Archive(source) => {
+            let mut watched = Watched { source, failed: None };
+            let builder = builder.header("Content-Type", "application/x-tar");
+            let request = builder.body(ureq::SendBody::from_reader(&mut watched)).map_err(protocol)?;
+            let answer = run(agent, request, deadline);
+            // Our own file's fault must not be called the Engine's.
+            match watched.failed.take() {
+                Some(e) if answer.is_err() => return Err(Error::Source(e)),
+                _ => answer,
+            }
+        }
+    };
+    answer.map_err(sort)
+}
+
+fn run(
+    agent: &Agent,
+    request: http::Request<impl ureq::AsSendBody>,
+    deadline: Option<Duration>,
+) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    let request = agent.configure_request(request).timeout_global(deadline).build();
+    agent.run(request)
+}
+
+/// Remembers whether it was the source that failed.
+struct Watched<'a, 'b> {
+    source: &'a mut &'b mut dyn Read,
+    failed: Option<std::io::Error>,
+}
+
+impl Read for Watched<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.source.read(buf).inspect_err(|e| {
+            if e.kind() != std::io::ErrorKind::Interrupted {
+                self.failed = Some(std::io::Error::new(e.kind(), e.to_string()));
+            }
+        })
+    }
+}
+
+fn protocol(e: http::Error) -> Error {
+    Error::Protocol(Box::new(e))
+}
+
+/// Sorts ureq's errors by what can be done about them.
+pub(super) fn sort(error: ureq::Error) -> Error {
+    use std::io::ErrorKind as Kind;
+    match error {
+        ureq::Error::Timeout(_) => Error::Timeout,
+        ureq::Error::Other(other) => match other.downcast::<Failure>().map(|f| *f) {
+            Ok(Failure::Connect(e)) if e.kind() == Kind::TimedOut => Error::Connect(e),
+            Ok(Failure::Connect(e)) => Error::Connect(e),
+            Ok(Failure::HungUp) => Error::HungUp,
+            Ok(Failure::Unsent(source)) => Error::Disconnected { source, unsent: true },
+            Err(other) => Error::Protocol(other),
+        },
+        ureq::Error::Io(e) => match e.kind() {
+            // What ureq makes of an error of its own when it must pass through `Read`.
+            Kind::TimedOut => Error::Timeout,
+            _ if e.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) => {
+                match e.into_inner().map(|inner| inner.downcast::<ureq::Error>()) {
+                    Some(Ok(inner)) => sort(*inner),
+                    Some(Err(other)) => Error::Protocol(other),
+                    None => Error::Disconnected { source: Kind::UnexpectedEof.into(), unsent: false },
+                }
+            }
+            Kind::InvalidData | Kind::InvalidInput => Error::Protocol(Box::new(e)),
+            _ => Error::Disconnected { source: e, unsent: false },
+        },
+        ureq::Error::ConnectionFailed => Error::Connect(Kind::NotConnected.into()),
+        other => Error::Protocol(Box::new(other)),
+    }
+}

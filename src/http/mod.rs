@@ -1,0 +1,14 @@
+//! Bytes: endpoints, sockets, one HTTP exchange, a stream. Knows HTTP, and nothing of Docker.
+
+mod endpoint;
+mod error;
+mod exchange;
+mod socket;
+mod stream;
+mod transport;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub(crate) use error::Error;
+pub(crate) use exchange::{Body, Client, Method, Reply, Request, Timeouts};
+pub(crate) use stream::Stream;
+pub(crate) use transport::Buffers;

@@ -1,0 +1,137 @@
+//! One connected socket, shared by whoever reads, whoever writes and whoever cuts it: no second descriptor.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+
+use super::Endpoint;
+use crate::threads::Cut;
+
+/// A connected socket. All its operations take `&self`.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    /// Connects within `timeout`.
+    pub(crate) fn connect(endpoint: &Endpoint, timeout: Duration) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Unix(path) => connect_unix(path, timeout).map(Self::Unix),
+            Endpoint::Tcp { host, port } => connect_tcp(host, *port, timeout).map(Self::Tcp),
+            Endpoint::Tls { .. } => Err(unsupported("Engines behind TLS are not supported yet")),
+            Endpoint::Ssh { .. } => Err(unsupported("Engines behind ssh are not supported yet")),
+        }
+    }
+
+    /// How long a read may block; `None`: for ever.
+    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(s) => s.set_read_timeout(timeout),
+            Self::Tcp(s) => s.set_read_timeout(timeout),
+        }
+    }
+
+    /// How long a write may block; `None`: for ever.
+    pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(s) => s.set_write_timeout(timeout),
+            Self::Tcp(s) => s.set_write_timeout(timeout),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Self::Unix(s) => s.shutdown(how),
+            Self::Tcp(s) => s.shutdown(how),
+        }
+    }
+
+    /// Whether the peer has neither closed nor sent anything: the state of a connection between two exchanges.
+    /// One system call, and it never blocks.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [0u8];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let got = match self {
+            Self::Unix(s) => rustix::net::recv(s.as_fd(), &mut byte, flags),
+            Self::Tcp(s) => rustix::net::recv(s.as_fd(), &mut byte, flags),
+        };
+        // Nothing to read yet is what an idle connection says; an end, an error or early bytes make it useless.
+        matches!(got, Err(rustix::io::Errno::AGAIN))
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(s) => (&*s).read(buf),
+            Socket::Tcp(s) => (&*s).read(buf),
+        }
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(s) => (&*s).write(buf),
+            Socket::Tcp(s) => (&*s).write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Cut for Socket {
+    fn cut(&self) {
+        // An error means that it is cut already.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+/// std cannot time a connect to a Unix socket, and one blocks while the listener's queue is full: a stopped Engine
+/// would hold us for ever. The kernel times it by the socket's send timeout.
+fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
+    let address = SocketAddrUnix::new(path)?;
+    let connected = rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address));
+    connected.map_err(|errno| match errno {
+        rustix::io::Errno::AGAIN => io::Error::new(io::ErrorKind::TimedOut, "it takes no connection"),
+        other => other.into(),
+    })?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
+    Ok(UnixStream::from(socket))
+}
+
+/// Tries a host's addresses in turn, all within `timeout`.
+fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (host, port).to_socket_addrs()? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes no connection"));
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => {
+                // Requests are small and written whole: waiting to fill a packet only delays them.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn unsupported(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}

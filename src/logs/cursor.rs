@@ -1,0 +1,301 @@
+//! How far a task's logs are collected: per stream the last stamp, and how many records carried it.
+//! No I/O and no clock. Records of one stamp are told apart by their order, so we rely on the Engine to repeat them in order.
+//!
+//! What was seen is skipped always, not only after a break: Docker 20.10 repeats a thousand records within one unbroken
+//! follow when it rotates its file. A record below the cursor is a repeat if it is among the recent ones (stamp and digest);
+//! else the Engine's clock went back, and the record is where the cursor goes on from.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher};
+
+use super::record::{Part, Stamp};
+
+/// How many records are remembered a stream: twice what an Engine was seen to repeat at once.
+const REMEMBERED: usize = 2048;
+/// How much earlier than another's record a record may be stamped that comes after it, in ns: two streams meet at the
+/// Engine's log file, and one may wait there while the other writes.
+const SLACK: i64 = 2_000_000_000;
+
+/// How far both streams are collected.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    streams: [Position; 2],
+    /// The stamp of the record that was taken last, of whichever stream.
+    latest: Option<Stamp>,
+}
+
+#[derive(Debug, Default)]
+struct Position {
+    /// The last record's stamp. `None`: none was seen.
+    last: Option<Stamp>,
+    /// How many records with that stamp were taken.
+    taken: u64,
+    /// How many with that stamp came since the connection began, or began to repeat itself.
+    met: u64,
+    /// Whether this connection has come up to `last` yet.
+    caught_up: bool,
+    recent: Recent,
+    /// How many bytes of the last record were taken, while it is not whole: the connection may break in its midst.
+    open: Option<usize>,
+    /// The record that is coming.
+    coming: Option<Coming>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    /// How many of its next bytes were taken already; all of them, where the record was seen.
+    skip: usize,
+    seen: bool,
+    digest: DefaultHasher,
+}
+
+const ALL: usize = usize::MAX;
+
+impl Cursor {
+    /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
+    /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
+    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.)
+    pub(super) fn lower(&self) -> Option<Stamp> {
+        let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
+        let [out, err] = [self.streams[0].last, self.streams[1].last];
+        Some(out.zip(err).map_or(near, |(out, err)| out.min(err).max(near)))
+    }
+
+    /// The higher of both streams' stamps: what a notice of missing lines names.
+    pub(super) fn upper(&self) -> Option<Stamp> {
+        self.streams[0].last.max(self.streams[1].last)
+    }
+
+    /// A new connection begins, and repeats what the cursor has seen.
+    pub(super) fn begin(&mut self) {
+        for position in &mut self.streams {
+            position.met = 0;
+            position.caught_up = position.last.is_none();
+            position.coming = None;
+        }
+    }
+
+    /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off.
+    pub(super) fn take<'a>(&mut self, part: &Part<'a>) -> &'a [u8] {
+        let position = &mut self.streams[part.stream as usize];
+        if part.first {
+            let skip = position.judge(part);
+            position.coming = Some(Coming { skip, seen: skip == ALL, digest: DefaultHasher::new() });
+        }
+        let Some(coming) = &mut position.coming else { return &[] };
+        coming.digest.write(part.bytes);
+        let skipped = coming.skip.min(part.bytes.len());
+        let new = &part.bytes[skipped..];
+        if !coming.seen {
+            self.latest = Some(part.stamp);
+            coming.skip -= skipped;
+            position.open = match part.last {
+                true => None,
+                false => Some(position.open.unwrap_or(0) + new.len()),
+            };
+            if part.last {
+                position.recent.add((part.stamp, coming.digest.finish()));
+            }
+        }
+        if part.last {
+            position.coming = None;
+        }
+        new
+    }
+}
+
+impl Position {
+    /// How much of a record that begins was taken already.
+    fn judge(&mut self, part: &Part<'_>) -> usize {
+        let stamp = part.stamp;
+        let Some(last) = self.last else { return self.anchor(stamp) };
+        if stamp > last {
+            return self.anchor(stamp);
+        }
+        if stamp == last {
+            self.caught_up = true;
+            self.met += 1;
+            return match self.met.cmp(&self.taken) {
+                Ordering::Less => ALL,
+                Ordering::Equal => self.open.unwrap_or(ALL),
+                Ordering::Greater => {
+                    (self.taken, self.open) = (self.met, None);
+                    0
+                }
+            };
+        }
+        if !self.caught_up {
+            return ALL;
+        }
+        // A record that does not come whole cannot be told by its digest yet; its stamp must do.
+        let known = match part.last {
+            true => self.recent.holds(stamp, digest(part.bytes)),
+            false => self.recent.holds_stamp(stamp),
+        };
+        if known {
+            // The Engine repeats itself: the records of the last stamp will come once more, too.
+            self.met = 0;
+            return ALL;
+        }
+        self.anchor(stamp)
+    }
+
+    /// Goes on from a new record.
+    fn anchor(&mut self, stamp: Stamp) -> usize {
+        (self.last, self.taken, self.met, self.caught_up, self.open) = (Some(stamp), 1, 1, true, None);
+        0
+    }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// The last records of a stream, by stamp and digest. Searched only when a record comes that is older than the last.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<(Stamp, u64)>);
+
+impl Recent {
+    fn add(&mut self, record: (Stamp, u64)) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(record);
+    }
+
+    fn holds(&self, stamp: Stamp, digest: u64) -> bool {
+        self.0.contains(&(stamp, digest))
+    }
+
+    fn holds_stamp(&self, stamp: Stamp) -> bool {
+        self.0.iter().any(|(s, _)| *s == stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Stream;
+    use super::*;
+
+    /// Which of the records (second, text) of standard output are new.
+    fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
+        let mut new = Vec::new();
+        for (second, text) in records {
+            let stamp = Stamp::from_nanos(second * 1_000_000_000);
+            let part = Part { stream: Stream::Stdout, stamp, bytes: text.as_bytes(), first: true, last: true };
+            if !cursor.take(&part).is_empty() {
+                new.push((*text).to_string());
+            }
+        }
+        new
+    }
+
+    #[test]
+    fn what_was_seen_is_skipped_after_a_break() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        assert_eq!(
+            fed(&mut cursor, &[(1, "a"), (2, "b"), (2, "b"), (2, "c")]),
+            ["a", "b", "b", "c"],
+            "equal lines are two"
+        );
+        cursor.begin();
+        assert_eq!(fed(&mut cursor, &[(2, "b"), (2, "b"), (2, "c"), (2, "d"), (3, "e")]), ["d", "e"]);
+        cursor.begin();
+        assert_eq!(fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "e"), (3, "e")]), ["e"], "from further back");
+    }
+
+    #[test]
+    fn an_engine_that_repeats_itself_in_one_connection() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
+        assert_eq!(fed(&mut cursor, &[(2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f")]), ["e", "f"]);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_loses_nothing() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        fed(&mut cursor, &[(100, "a"), (101, "b")]);
+        assert_eq!(fed(&mut cursor, &[(50, "c"), (50, "d"), (51, "e")]), ["c", "d", "e"]);
+        assert_eq!(cursor.upper(), Some(Stamp::from_nanos(51_000_000_000)), "the cursor goes on from there");
+    }
+
+    #[test]
+    fn streams_are_told_apart() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        let part =
+            |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
+        assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"x");
+        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(18_000_000_000), "the other stream may be a little late");
+        assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
+        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_999_999_999));
+        cursor.begin();
+        assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"");
+        assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"");
+    }
+
+    #[test]
+    fn a_stream_that_fell_silent_holds_nothing_back() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        let part = |stream, second: i64| Part {
+            stream,
+            stamp: Stamp::from_nanos(second * 1_000_000_000),
+            bytes: b"x",
+            first: true,
+            last: true,
+        };
+        cursor.take(&part(Stream::Stderr, 10));
+        cursor.take(&part(Stream::Stdout, 1000));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(998_000_000_000)));
+        cursor.take(&part(Stream::Stdout, 500));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
+        cursor.take(&part(Stream::Stderr, 499));
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(499_000_000_000)));
+    }
+
+    #[test]
+    fn a_record_in_parts_is_one() {
+        let mut cursor = Cursor::default();
+        cursor.begin();
+        let part =
+            |bytes, first, last| Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(5), bytes, first, last };
+        assert_eq!(cursor.take(&part(b"ab", true, false)), b"ab");
+        assert_eq!(cursor.take(&part(b"cd", false, true)), b"cd");
+        cursor.begin();
+        assert_eq!(cursor.take(&part(b"abc", true, false)), b"", "cut elsewhere");
+        assert_eq!(cursor.take(&part(b"d", false, true)), b"");
+        assert_eq!(cursor.take(&part(b"e", true, true)), b"e", "the second of that stamp");
+    }
+
+    #[test]
+    fn a_break_within_a_record_loses_and_doubles_nothing() {
+        let part = |second: i64, bytes, first, last| Part {
+            stream: Stream::Stdout,
+            stamp: Stamp::from_nanos(second),
+            bytes,
+            first,
+            last,
+        };
+        for cut in 0..6 {
+            let mut cursor = Cursor::default();
+            cursor.begin();
+            let mut got = cursor.take(&part(4, b"1\n", true, true)).to_vec();
+            let line = b"abcdef";
+            got.extend_from_slice(cursor.take(&part(5, &line[..cut], true, false)));
+            cursor.begin();
+            cursor.take(&part(4, b"1\n", true, true));
+            for (i, byte) in line.chunks(1).enumerate() {
+                got.extend_from_slice(cursor.take(&part(5, byte, i == 0, i == 5)));
+            }
+            got.extend_from_slice(cursor.take(&part(5, b"g", true, true)));
+            assert_eq!(got, b"1\nabcdefg", "cut after {cut}");
+        }
+    }
+}

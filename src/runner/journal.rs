@@ -1,0 +1,73 @@
+//! The events of an allocation on disk: `alloc/<id>/events.jsonl`, one JSON object a line, appended by the owner, read by
+//! whoever wants. Bounded: a file over 1 MiB becomes `events.jsonl.1`, and the one before it goes.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::Error;
+use super::events::Event;
+
+/// When a file is full, in bytes.
+const FULL: u64 = 1 << 20;
+
+/// The event file of an allocation.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    /// Lines of several threads are written one after the other, and the rotation between two of them.
+    writing: Mutex<()>,
+}
+
+impl Journal {
+    /// The journal in an allocation's directory; the file is made with the first event.
+    pub(super) fn open(alloc_dir: &Path) -> Self {
+        Self { path: alloc_dir.join("events.jsonl"), writing: Mutex::default() }
+    }
+
+    /// Adds an event.
+    ///
+    /// # Errors
+    /// The file cannot be written. Nothing else depends on it: the caller says so and goes on.
+    pub(super) fn append(&self, event: &Event) -> Result<(), Error> {
+        let mut line = event.to_json();
+        line.push('\n');
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if fs::metadata(&self.path).is_ok_and(|file| file.len() >= FULL) {
+            fs::rename(&self.path, self.path.with_extension("jsonl.1")).map_err(Error::io("rotate", &self.path))?;
+        }
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        // One write, so that a reader sees whole lines.
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::events::Happened;
+    use crate::runner::testing::Scratch;
+    use std::time::SystemTime;
+
+    #[test]
+    fn is_bounded() {
+        let scratch = Scratch::new("journal");
+        let journal = Journal::open(scratch.path());
+        let message = "x".repeat(300 << 10);
+        let event = Event {
+            time: SystemTime::UNIX_EPOCH,
+            alloc_id: "a1".into(),
+            task_name: "web".into(),
+            task_id: "a1/web/0".into(),
+            happened: Happened::Notice { message },
+        };
+        for _ in 0..12 {
+            journal.append(&event).unwrap();
+        }
+        let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap().lines().count();
+        assert_eq!((lines("events.jsonl"), lines("events.jsonl.1")), (4, 4), "twelve lines of a third of a file");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+    }
+}

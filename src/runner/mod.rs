@@ -1,0 +1,37 @@
+//! Runs the allocations of a job on this machine: their directories, their environment, restarts by policy, the state that
+//! outlives this process. What a job file says is the concern of `job`, what a task is that of `driver`; what a person
+//! sees of it, and where the output goes, is decided by a [`Watcher`].
+
+mod alloc;
+mod begin;
+mod dirs;
+mod env;
+mod error;
+mod events;
+mod ids;
+mod journal;
+mod lifecycle;
+mod machine;
+mod outcome;
+mod owner;
+mod restart;
+mod state;
+mod stop;
+#[cfg(test)]
+mod testing;
+mod wish;
+
+pub use alloc::{Allocation, PlacedTask, Placement, Selection, place};
+pub use begin::{Site, begin};
+pub use dirs::DataDir;
+pub use error::{Error, chain};
+pub use events::{Event, Happened, rfc3339};
+pub use ids::{random_uuid, uuid_of};
+pub use lifecycle::{Runner, Watcher};
+pub use machine::Machine;
+pub use outcome::{End, FAILED, TaskOutcome, exit_code};
+pub use owner::Owned;
+pub use restart::{Decision, Ending, History, Policy, StopReason, decide};
+pub use state::{AllocState, Head, Store, TaskRecord};
+pub use stop::Stop;
+pub use wish::{Wanted, Wish};

@@ -1,0 +1,145 @@
+//! Who owns an allocation: the one process that holds the lock on `state/<alloc>.lock`. The lock goes with the process,
+//! so there is nothing to clean up after a crash; the pid in the file is for people. Lock files are never removed: a
+//! process could hold the lock of a file that has no name any more.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::journal::Journal;
+use super::state::{AllocState, Store, TaskRecord};
+use super::wish::{self, Wish};
+use super::{DataDir, Error};
+
+/// An allocation that this process owns, until it is dropped.
+#[derive(Debug)]
+pub struct Owned {
+    store: Store,
+    state: Mutex<AllocState>,
+    pub(super) journal: Journal,
+    _lock: Lock,
+}
+
+/// The right to write an allocation's state.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Owned {
+    /// Takes an allocation into possession and writes its state. What an earlier, ended allocation of this id left of wishes is forgotten.
+    pub(super) fn begin(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Result<Self, Error> {
+        wish::forget(store, &state.alloc_id)?;
+        store.save(&state)?;
+        let journal = Journal::open(&data.alloc(&state.alloc_id));
+        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, _lock: lock })
+    }
+
+    /// A copy of what is known.
+    pub fn state(&self) -> AllocState {
+        self.lock().clone()
+    }
+
+    /// A copy of what is known of one task.
+    pub(super) fn task(&self, number: usize) -> TaskRecord {
+        self.lock().tasks[number].clone()
+    }
+
+    /// Changes the state and writes it. Where writing fails the change is kept in memory, for the next write.
+    pub(super) fn update(&self, change: impl FnOnce(&mut AllocState)) -> Result<(), Error> {
+        let mut state = self.lock();
+        change(&mut state);
+        self.store.save(&state)
+    }
+
+    /// What somebody else wants of this allocation.
+    pub(super) fn wish(&self) -> Result<Wish, Error> {
+        let id = self.lock().alloc_id.clone();
+        wish::read(&self.store, &id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AllocState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the lock of an allocation, without waiting.
+///
+/// # Errors
+/// [`Error::Owned`] with the pid of who has it.
+pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
+    let path = store.file(alloc_id, "lock");
+    let mut file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Error::Owned { alloc_id: alloc_id.to_owned(), pid: read_pid(&mut file) });
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+    }
+    let pid = format!("{}\n", std::process::id());
+    let written =
+        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(pid.as_bytes()));
+    written.map_err(Error::io("write", &path))?;
+    Ok(Lock { _file: file })
+}
+
+/// Waits for the lock under which a job is placed: of two processes that place the same job, the second finds it alive.
+/// It is held for the length of a few calls.
+pub(super) fn placing(store: &Store) -> Result<Lock, Error> {
+    let path = store.dir().join("placing.lock");
+    let file = open(&path)?;
+    file.lock().map_err(Error::io("lock", &path))?;
+    Ok(Lock { _file: file })
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(Error::io("open", path))
+}
+
+/// The owner may be about to write it: then it is not known.
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing::Scratch;
+    use std::fs;
+
+    #[test]
+    fn one_owner_at_a_time() {
+        let scratch = Scratch::new("owner");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let lock = claim(&store, "a1").unwrap();
+        // A second open file is a second owner, in this process too.
+        let refused = claim(&store, "a1").unwrap_err();
+        let me = std::process::id();
+        assert!(matches!(&refused, Error::Owned { pid: Some(pid), .. } if *pid == me), "{refused}");
+        assert!(refused.to_string().contains(&me.to_string()), "{refused}");
+        claim(&store, "a2").unwrap();
+        drop(lock);
+        claim(&store, "a1").unwrap();
+    }
+
+    #[test]
+    fn a_pid_that_is_not_there_yet() {
+        let scratch = Scratch::new("owner-pid");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let _lock = claim(&store, "a1").unwrap();
+        fs::write(store.file("a1", "lock"), "").unwrap();
+        assert!(matches!(claim(&store, "a1"), Err(Error::Owned { pid: None, .. })));
+    }
+}

@@ -1,0 +1,227 @@
+//! What is known of an allocation, written down: `state/<alloc>.json`. Who may write it is `owner.rs`' concern.
+//!
+//! The file is written before a container is made and after every change, to a temporary file that is synced and renamed,
+//! so that a crash leaves the old or the new state, never half of one. It holds the tasks' environment: mode 0600.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::driver::{ExitResult, TaskConfig, TaskHandle};
+
+use super::restart::{History, Policy};
+use super::{Allocation, DataDir, Error, dirs};
+
+/// The version of the file's form.
+const VERSION: u32 = 1;
+
+/// All that is known of an allocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AllocState {
+    /// The version of this form.
+    pub version: u32,
+    /// The allocation's id.
+    pub alloc_id: String,
+    /// The job's id.
+    pub job_id: String,
+    /// The group's name.
+    pub group: String,
+    /// The allocation's number within its group.
+    pub index: u32,
+    /// Where its Engine is.
+    pub endpoint: String,
+    /// What its Engine calls itself; empty where an Engine does not say.
+    pub engine_id: String,
+    /// Whether its containers stay when their tasks have ended.
+    pub keep: bool,
+    /// Whether it has ended: all tasks did, and their containers are gone or to be kept.
+    pub ended: bool,
+    /// Its tasks, in the order of the file.
+    pub tasks: Vec<TaskRecord>,
+}
+
+/// All that is known of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// The task as the driver gets it; its id is in it.
+    pub config: TaskConfig,
+    /// What its container is called, known before there is one.
+    pub container_name: String,
+    /// The driver's handle, from the start until the container is destroyed.
+    pub handle: Option<TaskHandle>,
+    /// What it is sent when it is to stop.
+    pub kill_signal: Option<String>,
+    /// How long it then has.
+    pub kill_timeout: Duration,
+    /// When it is started again.
+    pub restart: Policy,
+    /// When it was started.
+    pub history: History,
+    /// When its pending restart is due.
+    pub restart_at: Option<SystemTime>,
+    /// How its last try ended.
+    pub last_exit: Option<ExitResult>,
+    /// Whether it has ended for good.
+    pub ended: bool,
+}
+
+/// The part of a state by which allocations are found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    version: u32,
+    /// The allocation's id.
+    pub alloc_id: String,
+    /// The job's id.
+    pub job_id: String,
+    /// Whether it has ended.
+    pub ended: bool,
+}
+
+/// The states of one data directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl AllocState {
+    /// The state of an allocation of which nothing has been started. `container_name` says what a task's container is called.
+    pub fn new(
+        alloc: &Allocation,
+        endpoint: &str,
+        engine_id: &str,
+        keep: bool,
+        container_name: impl Fn(&TaskConfig) -> String,
+    ) -> Self {
+        let tasks = alloc.tasks.iter().map(|task| TaskRecord {
+            config: task.config.clone(),
+            container_name: container_name(&task.config),
+            handle: None,
+            kill_signal: task.kill_signal.map(|signal| signal.to_string()),
+            kill_timeout: task.kill_timeout,
+            restart: task.restart,
+            history: History::default(),
+            restart_at: None,
+            last_exit: None,
+            ended: false,
+        });
+        Self {
+            version: VERSION,
+            alloc_id: alloc.id.clone(),
+            job_id: alloc.job_id.clone(),
+            group: alloc.group.clone(),
+            index: alloc.index,
+            endpoint: endpoint.to_owned(),
+            engine_id: engine_id.to_owned(),
+            keep,
+            ended: false,
+            tasks: tasks.collect(),
+        }
+    }
+}
+
+impl Store {
+    /// The states of `data`; makes their directory.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open(data: &DataDir) -> Result<Self, Error> {
+        Ok(Self { dir: data.make_state()? })
+    }
+
+    /// The file `<alloc>.<what>` of an allocation.
+    pub fn file(&self, alloc_id: &str, what: &str) -> PathBuf {
+        self.dir.join(format!("{alloc_id}.{what}"))
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What allocations there are, ended ones too, by id.
+    ///
+    /// # Errors
+    /// The directory or a state cannot be read, or a state is no state: the error names it.
+    pub fn heads(&self) -> Result<Vec<Head>, Error> {
+        let unreadable = || Error::io("read", &self.dir);
+        let mut heads = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(unreadable())? {
+            let name = entry.map_err(unreadable())?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|id| !id.contains('.'));
+            if let Some(id) = id
+                && let Some(head) = self.read::<Head>(id, |head| (head.version, &head.alloc_id))?
+            {
+                heads.push(head);
+            }
+        }
+        heads.sort_by(|a, b| a.alloc_id.cmp(&b.alloc_id));
+        Ok(heads)
+    }
+
+    /// The state of an allocation; `None`: there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no state: the error names the file.
+    pub fn load(&self, alloc_id: &str) -> Result<Option<AllocState>, Error> {
+        self.read(alloc_id, |state: &AllocState| (state.version, &state.alloc_id))
+    }
+
+    /// Writes a state in place of the one before it. Only the allocation's owner may.
+    pub(super) fn save(&self, state: &AllocState) -> Result<(), Error> {
+        let path = self.file(&state.alloc_id, "json");
+        let text = serde_json::to_vec_pretty(state)
+            .map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
+        replace(&path, &text)
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(
+        &self,
+        alloc_id: &str,
+        check: impl Fn(&T) -> (u32, &str),
+    ) -> Result<Option<T>, Error> {
+        let path = self.file(alloc_id, "json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        let corrupt = |why: String| {
+            let why = format!("{why}; see what of it still runs, then move the file away");
+            Error::Corrupt { path: path.clone(), why }
+        };
+        // The version first: another form may lack fields or have others.
+        #[derive(Deserialize)]
+        struct Form {
+            version: u32,
+        }
+        let form: Form = serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;
+        if form.version != VERSION {
+            return Err(corrupt(format!("its form is version {}, and this program knows {VERSION}", form.version)));
+        }
+        let value: T = serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;
+        let (_, id) = check(&value);
+        if id != alloc_id {
+            return Err(corrupt(format!("it is the state of allocation {id:?}")));
+        }
+        Ok(Some(value))
+    }
+}
+
+/// Puts `bytes` in the place of the file at `path`: all of them, or the old content stays. Mode 0600.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let aside = path.with_extension("json.new");
+    // What a crash left of an earlier try.
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &aside)(error)),
+        _ => {}
+    }
+    let mut file = dirs::create(&aside, 0o600)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &aside))?;
+    fs::rename(&aside, path).map_err(Error::io("write", path))?;
+    let Some(dir) = path.parent() else { return Ok(()) };
+    // The new name is on the disk only when the directory is.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
+}

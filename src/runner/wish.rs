@@ -1,0 +1,76 @@
+//! What other processes want of an allocation that they do not own: `state/<alloc>.wish.json`. They write it, its owner
+//! reads it before it applies a restart policy. It holds wishes only; what was done about them stands in the state.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::state::Store;
+
+/// What is wanted of the tasks of an allocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// By task name.
+    pub tasks: BTreeMap<String, Wanted>,
+}
+
+/// What is wanted of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// It is to stay as it is when it has ended.
+    Stopped,
+    /// The same, and its container is to go.
+    Destroyed,
+}
+
+impl Wish {
+    /// Whether the task is not to be started again.
+    pub fn stops(&self, task: &str) -> bool {
+        self.tasks.contains_key(task)
+    }
+}
+
+/// What is wanted at present; nothing where nobody wrote anything.
+pub(super) fn read(store: &Store, alloc_id: &str) -> Result<Wish, Error> {
+    let path = store.file(alloc_id, "wish.json");
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| Error::Corrupt { path, why: error.to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Wish::default()),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// Forgets what was wanted of an earlier allocation of the same id.
+pub(super) fn forget(store: &Store, alloc_id: &str) -> Result<(), Error> {
+    let path = store.file(alloc_id, "wish.json");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::DataDir;
+    use crate::runner::testing::Scratch;
+
+    #[test]
+    fn what_others_wrote() {
+        let scratch = Scratch::new("wish");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        assert_eq!(read(&store, "a1").unwrap(), Wish::default());
+        fs::write(store.file("a1", "wish.json"), r#"{"tasks":{"web":"stopped","db":"destroyed"}}"#).unwrap();
+        let wish = read(&store, "a1").unwrap();
+        assert!(wish.stops("web") && wish.stops("db") && !wish.stops("other"));
+        fs::write(store.file("a1", "wish.json"), r#"{"tasks":{"web":"dance"}}"#).unwrap();
+        assert!(matches!(read(&store, "a1"), Err(Error::Corrupt { .. })));
+        forget(&store, "a1").unwrap();
+        forget(&store, "a1").unwrap();
+        assert_eq!(read(&store, "a1").unwrap(), Wish::default());
+    }
+}

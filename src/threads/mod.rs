@@ -1,0 +1,10 @@
+//! Threads with an owner, and how they are ended: no flags, no polling.
+
+mod backoff;
+mod hangup;
+mod worker;
+
+pub(crate) use backoff::Backoff;
+pub use hangup::Hangup;
+pub(crate) use hangup::{Cut, Registration};
+pub(crate) use worker::Worker;

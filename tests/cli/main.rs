@@ -1,0 +1,13 @@
+//! Tests of the program as a person or a script uses it. Those that need an Engine are run by `make test` where one answers.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alone;
+mod ends;
+mod faults;
+mod output;
+mod place;
+mod refusals;
+mod signals;

@@ -1,0 +1,152 @@
+//! A driver of a test's own, whose containers are gone when the test ends, however it ends.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use longshore::driver::{Driver, DriverConfig, ExitResult, NomadResources, Resources, Sink, TaskConfig, TaskId};
+use longshore::engine::{Engine, ListQuery, RemoveQuery};
+use longshore::logs::{Record, Stream};
+use serde_json::{Value, json};
+
+use crate::support::{IMAGE, unique};
+
+/// Long enough for a loaded machine; a test that waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A driver with a name of its own.
+pub(crate) struct Bench {
+    pub(crate) driver: Driver,
+    pub(crate) engine: Engine,
+    pub(crate) instance: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::on(Engine::from_env().unwrap())
+    }
+
+    pub(crate) fn on(engine: Engine) -> Self {
+        let instance = unique("test");
+        let config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
+        Self { driver: Driver::new(engine.clone(), config), engine, instance }
+    }
+
+    /// A task of a shell script, in the test image.
+    pub(crate) fn task(&self, script: &str) -> TaskConfig {
+        self.with(json!({"image": IMAGE, "command": "sh", "args": ["-c", script]}))
+    }
+
+    /// A task of any options. It needs no network, and gets none: starts are quicker so.
+    pub(crate) fn with(&self, mut options: Value) -> TaskConfig {
+        if options.get("network_mode").is_none() {
+            options["network_mode"] = json!("none");
+        }
+        TaskConfig {
+            id: TaskId::new(unique(&self.instance)),
+            name: "task".into(),
+            options,
+            resources: Some(Resources {
+                nomad: NomadResources { cpu_shares: 100, memory_mb: 64, ..NomadResources::default() },
+                ..Resources::default()
+            }),
+            ..TaskConfig::default()
+        }
+    }
+
+    /// Starts a task and gives what it writes.
+    pub(crate) fn start(&self, task: TaskConfig) -> (TaskId, Output) {
+        let (id, output) = (task.id.clone(), Output::default());
+        self.driver.start_task_with(task, vec![Box::new(output.clone())]).unwrap();
+        (id, output)
+    }
+
+    pub(crate) fn wait(&self, id: &TaskId) -> ExitResult {
+        self.driver.wait_task(id).unwrap().recv_timeout(PATIENCE).expect("the task has not ended in time")
+    }
+
+    /// Runs a task from start to destroy.
+    pub(crate) fn run(&self, task: TaskConfig) -> (ExitResult, Output) {
+        let (id, output) = self.start(task);
+        let exit = self.wait(&id);
+        self.driver.destroy_task(&id, false).unwrap();
+        (exit, output)
+    }
+
+    /// The ids of this driver's containers, by its label.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let query = ListQuery::new().all().filter("label", format!("longshore.instance={}", self.instance));
+        self.engine.container_list(&query).unwrap().into_iter().map(|c| c.id).collect()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.driver.shutdown();
+        if std::thread::panicking() {
+            let query = ListQuery::new().all().filter("label", format!("longshore.instance={}", self.instance));
+            for container in self.engine.container_list(&query).unwrap_or_default() {
+                let _ = self
+                    .engine
+                    .container_remove(&container.id, &RemoveQuery { force: true, volumes: true, link: false });
+            }
+            return;
+        }
+        assert_eq!(self.containers(), Vec::<String>::new(), "containers are left");
+    }
+}
+
+/// What a task has written, per stream, and the notices about it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Output(Arc<Mutex<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    notices: Vec<String>,
+}
+
+impl Output {
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap().out).into_owned()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap().err).into_owned()
+    }
+
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.0.lock().unwrap().notices.clone()
+    }
+}
+
+impl Sink for Output {
+    fn record(&mut self, record: &Record<'_>) -> std::io::Result<()> {
+        let mut written = self.0.lock().unwrap();
+        match record.stream {
+            Stream::Stdout => written.out.extend_from_slice(record.bytes),
+            Stream::Stderr => written.err.extend_from_slice(record.bytes),
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, text: &str) -> std::io::Result<()> {
+        self.0.lock().unwrap().notices.push(text.into());
+        Ok(())
+    }
+}
+
+/// Says where two texts differ first, for texts too long to print.
+#[track_caller]
+pub(crate) fn assert_same(got: &str, want: &str) {
+    if got != want {
+        let line = got.lines().zip(want.lines()).take_while(|(a, b)| a == b).count();
+        panic!(
+            "{} bytes instead of {}; line {line} is {:?} instead of {:?}",
+            got.len(),
+            want.len(),
+            got.lines().nth(line).map(|l| l.get(..80).unwrap_or(l)),
+            want.lines().nth(line).map(|l| l.get(..80).unwrap_or(l)),
+        );
+    }
+}

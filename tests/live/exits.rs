@@ -1,0 +1,87 @@
+//! The exit code is the task's own, however short it lives, and OOM is the Engine's word.
+
+use std::time::Duration;
+
+use longshore::driver::TaskState;
+use longshore::engine::KillQuery;
+use serde_json::json;
+
+use crate::bench::{Bench, PATIENCE};
+use crate::support::{IMAGE, eventually, rounds};
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_task_of_a_millisecond_ends_with_its_output_and_code() {
+    let bench = Bench::new();
+    for round in 0..rounds(100, 1000) {
+        let script = if round % 2 == 0 { "true" } else { "echo x" };
+        let (exit, output) = bench.run(bench.task(script));
+        assert!(exit.is_successful(), "round {round}: {exit:?}");
+        assert_eq!(output.out(), if round % 2 == 0 { "" } else { "x\n" }, "round {round}");
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn an_exit_code_is_the_tasks_own() {
+    let bench = Bench::new();
+    for code in [7, 1, 255] {
+        let (exit, _) = bench.run(bench.task(&format!("exit {code}")));
+        assert_eq!((exit.exit_code, exit.oom_killed, exit.is_successful()), (code, false, false));
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_kill_is_137_and_no_oom() {
+    let bench = Bench::new();
+    let (id, _) = bench.start(bench.task("sleep 1000"));
+    let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
+    bench.engine.container_kill(&container, &KillQuery::default()).unwrap();
+    let exit = bench.wait(&id);
+    assert_eq!((exit.exit_code, exit.oom_killed), (137, false));
+    assert_eq!(bench.driver.inspect_task(&id).unwrap().state, TaskState::Exited);
+    bench.driver.destroy_task(&id, false).unwrap();
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn memory_that_runs_out_is_told() {
+    let bench = Bench::new();
+    let events = bench.driver.task_events();
+    let mut task =
+        bench.with(json!({"image": IMAGE, "command": "sh", "args": ["-c", "x=a; while :; do x=$x$x; done"]}));
+    task.resources.as_mut().unwrap().nomad.memory_mb = 10;
+    let (exit, _) = bench.run(task);
+    assert!(exit.oom_killed && !exit.is_successful(), "{exit:?}");
+    assert!(events.try_iter().any(|e| e.annotations.get("kind").is_some_and(|k| k == "oom")));
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_container_removed_behind_our_back_is_an_end_without_a_code() {
+    let bench = Bench::new();
+    let (id, _) = bench.start(bench.task("sleep 1000"));
+    let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
+    let query = longshore::engine::RemoveQuery { force: true, volumes: true, link: false };
+    bench.engine.container_remove(&container, &query).unwrap();
+    let exit = bench.wait(&id);
+    assert!(!exit.is_successful(), "{exit:?}");
+    bench.driver.destroy_task(&id, false).unwrap();
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn every_waiter_hears_it_and_one_that_leaves_disturbs_nobody() {
+    let bench = Bench::new();
+    let (id, _) = bench.start(bench.task("sleep 0.3; exit 4"));
+    let waiters: Vec<_> = (0..3).map(|_| bench.driver.wait_task(&id).unwrap()).collect();
+    drop(bench.driver.wait_task(&id).unwrap());
+    assert!(waiters[0].recv_timeout(Duration::from_millis(1)).is_err(), "it runs");
+    for waiter in waiters {
+        assert_eq!(waiter.recv_timeout(PATIENCE).unwrap().exit_code, 4);
+    }
+    eventually(PATIENCE, "it has ended", || bench.driver.inspect_task(&id).unwrap().state == TaskState::Exited);
+    assert_eq!(bench.wait(&id).exit_code, 4, "after the exit too");
+    bench.driver.destroy_task(&id, false).unwrap();
+}

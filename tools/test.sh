@@ -1,0 +1,52 @@
+#!/bin/sh
+# Runs every test that this machine can run. The last lines say how many live tests ran, or that none did and why.
+# With LONGSHORE_SOAK=1 only the live ones, in their long forms. Arguments are handed to the test programs: a name, say.
+set -eu
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+
+soak=${LONGSHORE_SOAK:-}
+status=0
+output=$(mktemp)
+trap 'rm -f "$output" "$output.failed"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ "$soak" != 1 ]; then
+  cargo test --locked -- "$@" || status=1
+fi
+
+# Leave without a live test, for the given reason. A soak is nothing but live tests.
+no_live_tests() {
+  echo
+  echo "live tests: none ran: $1"
+  [ "$soak" != 1 ] || status=1
+  exit $status
+}
+engine_answers || no_live_tests "$(why_no_engine)"
+tools/image.sh || { status=1 && no_live_tests "the test image could not be loaded"; }
+
+# The fault tests start a dockerd of their own.
+without=
+for program in dockerd unshare busybox; do
+  command -v $program >/dev/null || without=$program
+done
+[ "$(id -u)" = 0 ] || without=root
+[ -z "$without" ] || set -- "$@" --skip faults::
+
+begun=$(date +%s)
+for program in live cli; do
+  # The status goes through a file, since a pipe has that of its last command.
+  { cargo test --locked --test $program -- --ignored "$@" 2>&1 || : >"$output.failed"; } | tee -a "$output"
+done
+[ ! -e "$output.failed" ] || status=1
+
+# "test result: ok. 12 passed; 1 failed; …", one line per program.
+count() {
+  sed -n "s/^test result: .* \([0-9]*\) $1;.*/\1/p" "$output" | awk '{ n += $1 } END { print n + 0 }'
+}
+passed=$(count passed) failed=$(count failed)
+echo
+[ -z "$without" ] || echo "fault tests: none ran: they need $without"
+echo "live tests: $((passed + failed)) ran in $(($(date +%s) - begun)) s on $endpoint ($(engine_version)):" \
+  "$passed passed, $failed failed"
+exit $status
