@@ -35,6 +35,18 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
     Ok(())
 }
 
+/// As [`destroy`], but the container stays.
+pub(super) fn release(inner: &Inner, id: &TaskId) -> Result<(), Error> {
+    let task = inner.tasks.find(id)?;
+    if task.exit.result().is_none() {
+        return Err(Error::StillRunning { task: id.clone() });
+    }
+    settle(inner, &task);
+    task.end_threads();
+    inner.tasks.forget(id);
+    Ok(())
+}
+
 /// Gives the wait and the collector time to come to their end: what they have not got by now, nobody gets any more.
 fn settle(inner: &Inner, task: &Task) {
     if task.exit.result().is_none() {

@@ -146,13 +146,21 @@ impl Driver {
     }
 
     /// Forgets a task that has ended, and removes its container and that one's anonymous volumes; before, it waits until
-    /// the task's output is collected, at most [`DriverConfig::log_drain`]. With `force` a task that runs is killed first.
+    /// the task's output is collected, unless nothing comes of it for [`DriverConfig::log_drain`]. With `force` a task that runs is killed first.
     /// A container that is gone already is no error (driver-spec 1.8).
     ///
     /// # Errors
     /// [`Error::TaskNotFound`], [`Error::StillRunning`], and where the Engine does not do it; the task stays then.
     pub fn destroy_task(&self, id: &TaskId, force: bool) -> Result<(), Error> {
         destroy::destroy(&self.owner.inner, id, force)
+    }
+
+    /// Forgets a task that has ended, as [`Driver::destroy_task`] does, and leaves its container as it is.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::StillRunning`].
+    pub fn release_task(&self, id: &TaskId) -> Result<(), Error> {
+        destroy::release(&self.owner.inner, id)
     }
 
     /// How a task is, by the Engine's word at this moment (driver-spec 1.9).

@@ -5,6 +5,8 @@
 //! brings nothing new, or when the container, or its logs, cannot be had any more.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -53,6 +55,16 @@ pub(crate) enum Collected {
 pub(crate) struct Collector {
     worker: Worker,
     ended: Receiver<()>,
+    pulse: Arc<Pulse>,
+}
+
+/// Whether a collector gets on.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// Pieces of output that came.
+    pieces: AtomicU64,
+    /// A sink has been called and has not come back.
+    in_sink: AtomicBool,
 }
 
 impl Collector {
@@ -70,6 +82,7 @@ impl Collector {
             let report = report.clone();
             move |words: &str| report(Collected::Panicked(words.to_owned()))
         };
+        let pulse = Arc::new(Pulse::default());
         let mut collection = Collection {
             engine: engine.with(&hangup),
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
@@ -77,18 +90,28 @@ impl Collector {
             settings,
             hangup: hangup.clone(),
             cursor: Cursor::default(),
-            out: Output { sinks, report: Box::new(report), within_line: [false; 2] },
+            out: Output { sinks, report: Box::new(report), within_line: [false; 2], pulse: pulse.clone() },
         };
         let body = move || {
             let _end = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        Ok(Self { worker: Worker::spawn(name, hangup, body, on_panic)?, ended })
+        Ok(Self { worker: Worker::spawn(name, hangup, body, on_panic)?, ended, pulse })
     }
 
-    /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    /// Waits for the end of the logs. Says whether they have ended; not, where nothing came of them for `patience`.
+    /// A sink that takes its time is waited for: what it has not taken yet would be lost.
+    pub(crate) fn wait(&self, patience: Duration) -> bool {
+        loop {
+            let before = self.pulse.pieces.load(Ordering::Relaxed);
+            if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected) {
+                return true;
+            }
+            let came = self.pulse.pieces.load(Ordering::Relaxed) != before;
+            if !came && !self.pulse.in_sink.load(Ordering::Relaxed) {
+                return false;
+            }
+        }
     }
 
     /// Ends the thread, wherever it is, and joins it.
@@ -245,6 +268,7 @@ impl Collection {
                 self.out.flush();
             }
             let next = logs.next_piece();
+            self.out.pulse.pieces.fetch_add(1, Ordering::Relaxed);
             let (cursor, out, lag) = (&mut self.cursor, &mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
                 let bytes = cursor.take(&part);
@@ -308,6 +332,7 @@ struct Output {
     report: Box<dyn Fn(Collected) + Send>,
     /// Per stream whether the last byte handed on was not a newline.
     within_line: [bool; 2],
+    pulse: Arc<Pulse>,
 }
 
 impl Output {
@@ -329,6 +354,7 @@ impl Output {
 
     fn each(&mut self, mut hand: impl FnMut(&mut dyn Sink) -> io::Result<()>) {
         let report = &self.report;
+        self.pulse.in_sink.store(true, Ordering::Relaxed);
         self.sinks.retain_mut(|sink| match hand(sink.as_mut()) {
             Ok(()) => true,
             Err(e) => {
@@ -336,6 +362,7 @@ impl Output {
                 false
             }
         });
+        self.pulse.in_sink.store(false, Ordering::Relaxed);
     }
 }
 

@@ -172,7 +172,14 @@ impl TaskThread<'_> {
                 Err(last) => break last,
             }
         };
-        let left_behind = has_container && !self.runner.keep && !self.destroy();
+        let left_behind = match (has_container, self.runner.keep) {
+            (false, _) => false,
+            (true, false) => !self.destroy(),
+            (true, true) => {
+                self.release();
+                false
+            }
+        };
         self.save(|task| {
             task.ended = true;
             task.restart_at = None;
@@ -314,6 +321,13 @@ impl TaskThread<'_> {
         }
         self.save(|task| task.handle = None);
         true
+    }
+
+    /// Waits for the rest of the task's output and leaves its container.
+    fn release(&self) {
+        if let Err(source) = self.runner.driver.release_task(&self.task.config.id) {
+            self.error(&self.failed("collect the rest of the output of", source));
+        }
     }
 
     fn finished(&self, last: &Last, end: &End) {
