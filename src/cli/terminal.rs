@@ -124,8 +124,11 @@ impl Terminal {
 }
 
 fn say(streams: &Mutex<Streams>, line: &str) {
-    let mut streams = lock(streams);
-    streams.begin_line();
+    // Behind what tasks have written, unless that is blocked by a reader that does not read.
+    let mut streams = streams.try_lock();
+    if let Ok(streams) = &mut streams {
+        streams.begin_line();
+    }
     eprint(line);
 }
 

@@ -26,11 +26,11 @@ pub struct DriverConfig {
     /// How often a create is tried again while its name is taken by a dead container of the same task.
     /// Defaults to 5.
     pub container_exists_attempts: u32,
-    /// How long an inspect or a list of the wait loop and the sweep may take before the Engine counts as not
-    /// answering. Defaults to 10 s.
+    /// How long an inspect or a list of the wait loop, the collector and the sweep may take before the Engine counts as
+    /// not answering. Defaults to 10 s.
     pub inspect_timeout: Duration,
-    /// How long nothing may come of the logs of a task that has ended before their end is given up. Time that a sink takes
-    /// does not count. Defaults to 10 s.
+    /// How long the end of a task's logs is waited for once its container has ended; by a drain, how long nothing may come
+    /// of them, where time that a sink takes does not count. Defaults to 10 s.
     pub log_drain: Duration,
     /// How much longer than the task's grace a stop may take before it counts as failed. Defaults to 5 min.
     pub stop_extra: Duration,

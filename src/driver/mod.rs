@@ -18,6 +18,7 @@ mod task;
 mod tasks;
 mod wait;
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -146,13 +147,23 @@ impl Driver {
     }
 
     /// Forgets a task that has ended, and removes its container and that one's anonymous volumes; before, it waits until
-    /// the task's output is collected, unless nothing comes of it for [`DriverConfig::log_drain`]. With `force` a task that runs is killed first.
+    /// the task's output is collected, at most [`DriverConfig::log_drain`]. With `force` a task that runs is killed first.
     /// A container that is gone already is no error (driver-spec 1.8).
     ///
     /// # Errors
     /// [`Error::TaskNotFound`], [`Error::StillRunning`], and where the Engine does not do it; the task stays then.
     pub fn destroy_task(&self, id: &TaskId, force: bool) -> Result<(), Error> {
         destroy::destroy(&self.owner.inner, id, force)
+    }
+
+    /// Waits until all that an ended task has written is handed to its sinks, however long these take: a destroy waits for
+    /// a while only. Says whether it is; not, where `give_up` disconnects first, or nothing comes of the output for
+    /// [`DriverConfig::log_drain`].
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`].
+    pub fn drain_task(&self, id: &TaskId, give_up: &Receiver<Infallible>) -> Result<bool, Error> {
+        destroy::drain(&self.owner.inner, id, give_up)
     }
 
     /// Forgets a task that has ended, as [`Driver::destroy_task`] does, and leaves its container as it is.

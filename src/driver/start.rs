@@ -24,6 +24,12 @@ const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn start(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Result<TaskHandle, Error> {
+    let started = steps(inner, task, sinks);
+    // Whichever call a shutdown cut, that is why it failed, and trying again does not help.
+    started.map_err(|e| if inner.hangup.is_hung_up() { Error::ShutDown } else { e })
+}
+
+fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Result<TaskHandle, Error> {
     let reservation = inner.tasks.reserve(&task.id)?;
     let options = options::decode(&task.options).map_err(|problems| Error::Options { problems })?;
     let plan = create::build(&task, &options, &inner.config, inner.facts())?;
@@ -176,13 +182,15 @@ fn create_container<'a>(
         };
         if source.is_hung_up() {
             // Whether it was created is not known, and only we would know its name.
-            if let Ok(Holder::OursDead(id)) = holder(&inner.engine, inner, task, plan) {
+            if let Ok(Holder::OursDead(id)) =
+                holder(&inner.engine.within(inner.config.inspect_timeout), inner, task, plan)
+            {
                 remove(&inner.engine, &id);
             }
             return Err(Error::ShutDown);
         }
-        // podman says 500 where docker says 409.
-        if source.is_conflict() || source.is_transient() {
+        // podman says 500 where docker says 409. Without a status it may have been done, and its answer was lost.
+        if source.is_conflict() || source.is_transient() || source.status().is_none() {
             match holder(engine, inner, task, plan) {
                 Ok(Holder::OursRunning(id)) => return Ok(created(id, true)),
                 Ok(Holder::OursDead(id)) => remove(engine, &id),
@@ -308,7 +316,8 @@ fn collect(
             inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
         }
     };
-    Collector::spawn(&inner.engine, settings, sinks, task.hangup.clone(), report)
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    Collector::spawn(&engine, settings, sinks, task.hangup.clone(), report)
         .map_err(|source| Error::Logs { what: "its thread".into(), source })
 }
 

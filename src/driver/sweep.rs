@@ -18,7 +18,7 @@ pub(super) fn ensure(inner: &Arc<Inner>) -> Result<(), Error> {
     let body = {
         let inner = inner.clone();
         move || {
-            let engine = inner.engine.with(&inner.hangup);
+            let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
             while inner.hangup.sleep(inner.config.sweep_period) {
                 pass(&inner, &engine);
             }

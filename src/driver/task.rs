@@ -51,7 +51,8 @@ impl Borrow<str> for TaskId {
 }
 
 /// A task to run. Everything but `id`, `name` and `options` has a default that means "none".
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// `Debug` shows the names of variables and options only, for values may be secrets.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskConfig {
     /// What the task is called, unique within a driver.
@@ -109,6 +110,61 @@ impl TaskConfig {
         let mut list: Vec<String> = self.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         list.sort();
         list
+    }
+}
+
+impl fmt::Debug for TaskConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whole, so that a new field cannot be forgotten.
+        let Self {
+            id,
+            name,
+            job_id,
+            job_name,
+            parent_job_id,
+            task_group_name,
+            namespace,
+            node_name,
+            node_id,
+            alloc_id,
+            alloc_dir,
+            env,
+            device_env,
+            resources,
+            devices,
+            mounts,
+            user,
+            options,
+            kill_timeout,
+            logs,
+            network_isolation,
+            dns,
+        } = self;
+        let options: Vec<&String> = options.as_object().into_iter().flat_map(|options| options.keys()).collect();
+        f.debug_struct("TaskConfig")
+            .field("id", id)
+            .field("name", name)
+            .field("job_id", job_id)
+            .field("job_name", job_name)
+            .field("parent_job_id", parent_job_id)
+            .field("task_group_name", task_group_name)
+            .field("namespace", namespace)
+            .field("node_name", node_name)
+            .field("node_id", node_id)
+            .field("alloc_id", alloc_id)
+            .field("alloc_dir", alloc_dir)
+            .field("env", &env.keys())
+            .field("device_env", &device_env.keys())
+            .field("resources", resources)
+            .field("devices", devices)
+            .field("mounts", mounts)
+            .field("user", user)
+            .field("options", &options)
+            .field("kill_timeout", kill_timeout)
+            .field("logs", logs)
+            .field("network_isolation", network_isolation)
+            .field("dns", dns)
+            .finish()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
         let (inner, task) = (inner.clone(), task.clone());
         move || {
             let mut wait = Wait {
-                engine: inner.engine.with(&task.hangup),
+                engine: inner.engine.with(&task.hangup).within(inner.config.inspect_timeout),
                 backoff: Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit),
                 lost: false,
                 inner: &inner,
@@ -64,7 +64,8 @@ enum Seen {
     Running,
     Ended(ContainerState),
     Gone,
-    Unknown(engine::Error),
+    /// Why nobody knows.
+    Unknown(String),
 }
 
 impl Wait<'_> {
@@ -112,29 +113,31 @@ impl Wait<'_> {
         loop {
             let seen = match self.engine.container_inspect(&self.task.handle.container_id, &InspectQuery::default()) {
                 Ok(inspect) if inspect.state.running || inspect.state.restarting => Seen::Running,
+                // A missing state is not an end.
+                Ok(inspect) if inspect.state.status.is_empty() => Seen::Unknown("it tells no state".into()),
                 Ok(inspect) => Seen::Ended(inspect.state),
                 Err(e) if e.is_not_found() => Seen::Gone,
-                Err(e) => Seen::Unknown(e),
+                Err(e) => Seen::Unknown(with_cause(&e)),
             };
             if self.task.hangup.is_hung_up() {
                 return None;
             }
-            let Seen::Unknown(error) = seen else { return Some(seen) };
+            let Seen::Unknown(why) = seen else { return Some(seen) };
             tries += 1;
             if code_known && tries == LAST_INSPECTS {
-                return Some(Seen::Unknown(error));
+                return Some(Seen::Unknown(why));
             }
-            self.away(&error);
+            self.away(&why);
             if !self.task.hangup.sleep(backoff.next()) {
                 return None;
             }
         }
     }
 
-    fn away(&mut self, error: &engine::Error) {
+    fn away(&mut self, why: &str) {
         if !self.lost {
             self.lost = true;
-            let message = format!("The Engine does not answer; the task is taken to run on: {}", with_cause(error));
+            let message = format!("The Engine does not answer; the task is taken to run on: {why}");
             self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_lost")]);
         }
     }

@@ -216,8 +216,8 @@ impl<'a> Request<'a> {
     }
 
     fn failed(&self, error: http::Error) -> Error {
-        let config = &self.engine.shared.config;
-        Error::of(&self.call, &self.engine.shared.endpoint, self.deadline.unwrap_or(config.call_timeout), error)
+        let deadline = self.deadline.unwrap_or(self.engine.client.call_timeout());
+        Error::of(&self.call, &self.engine.shared.endpoint, deadline, error)
     }
 }
 
@@ -254,6 +254,11 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.reply.body)
             .map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })
+    }
+
+    /// The error of an answer that lacks a field without which it says nothing.
+    pub(super) fn without(&self, field: &'static str) -> Error {
+        Error::Decode { call: Box::new(self.call.clone()), source: serde::de::Error::missing_field(field) }
     }
 }
 

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::call::Part::{Fixed, Id};
 use super::query::{Filters, Query, QueryString};
-use super::types::{ContainerCreate, ContainerCreated, ContainerInspect, ContainerSummary, List, WaitResult};
+use super::types::{
+    ContainerCreate, ContainerCreated, ContainerInspect, ContainerSummary, List, WaitError, WaitResult,
+};
 use super::{Engine, Error};
 use crate::http::Buffers;
 use crate::threads::Hangup;
@@ -29,7 +33,10 @@ impl Engine {
         body: &ContainerCreate,
     ) -> Result<ContainerCreated, Error> {
         let request = self.post("container_create", &[Fixed("containers"), Fixed("create")]);
-        request.query(&query.into()).json(body)?.send()?.json()
+        let answer = request.query(&query.into()).json(body)?.send()?;
+        let created: ContainerCreated = answer.json()?;
+        // Every field of an answer may be missing; without this one it is none.
+        if created.id.is_empty() { Err(answer.without("Id")) } else { Ok(created) }
     }
 
     /// Starts a container (`POST /containers/{id}/start`). One that ran already is [`Started::Already`], no error.
@@ -61,7 +68,12 @@ impl Engine {
                 break; // No answer to a wait is so long; the JSON below says so.
             }
         }
-        serde_json::from_slice(&body).map_err(|source| Error::Decode { call: Box::new(answer.call().clone()), source })
+        let told = serde_json::from_slice::<Told>(&body).and_then(|told| match told.status_code {
+            // A missing code must not become a 0.
+            None => Err(serde::de::Error::missing_field("StatusCode")),
+            Some(status_code) => Ok(WaitResult { status_code, error: told.error }),
+        });
+        told.map_err(|source| Error::Decode { call: Box::new(answer.call().clone()), source })
     }
 
     /// Stops a container: its stop signal, then SIGKILL after its grace (`POST /containers/{id}/stop`). Blocks until it
@@ -90,7 +102,11 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`].
     pub fn container_inspect(&self, id: &str, query: &InspectQuery) -> Result<ContainerInspect, Error> {
-        self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]).query(query).send()?.json()
+        let answer =
+            self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]).query(query).send()?;
+        let inspect: ContainerInspect = answer.json()?;
+        // Every field of an answer may be missing; without this one it is none.
+        if inspect.id.is_empty() { Err(answer.without("Id")) } else { Ok(inspect) }
     }
 
     /// The Engine's containers (`GET /containers/json`): those that run, or as `query` says.
@@ -111,6 +127,14 @@ impl Engine {
         self.delete("container_remove", &[Fixed("containers"), Id(id)]).query(query).send()?;
         Ok(())
     }
+}
+
+/// The answer to a wait, before it is known to have a code.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Told {
+    status_code: Option<i64>,
+    error: Option<WaitError>,
 }
 
 /// Of the answer to a wait no more than this is read, in bytes.

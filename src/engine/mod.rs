@@ -114,6 +114,12 @@ impl Engine {
         Self { client: Arc::new(self.client.under(hangup)), shared: self.shared.clone() }
     }
 
+    /// The same client, its ordinary calls given so long in all, in place of [`EngineConfig::call_timeout`].
+    #[must_use]
+    pub fn within(&self, call_timeout: Duration) -> Self {
+        Self { client: Arc::new(self.client.within(call_timeout)), shared: self.shared.clone() }
+    }
+
     /// Where the Engine is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint

@@ -71,25 +71,47 @@ pub(crate) struct Client {
     endpoint: Endpoint,
     timeouts: Timeouts,
     hangup: Option<Hangup>,
-    agent: Agent,
+    /// With kept connections, for what may be asked twice.
+    kept: Agent,
+    /// Without, for what may not: a kept connection that its peer is just closing takes a request and gives no answer, and
+    /// nobody could tell whether it was carried out.
+    fresh: Agent,
 }
 
 impl Client {
     /// A client that has not connected yet.
     pub(crate) fn new(endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        let agent = agent(&endpoint, timeouts, Buffers::CALL, None, IDLE_CONNECTIONS);
-        Self { endpoint, timeouts, hangup: None, agent }
+        let kept = agent(&endpoint, timeouts, Buffers::CALL, None, IDLE_CONNECTIONS);
+        let fresh = agent(&endpoint, timeouts, Buffers::CALL, None, 0);
+        Self { endpoint, timeouts, hangup: None, kept, fresh }
     }
 
     /// The same, its ordinary calls ended by `hangup`. It keeps no connection between them: one that outlived its
     /// latch's thread would be nobody's.
     pub(crate) fn under(&self, hangup: &Hangup) -> Self {
-        let agent = agent(&self.endpoint, self.timeouts, Buffers::CALL, Some(hangup.clone()), 0);
-        Self { endpoint: self.endpoint.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), agent }
+        let fresh = agent(&self.endpoint, self.timeouts, Buffers::CALL, Some(hangup.clone()), 0);
+        let kept = fresh.clone();
+        Self { endpoint: self.endpoint.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), kept, fresh }
     }
 
-    /// An ordinary call: the answer whole, within `deadline` (or the client's own). Where its connection turns out to
-    /// be closed it is repeated once, if that cannot do a thing twice: the method only reads, or nothing had gone out.
+    /// The same, its ordinary calls given so long. Kept connections are shared.
+    pub(crate) fn within(&self, call: Duration) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            timeouts: Timeouts { call, ..self.timeouts },
+            hangup: self.hangup.clone(),
+            kept: self.kept.clone(),
+            fresh: self.fresh.clone(),
+        }
+    }
+
+    /// How long an ordinary call may take.
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.timeouts.call
+    }
+
+    /// An ordinary call: the answer whole, within `deadline` (or the client's own). What only reads uses a kept connection,
+    /// and is asked once more where that turns out to be closed; what does something has a connection of its own.
     pub(crate) fn call(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
         let first = self.attempt(&mut request, deadline);
         match first {
@@ -116,7 +138,8 @@ impl Client {
 
     fn attempt(&self, request: &mut Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
         let deadline = deadline.unwrap_or(self.timeouts.call);
-        exchange(&self.agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
+        let agent = if may_repeat(request) { &self.kept } else { &self.fresh };
+        exchange(agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
     }
 }
 

@@ -4,12 +4,13 @@
 //! reading. After a break of any kind it goes on from the cursor. It ends when the container has ended and a read
 //! brings nothing new, or when the container, or its logs, cannot be had any more.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 
 use super::cursor::Cursor;
 use super::raw::Cuts;
@@ -20,6 +21,8 @@ use crate::threads::{Backoff, Hangup, Worker};
 
 /// A record that arrives this late while following says that we lag.
 const LAG: Duration = Duration::from_millis(250);
+/// How long a collector that was hung up may take to leave its sinks.
+const BLOCKED: Duration = Duration::from_secs(1);
 /// How often an ended container's logs are tried again while they give nothing but errors.
 const LAST_TRIES: u32 = 5;
 
@@ -54,11 +57,19 @@ pub(crate) enum Collected {
 #[derive(Debug)]
 pub(crate) struct Collector {
     worker: Worker,
-    ended: Receiver<()>,
-    pulse: Arc<Pulse>,
+    hangup: Hangup,
+    progress: Progress,
 }
 
-/// Whether a collector gets on.
+/// How far a collector is, for who waits for its end. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    /// Disconnects with the collector's end.
+    ended: Receiver<()>,
+    pulse: Arc<Pulse>,
+    hangup: Hangup,
+}
+
 #[derive(Debug, Default)]
 struct Pulse {
     /// Pieces of output that came.
@@ -96,27 +107,46 @@ impl Collector {
             let _end = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        Ok(Self { worker: Worker::spawn(name, hangup, body, on_panic)?, ended, pulse })
+        let progress = Progress { ended, pulse, hangup: hangup.clone() };
+        Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, progress })
     }
 
-    /// Waits for the end of the logs. Says whether they have ended; not, where nothing came of them for `patience`.
-    /// A sink that takes its time is waited for: what it has not taken yet would be lost.
-    pub(crate) fn wait(&self, patience: Duration) -> bool {
+    /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        self.progress.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// How far it is, to be waited for without the collector itself.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Ends the thread, wherever it is, and joins it. One that a sink has blocked is left behind after a while: nothing
+    /// can be done about a writer that does not return, and its task must end all the same.
+    pub(crate) fn stop(&mut self) {
+        self.hangup.hang_up();
+        if self.wait(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
+    }
+}
+
+impl Progress {
+    /// Waits for the end of the logs. Says whether they have ended; not, where `give_up` disconnects, the collector is hung
+    /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
+    /// would be lost.
+    pub(crate) fn wait(&self, patience: Duration, give_up: &Receiver<Infallible>) -> bool {
         loop {
             let before = self.pulse.pieces.load(Ordering::Relaxed);
-            if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected) {
-                return true;
+            select! {
+                recv(self.ended) -> _ => return true,
+                recv(give_up) -> _ => return false,
+                default(patience) => {}
             }
             let came = self.pulse.pieces.load(Ordering::Relaxed) != before;
-            if !came && !self.pulse.in_sink.load(Ordering::Relaxed) {
+            let gets_on = came || self.pulse.in_sink.load(Ordering::Relaxed);
+            if self.hangup.is_hung_up() || !gets_on {
                 return false;
             }
         }
-    }
-
-    /// Ends the thread, wherever it is, and joins it.
-    pub(crate) fn stop(&mut self) {
-        self.worker.stop();
     }
 }
 

@@ -111,7 +111,9 @@ impl Position {
         let stamp = part.stamp;
         let Some(last) = self.last else { return self.anchor(stamp) };
         if stamp > last {
-            return self.anchor(stamp);
+            // Where the Engine's clock went back, a connection that goes on from there repeats what it wrote before.
+            let repeated = !self.caught_up && self.is_recent(part);
+            return if repeated { ALL } else { self.anchor(stamp) };
         }
         if stamp == last {
             self.caught_up = true;
@@ -128,17 +130,21 @@ impl Position {
         if !self.caught_up {
             return ALL;
         }
-        // A record that does not come whole cannot be told by its digest yet; its stamp must do.
-        let known = match part.last {
-            true => self.recent.holds(stamp, digest(part.bytes)),
-            false => self.recent.holds_stamp(stamp),
-        };
-        if known {
+        if self.is_recent(part) {
             // The Engine repeats itself: the records of the last stamp will come once more, too.
             self.met = 0;
             return ALL;
         }
         self.anchor(stamp)
+    }
+
+    /// Whether a record that begins is one of those remembered.
+    fn is_recent(&self, part: &Part<'_>) -> bool {
+        // One that does not come whole cannot be told by its digest yet; its stamp must do.
+        match part.last {
+            true => self.recent.holds(part.stamp, digest(part.bytes)),
+            false => self.recent.holds_stamp(part.stamp),
+        }
     }
 
     /// Goes on from a new record.
@@ -223,6 +229,9 @@ mod tests {
         fed(&mut cursor, &[(100, "a"), (101, "b")]);
         assert_eq!(fed(&mut cursor, &[(50, "c"), (50, "d"), (51, "e")]), ["c", "d", "e"]);
         assert_eq!(cursor.upper(), Some(Stamp::from_nanos(51_000_000_000)), "the cursor goes on from there");
+        cursor.begin();
+        let again = [(100, "a"), (101, "b"), (50, "c"), (50, "d"), (51, "e"), (52, "f")];
+        assert_eq!(fed(&mut cursor, &again), ["f"], "and what was written before is not new again");
     }
 
     #[test]

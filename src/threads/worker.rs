@@ -46,6 +46,14 @@ impl Worker {
         self.join();
     }
 
+    /// Hangs the thread up and lets go of it: it is blocked in something of its user's that no latch can end.
+    pub(crate) fn abandon(&mut self) {
+        self.hangup.hang_up();
+        if self.thread.take().is_some() {
+            log::error!("thread `{}` is blocked outside of longshore, and left behind", self.name);
+        }
+    }
+
     /// Waits until the thread ends by itself.
     pub(crate) fn join(&mut self) {
         let Some(thread) = self.thread.take() else { return };

@@ -91,3 +91,22 @@ fn a_wish_from_outside_ends_the_restarts() {
     let ran = running.end();
     assert_eq!((ran.code, ran.out.as_str()), (8, "up\n"), "{}", ran.err);
 }
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_reader_that_does_not_read_holds_nothing_up() {
+    let place = Place::new();
+    let script = "trap exit TERM; while :; do head -c 10000 /dev/zero | tr '\\0' x; echo; usleep 1000; done";
+    let file = place.job(&[("t", script)], "", "kill_timeout = \"2s\"");
+    let mut command = place.longshore(&["run", &file]);
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    crate::support::eventually(crate::place::PATIENCE, "it runs", || place.containers().len() == 1);
+    std::thread::sleep(Duration::from_secs(1)); // Until the pipe is full.
+    assert!(
+        std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let begun = Instant::now();
+    crate::support::eventually(crate::place::PATIENCE, "it ends", || child.try_wait().unwrap().is_some());
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+    assert_eq!(place.containers(), Vec::<String>::new());
+}
