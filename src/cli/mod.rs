@@ -5,8 +5,10 @@
 mod args;
 mod context;
 mod failure;
+mod faults;
 mod job_file;
 mod json;
+mod look;
 mod ping;
 mod plan;
 mod run;
@@ -14,18 +16,24 @@ mod signals;
 mod terminal;
 mod validate;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use log::{Level, LevelFilter};
 
 use args::{Args, Command};
 use failure::Failure;
 
+use crate::runner::FAILED;
+
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(answer) => return ExitCode::from(asked_otherwise(&answer)),
+    };
     log_to_stderr(args.log_level);
     let (json, done) = match &args.command {
         Command::Run(options) => (options.json, run::run(&args, options)),
@@ -34,6 +42,22 @@ pub fn main() -> ExitCode {
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))
+}
+
+/// Help, the version, or wrong usage, which is told in one line like every error.
+fn asked_otherwise(answer: &clap::Error) -> u8 {
+    let code = u8::try_from(answer.exit_code()).unwrap_or(FAILED);
+    // Help has a kind of its own where it answers wrong usage.
+    if !answer.use_stderr() || answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Nobody to tell where nobody reads.
+        let _ = answer.print();
+        return code;
+    }
+    let text = answer.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let first: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    report(&Failure::usage(format!("{}; see longshore --help", first.join(" "))), json)
 }
 
 /// Prints an error, a line each, and gives its exit code.
@@ -49,13 +73,18 @@ fn report(failure: &Failure, json: bool) -> u8 {
 
 /// Writes a line to standard error. Where nobody reads it there is nobody to tell.
 fn eprint(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Writes an answer to standard output. A reader that has left has read enough.
-fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new("io", format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn log_to_stderr(level: Option<LevelFilter>) {

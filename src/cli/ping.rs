@@ -30,7 +30,7 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
             "negotiated": negotiated.to_string(),
             "round_trip_ns": u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX),
         });
-        print(&format!("{answer}\n"));
+        print(&format!("{answer}\n"))?;
     } else {
         print(&format!(
             "{name} {} at {}\nAPI {} to {}, {negotiated} is spoken\nround trip {} µs\n",
@@ -39,7 +39,7 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
             version.min_api_version,
             version.api_version,
             round_trip.as_micros(),
-        ));
+        ))?;
     }
     Ok(0)
 }

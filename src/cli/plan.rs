@@ -45,7 +45,7 @@ pub(super) fn plan(global: &Args, args: &Plan) -> Result<u8, Failure> {
             }));
         }
     }
-    print(&if args.json { format!("{:#}\n", Value::Array(tasks)) } else { for_people(&tasks) });
+    print(&if args.json { format!("{:#}\n", Value::Array(tasks)) } else { for_people(&tasks) })?;
     Ok(0)
 }
 

@@ -2,13 +2,15 @@
 
 use crate::driver::{Driver, DriverConfig, Host};
 use crate::engine::Engine;
-use crate::runner::{Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
+use crate::runner::{FAILED, Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
 
 use super::args::{Args, Run};
 use super::failure::Failure;
+use super::faults::Faults;
 use super::json::Json;
+use super::look::Look;
 use super::signals::{FORCED, Listener};
-use super::terminal::{Look, Terminal};
+use super::terminal::Terminal;
 use super::{context, eprint, job_file};
 
 pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
@@ -36,18 +38,21 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         alloc.find_archives(&file.folder);
     }
 
-    let names: Vec<&str> =
-        placement.allocs.iter().flat_map(|alloc| &alloc.tasks).map(|task| task.config.name.as_str()).collect();
-    let look = Look::new(global.color, args.timestamps, &names);
+    let look = Look::new(global.color, args.timestamps, &placement.allocs);
+    let faults = Faults::new(stop.clone());
     let watcher: Box<dyn Watcher> = match args.json {
-        true => Box::new(Json::new(stop.clone())),
-        false => Box::new(Terminal::new(look, stop.clone())),
+        true => Box::new(Json::new(faults.clone())),
+        false => Box::new(Terminal::new(look, faults.clone())),
     };
     let driver = Driver::new(engine, DriverConfig { instance, ..DriverConfig::default() });
     let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop, keep: args.keep };
     let outcomes = runner.run(&placement.allocs, owned);
     driver.shutdown();
-    Ok(if signals.forced() { FORCED } else { exit_code(&outcomes) })
+    Ok(match exit_code(&outcomes) {
+        _ if signals.forced() => FORCED,
+        0 if faults.lost() => FAILED,
+        code => code,
+    })
 }
 
 /// What the Engine calls itself; some have no name.

@@ -1,8 +1,12 @@
-//! Ctrl-C and its kin: the first stops the tasks, the second kills them, a third ends the program as it stands.
+//! Ctrl-C and its kin. A first Ctrl-C stops the tasks, a second kills them, a third ends the program as it stands.
+//!
+//! SIGTERM and SIGHUP stop the tasks, however often they come: `timeout`, a closing terminal or an init may send one
+//! several times, or both, and mean no more by it. A SIGHUP that is ignored when we start, as under `nohup`, stays so.
 
+use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,27 +19,38 @@ use super::eprint;
 /// The exit code of a run that was forced to its end.
 pub(super) const FORCED: u8 = 130;
 
+/// How far the end of a run has been driven.
+const STOPPING: u8 = 1;
+const KILLING: u8 = 2;
+
 /// Listens for signals until it is dropped.
 pub(super) struct Listener {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
-    count: Arc<AtomicUsize>,
+    level: Arc<AtomicU8>,
 }
 
 impl Listener {
     /// Takes SIGINT, SIGTERM and SIGHUP over, for `stop`.
     pub(super) fn new(stop: Stop) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        let (handle, count) = (signals.handle(), Arc::new(AtomicUsize::new(0)));
-        let counted = count.clone();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let taken =
+            [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| signal != SIGHUP || !ignores(&status, signal));
+        let mut signals = Signals::new(taken)?;
+        let (handle, level) = (signals.handle(), Arc::new(AtomicU8::new(0)));
+        let reached = level.clone();
         let thread = thread::Builder::new().name("signals".into()).spawn(move || {
-            for _ in signals.forever() {
-                match counted.fetch_add(1, Ordering::SeqCst) {
-                    0 => {
-                        eprint("longshore: stopping the tasks; once more kills them");
+            for signal in signals.forever() {
+                let before = reached.load(Ordering::SeqCst);
+                let level = after(before, signal);
+                reached.store(level, Ordering::SeqCst);
+                match level {
+                    _ if level == before => {}
+                    STOPPING => {
+                        eprint("longshore: stopping the tasks; Ctrl-C kills them");
                         stop.ask();
                     }
-                    1 => {
+                    KILLING => {
                         eprint("longshore: killing the tasks");
                         stop.kill();
                     }
@@ -46,12 +61,12 @@ impl Listener {
                 }
             }
         })?;
-        Ok(Self { handle, thread: Some(thread), count })
+        Ok(Self { handle, thread: Some(thread), level })
     }
 
-    /// Whether the tasks were killed by a second signal.
+    /// Whether the tasks were killed by a second Ctrl-C.
     pub(super) fn forced(&self) -> bool {
-        self.count.load(Ordering::SeqCst) > 1
+        self.level.load(Ordering::SeqCst) >= KILLING
     }
 }
 
@@ -62,6 +77,55 @@ impl Drop for Listener {
             && thread.join().is_err()
         {
             log::error!("the thread that listens for signals panicked");
+        }
+    }
+}
+
+/// How far the end is driven once `signal` has come.
+fn after(level: u8, signal: i32) -> u8 {
+    match signal {
+        SIGINT => level.saturating_add(1),
+        _ => level.max(STOPPING),
+    }
+}
+
+/// Whether a process ignores a signal, by its `/proc/<pid>/status`.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // The first signal is 1, the first bit 0.
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        for (row, signals, want) in [
+            ("nothing", &[][..], 0),
+            ("Ctrl-C", &[SIGINT], STOPPING),
+            ("twice", &[SIGINT, SIGINT], KILLING),
+            ("three times", &[SIGINT, SIGINT, SIGINT], KILLING + 1),
+            ("SIGTERM", &[SIGTERM], STOPPING),
+            ("however often", &[SIGTERM, SIGTERM, SIGHUP], STOPPING),
+            ("Ctrl-C is the second then", &[SIGTERM, SIGINT], KILLING),
+            ("SIGTERM is never", &[SIGINT, SIGTERM], STOPPING),
+            ("nor does it undo one", &[SIGINT, SIGINT, SIGTERM], KILLING),
+        ] {
+            assert_eq!(signals.iter().fold(0, |level, signal| after(level, *signal)), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn ignored_ones() {
+        for (row, status, want) in [
+            ("under nohup", "Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n", true),
+            ("only SIGPIPE", "SigIgn:\t0000000000001000\n", false),
+            ("not said", "", false),
+        ] {
+            assert_eq!(ignores(status, SIGHUP), want, "{row}");
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn validate(_: &Args, args: &Validate) -> Result<u8, Failure> {
             for notice in notices {
                 eprint(&notice);
             }
-            print(&format!("{}: valid\n", args.file));
+            print(&format!("{}: valid\n", args.file))?;
             Ok(0)
         }
         Err(lines) => {

@@ -29,7 +29,8 @@ pub struct DriverConfig {
     /// How long an inspect or a list of the wait loop, the collector and the sweep may take before the Engine counts as
     /// not answering. Defaults to 10 s.
     pub inspect_timeout: Duration,
-    /// How long the end of a task's logs is waited for once its container has ended. Defaults to 10 s.
+    /// How long the end of a task's logs is waited for once its container has ended; by a drain, how long nothing may come
+    /// of them, where time that a sink takes does not count. Defaults to 10 s.
     pub log_drain: Duration,
     /// How much longer than the task's grace a stop may take before it counts as failed. Defaults to 5 min.
     pub stop_extra: Duration,

@@ -1,12 +1,16 @@
 //! Destroying a task (driver-spec 1.8): its output read to the end, its container removed, its threads joined, its id free.
 
+use std::convert::Infallible;
 use std::time::Duration;
+
+use crossbeam_channel::Receiver;
 
 use super::handle::Task;
 use super::stop::engine_stop;
 use super::task::TaskId;
 use super::{Error, Inner};
 use crate::engine::{InspectQuery, RemoveQuery};
+use crate::logs::Collector;
 use crate::threads::Backoff;
 
 /// How long a removal that the Engine says is going on is waited for.
@@ -30,6 +34,26 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
         Err(e) if e.is_not_found() => {}
         Err(source) => return Err(Error::Inspect { container: container.clone(), source }),
     }
+    task.end_threads();
+    inner.tasks.forget(id);
+    Ok(())
+}
+
+/// Waits for the end of an ended task's output.
+pub(super) fn drain(inner: &Inner, id: &TaskId, give_up: &Receiver<Infallible>) -> Result<bool, Error> {
+    let task = inner.tasks.find(id)?;
+    // Not under the lock: it may take as long as a reader likes, and the task must be able to end meanwhile.
+    let progress = task.workers().logs.as_ref().map(Collector::progress);
+    Ok(progress.is_none_or(|progress| progress.wait(inner.config.log_drain, give_up)))
+}
+
+/// As [`destroy`], but the container stays.
+pub(super) fn release(inner: &Inner, id: &TaskId) -> Result<(), Error> {
+    let task = inner.tasks.find(id)?;
+    if task.exit.result().is_none() {
+        return Err(Error::StillRunning { task: id.clone() });
+    }
+    settle(inner, &task);
     task.end_threads();
     inner.tasks.forget(id);
     Ok(())

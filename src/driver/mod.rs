@@ -18,6 +18,7 @@ mod task;
 mod tasks;
 mod wait;
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -153,6 +154,24 @@ impl Driver {
     /// [`Error::TaskNotFound`], [`Error::StillRunning`], and where the Engine does not do it; the task stays then.
     pub fn destroy_task(&self, id: &TaskId, force: bool) -> Result<(), Error> {
         destroy::destroy(&self.owner.inner, id, force)
+    }
+
+    /// Waits until all that an ended task has written is handed to its sinks, however long these take: a destroy waits for
+    /// a while only. Says whether it is; not, where `give_up` disconnects first, or nothing comes of the output for
+    /// [`DriverConfig::log_drain`].
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`].
+    pub fn drain_task(&self, id: &TaskId, give_up: &Receiver<Infallible>) -> Result<bool, Error> {
+        destroy::drain(&self.owner.inner, id, give_up)
+    }
+
+    /// Forgets a task that has ended, as [`Driver::destroy_task`] does, and leaves its container as it is.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::StillRunning`].
+    pub fn release_task(&self, id: &TaskId) -> Result<(), Error> {
+        destroy::release(&self.owner.inner, id)
     }
 
     /// How a task is, by the Engine's word at this moment (driver-spec 1.9).

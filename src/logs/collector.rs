@@ -4,10 +4,13 @@
 //! reading. After a break of any kind it goes on from the cursor. It ends when the container has ended and a read
 //! brings nothing new, or when the container, or its logs, cannot be had any more.
 
+use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 
 use super::cursor::Cursor;
 use super::raw::Cuts;
@@ -55,7 +58,24 @@ pub(crate) enum Collected {
 pub(crate) struct Collector {
     worker: Worker,
     hangup: Hangup,
+    progress: Progress,
+}
+
+/// How far a collector is, for who waits for its end. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    /// Disconnects with the collector's end.
     ended: Receiver<()>,
+    pulse: Arc<Pulse>,
+    hangup: Hangup,
+}
+
+#[derive(Debug, Default)]
+struct Pulse {
+    /// Pieces of output that came.
+    pieces: AtomicU64,
+    /// A sink has been called and has not come back.
+    in_sink: AtomicBool,
 }
 
 impl Collector {
@@ -73,6 +93,7 @@ impl Collector {
             let report = report.clone();
             move |words: &str| report(Collected::Panicked(words.to_owned()))
         };
+        let pulse = Arc::new(Pulse::default());
         let mut collection = Collection {
             engine: engine.with(&hangup),
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
@@ -80,18 +101,24 @@ impl Collector {
             settings,
             hangup: hangup.clone(),
             cursor: Cursor::default(),
-            out: Output { sinks, report: Box::new(report), within_line: [false; 2] },
+            out: Output { sinks, report: Box::new(report), within_line: [false; 2], pulse: pulse.clone() },
         };
         let body = move || {
             let _end = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, ended })
+        let progress = Progress { ended, pulse, hangup: hangup.clone() };
+        Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, progress })
     }
 
     /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+        self.progress.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// How far it is, to be waited for without the collector itself.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Ends the thread, wherever it is, and joins it. One that a sink has blocked is left behind after a while: nothing
@@ -99,6 +126,27 @@ impl Collector {
     pub(crate) fn stop(&mut self) {
         self.hangup.hang_up();
         if self.wait(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
+    }
+}
+
+impl Progress {
+    /// Waits for the end of the logs. Says whether they have ended; not, where `give_up` disconnects, the collector is hung
+    /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
+    /// would be lost.
+    pub(crate) fn wait(&self, patience: Duration, give_up: &Receiver<Infallible>) -> bool {
+        loop {
+            let before = self.pulse.pieces.load(Ordering::Relaxed);
+            select! {
+                recv(self.ended) -> _ => return true,
+                recv(give_up) -> _ => return false,
+                default(patience) => {}
+            }
+            let came = self.pulse.pieces.load(Ordering::Relaxed) != before;
+            let gets_on = came || self.pulse.in_sink.load(Ordering::Relaxed);
+            if self.hangup.is_hung_up() || !gets_on {
+                return false;
+            }
+        }
     }
 }
 
@@ -250,6 +298,7 @@ impl Collection {
                 self.out.flush();
             }
             let next = logs.next_piece();
+            self.out.pulse.pieces.fetch_add(1, Ordering::Relaxed);
             let (cursor, out, lag) = (&mut self.cursor, &mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
                 let bytes = cursor.take(&part);
@@ -313,6 +362,7 @@ struct Output {
     report: Box<dyn Fn(Collected) + Send>,
     /// Per stream whether the last byte handed on was not a newline.
     within_line: [bool; 2],
+    pulse: Arc<Pulse>,
 }
 
 impl Output {
@@ -334,6 +384,7 @@ impl Output {
 
     fn each(&mut self, mut hand: impl FnMut(&mut dyn Sink) -> io::Result<()>) {
         let report = &self.report;
+        self.pulse.in_sink.store(true, Ordering::Relaxed);
         self.sinks.retain_mut(|sink| match hand(sink.as_mut()) {
             Ok(()) => true,
             Err(e) => {
@@ -341,6 +392,7 @@ impl Output {
                 false
             }
         });
+        self.pulse.in_sink.store(false, Ordering::Relaxed);
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::driver::{LinuxResources, NomadResources, Resources, TaskConfig};
+use crate::job::interpolate::interpolate_json;
 use crate::job::{Group, Job, JobType, Task, TaskResources};
 use crate::values::Signal;
 
 use super::dirs::check_task_name;
-use super::env::{self, Place, Values};
+use super::env::{self, Place};
 use super::machine::Machine;
 use super::restart::Policy;
 use super::{DataDir, Error, ids};
@@ -141,7 +142,10 @@ fn place_task(
     let Place { job, group, task, alloc_id, .. } = *place;
     check_task_name(&task.name)?;
     let (values, mut unknown) = env::values(place, machine);
-    let options = resolve_all(&task.config, &values, &mut unknown);
+    let (options, names) = interpolate_json(&task.config, &|name| values.lookup(name));
+    for name in names {
+        env::note(&mut unknown, name);
+    }
     let user = env::resolve(&task.user, &|name| values.lookup(name), &mut unknown);
     for name in unknown {
         let notice = format!("task `{}`: `${{{name}}}` has no value here and stays as it is written", task.name);
@@ -191,23 +195,6 @@ fn resources(asked: &TaskResources, total_compute_mhz: u64) -> Resources {
             ..LinuxResources::default()
         },
         ..Resources::default()
-    }
-}
-
-/// Replaces the names in every text of a task's options, those of keys included.
-fn resolve_all(value: &Value, values: &Values, unknown: &mut Vec<String>) -> Value {
-    let lookup = |name: &str| values.lookup(name);
-    match value {
-        Value::String(text) => Value::String(env::resolve(text, &lookup, unknown)),
-        Value::Array(items) => items.iter().map(|item| resolve_all(item, values, unknown)).collect(),
-        Value::Object(fields) => {
-            let resolved = fields.iter().map(|(key, value)| {
-                let key = env::resolve(key, &lookup, unknown);
-                (key, resolve_all(value, values, unknown))
-            });
-            Value::Object(resolved.collect())
-        }
-        other => other.clone(),
     }
 }
 
@@ -262,4 +249,129 @@ fn check_selection(job: &Job, selection: &Selection) -> Result<(), Error> {
         return Err(Error::Choice { why });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job;
+
+    const JOB: &str = r#"
+job "shop" {
+  type = "batch"
+  group "web" {
+    count = 2
+    task "nginx" {
+      driver = "docker"
+      user = "${NOMAD_META_user}"
+      kill_signal = "SIGINT"
+      kill_timeout = "7s"
+      meta { user = "www" }
+      config {
+        image = "x:${NOMAD_ALLOC_INDEX}"
+        args = ["${NOMAD_TASK_NAME}", "${attr.none}"]
+        labels = { "${NOMAD_JOB_ID}" = "yes" }
+      }
+      resources {
+        cpu = 250
+        memory = 64
+        memory_max = 128
+      }
+    }
+    task "shell" {
+      driver = "raw_exec"
+      config { command = "x" }
+    }
+  }
+  group "db" {
+    task "pg" {
+      driver = "docker"
+      config { image = "y" }
+    }
+  }
+}"#;
+
+    fn placed(text: &str, selection: &Selection) -> Result<Placement, Error> {
+        let job = job::parse("t.hcl", text).unwrap();
+        let machine = Machine { hostname: "box".into(), total_compute_mhz: 1000, ..Machine::default() };
+        let data = DataDir::new("/data").unwrap();
+        place(&job, selection, &machine, &data, &mut |group, index| Ok(format!("{group}-{index}")))
+    }
+
+    fn ids(placement: &Placement) -> Vec<&str> {
+        placement.allocs.iter().map(|alloc| alloc.id.as_str()).collect()
+    }
+
+    #[test]
+    fn an_allocation_per_group_and_count() {
+        let placement = placed(JOB, &Selection::default()).unwrap();
+        assert_eq!(ids(&placement), ["web-0", "web-1", "db-0"]);
+        assert_eq!(placement.allocs[2].tasks[0].order, (1, 0));
+        assert_eq!(placement.notices.len(), 2, "{:?}", placement.notices);
+        assert!(placement.notices[0].contains("shell") && placement.notices[0].contains("raw_exec"));
+        assert!(placement.notices[1].contains("attr.none"), "once, though there are two allocations");
+        let once = placed(&JOB.replace("\"batch\"", "\"system\"").replace("count = 2", ""), &Selection::default());
+        assert_eq!(ids(&once.unwrap()), ["web-0", "db-0"]);
+        let none = placed(&JOB.replace("count = 2", "count = 0"), &Selection::default());
+        assert_eq!(ids(&none.unwrap()), ["db-0"]);
+    }
+
+    #[test]
+    fn a_task_as_the_driver_gets_it() {
+        let placement = placed(JOB, &Selection::default()).unwrap();
+        let task = &placement.allocs[1].tasks[0];
+        let config = &task.config;
+        assert!(config.id.as_str().starts_with("web-1/nginx/"), "{}", config.id);
+        assert_eq!((config.job_id.as_str(), config.task_group_name.as_str()), ("shop", "web"));
+        assert_eq!(config.user, "www");
+        assert_eq!(config.alloc_dir.as_deref(), Some(Path::new("/data/alloc/web-1")));
+        let options =
+            serde_json::json!({"image": "x:1", "args": ["nginx", "${attr.none}"], "labels": config.options["labels"]});
+        assert_eq!(config.options, options);
+        assert!(config.options["labels"].to_string().contains("\"shop\":\"yes\""), "{}", config.options["labels"]);
+        assert_eq!(config.env["NOMAD_ALLOC_INDEX"], "1");
+        assert_eq!((task.kill_timeout, config.kill_timeout), (Duration::from_secs(7), Some(Duration::from_secs(7))));
+        assert_eq!(task.kill_signal.map(|signal| signal.to_string()).as_deref(), Some("SIGINT"));
+        assert!(!task.restart.on_success, "a batch job ends");
+    }
+
+    #[test]
+    fn resources_in_the_kernels_terms() {
+        for (row, memory, memory_max, total, bytes, ticks) in [
+            ("plain", 64, 0, 1000, 64 * MB, 0.25),
+            ("a higher limit", 64, 128, 1000, 128 * MB, 0.25),
+            ("no limit", 64, -1, 1000, 64 * MB, 0.25),
+            ("a machine of unknown speed", 64, 0, 0, 64 * MB, 0.0),
+        ] {
+            let got = resources(&TaskResources { cpu: 250, memory, memory_max }, total);
+            assert_eq!((got.linux.memory_limit_bytes, got.linux.percent_ticks), (bytes, ticks), "{row}");
+            assert_eq!((got.nomad.memory_mb, got.nomad.memory_max_mb, got.linux.cpu_shares), (memory, memory_max, 250));
+        }
+    }
+
+    #[test]
+    fn choices() {
+        let only = |groups: &[&str], tasks: &[&str], alloc_id: Option<&str>| {
+            let own = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+            Selection { groups: own(groups), tasks: own(tasks), alloc_id: alloc_id.map(str::to_owned) }
+        };
+        for (row, selection, want) in [
+            ("a group", only(&["db"], &[], None), Ok(&["db-0"][..])),
+            ("a task", only(&[], &["nginx"], None), Ok(&["web-0", "web-1"])),
+            ("an id", only(&["db"], &[], Some("abc")), Ok(&["abc"])),
+            ("a task that another group has", only(&["db"], &["nginx"], None), Ok(&[])),
+            ("one id for two", only(&["web"], &[], Some("abc")), Err("--alloc-id")),
+            ("no such group", only(&["wbe"], &[], None), Err("db, web")),
+            ("no such task", only(&[], &["x"], None), Err("nginx, pg, shell")),
+            ("no id", only(&["db"], &[], Some("../x")), Err("--alloc-id")),
+        ] {
+            match (placed(JOB, &selection), want) {
+                (Ok(placement), Ok(want)) => assert_eq!(ids(&placement), want, "{row}"),
+                (Err(error @ Error::Choice { .. }), Err(word)) => {
+                    assert!(error.to_string().contains(word), "{row}: {error}");
+                }
+                (got, _) => panic!("{row}: {got:?}"),
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::engine::{Engine, InspectQuery};
 
 use super::owner::{self, Owned};
 use super::state::{AllocState, Store, TaskRecord};
-use super::{Allocation, DataDir, Error};
+use super::{Allocation, DataDir, Error, chain};
 
 /// Where allocations run: an Engine, by address and by its own id.
 #[derive(Debug)]
@@ -35,15 +35,30 @@ pub fn begin(site: &Site<'_>, allocs: &[Allocation], keep: bool) -> Result<(Vec<
             notices.extend(lay_to_rest(site, &store, &head.alloc_id, &head.job_id)?);
         }
     }
-    let mut owned = Vec::new();
+    let mut owned: Vec<Owned> = Vec::new();
     for alloc in allocs {
-        let lock = owner::claim(&store, &alloc.id)?;
-        site.data.make_alloc(&alloc.id, alloc.tasks.iter().map(|task| task.config.name.as_str()))?;
-        let endpoint = site.engine.endpoint().to_string();
-        let state = AllocState::new(alloc, &endpoint, site.engine_id, keep, container_name);
-        owned.push(Owned::begin(site.data, &store, lock, state)?);
+        match take(site, &store, alloc, keep) {
+            Ok(alloc) => owned.push(alloc),
+            Err(error) => {
+                // Nothing of those that went well will be started: the next run need not look after them.
+                for alloc in &owned {
+                    if let Err(error) = alloc.update(|state| state.ended = true) {
+                        log::warn!("{}", chain(&error));
+                    }
+                }
+                return Err(error);
+            }
+        }
     }
     Ok((owned, notices))
+}
+
+fn take(site: &Site<'_>, store: &Store, alloc: &Allocation, keep: bool) -> Result<Owned, Error> {
+    let lock = owner::claim(store, &alloc.id)?;
+    site.data.make_alloc(&alloc.id, alloc.tasks.iter().map(|task| task.config.name.as_str()))?;
+    let endpoint = site.engine.endpoint().to_string();
+    let state = AllocState::new(alloc, &endpoint, site.engine_id, keep, container_name);
+    Owned::begin(site.data, store, lock, state)
 }
 
 /// What the container of a task is called; empty for one that can have none, whose start says why.
@@ -104,8 +119,14 @@ fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
 /// The task's container: by its id, else by its name. `None`: there is none, or it is a stranger's.
 fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, Error> {
     let name = task.handle.as_ref().map_or(&task.container_name, |handle| &handle.container_id);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let ours = |container: &ContainerInspect| {
+        container.config.labels.get(create::TASK_ID_LABEL).is_some_and(|id| id == task.config.id.as_str())
+    };
     match engine.container_inspect(name, &InspectQuery::default()) {
-        Ok(container) => Ok(Some(container)),
+        Ok(container) => Ok(Some(container).filter(ours)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(source) => Err(Error::Engine {
             what: format!("cannot find out whether container {name} runs"),

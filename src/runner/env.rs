@@ -38,14 +38,9 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// What `name` means, as it stands between `${` and `}`: `NOMAD_TASK_NAME`, `env["HOME"]`, `attr.cpu.arch`.
+    /// What `name` means: a variable's name, or one with dots such as `attr.cpu.arch`.
     pub(super) fn lookup(&self, name: &str) -> Option<String> {
-        let name = dotted(name);
-        match name.strip_prefix("env.") {
-            Some(variable) => self.env.get(variable),
-            None => self.env.get(&name).or_else(|| self.node.get(&name)),
-        }
-        .cloned()
+        self.env.get(name).or_else(|| self.node.get(name)).cloned()
     }
 }
 
@@ -81,7 +76,8 @@ pub(super) fn resolve(text: &str, lookup: &dyn Fn(&str) -> Option<String>, unkno
     text
 }
 
-fn note(unknown: &mut Vec<String>, name: String) {
+/// Adds a name, once.
+pub(super) fn note(unknown: &mut Vec<String>, name: String) {
     if !unknown.contains(&name) {
         unknown.push(name);
     }
@@ -114,9 +110,7 @@ impl Variables<'_> {
 
     /// A variable that takes up its own name means the one that was given: `NOMAD_DC = "${NOMAD_DC}-x"`.
     fn lookup(&self, name: &str) -> Option<String> {
-        let plain = dotted(name);
-        let key = plain.strip_prefix("env.").unwrap_or(&plain);
-        self.value(key).or_else(|| self.given.lookup(name))
+        self.value(name).or_else(|| self.given.lookup(name))
     }
 }
 
@@ -197,23 +191,10 @@ fn meta(place: &Place<'_>) -> BTreeMap<String, String> {
     all.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// `env["X"]` and `attr["a.b"]` as `env.X` and `attr.a.b`.
-fn dotted(name: &str) -> String {
-    let name = name.trim();
-    match name.split_once('[').zip(name.strip_suffix(']')) {
-        Some(((root, _), open)) => {
-            let key = open[root.len() + 1..].trim().trim_matches('"');
-            format!("{}.{key}", root.trim())
-        }
-        None => name.to_owned(),
-    }
-}
-
 /// A name that a shell takes as a variable's: everything else becomes `_`.
 fn variable_name(key: &str) -> String {
-    let clean: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    // The name goes behind a prefix, so that a digit may stand first.
-    clean
+    // It goes behind a prefix, so that a digit may stand first.
+    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 fn or(value: &str, default: &str) -> String {
@@ -222,4 +203,119 @@ fn or(value: &str, default: &str) -> String {
 
 fn number(value: u64) -> String {
     if value == 0 { String::new() } else { value.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job;
+
+    const JOB: &str = r#"
+job "shop" {
+  datacenters = ["*"]
+  meta = { owner = "ops", "a-b" = "job" }
+  group "web" {
+    meta { owner = "team" }
+    task "nginx" {
+      driver = "docker"
+      config { image = "x" }
+      meta { Tier = "${NOMAD_GROUP_NAME}" }
+      env {
+        WHO = "${NOMAD_JOB_NAME}/${NOMAD_TASK_NAME}[${NOMAD_ALLOC_INDEX}]"
+        ARCH = "${attr.cpu.arch} on ${node.unique.name}"
+        URL = "http://${HOST}:${env["PORT"]}"
+        HOST = "h-${NOMAD_SHORT_ALLOC_ID}"
+        PORT = "80"
+        NOMAD_DC = "${NOMAD_DC}-x"
+        A = "a${B}"
+        B = "b${A}"
+        NONE = "${attr.none} ${NOMAD_PORT_http}"
+        META = "${NOMAD_META_owner}"
+        LITERAL = "$$${HOST}"
+      }
+      resources {
+        cpu = 250
+        memory = 64
+      }
+    }
+  }
+}"#;
+
+    fn machine() -> Machine {
+        Machine { id: "n1".into(), hostname: "box".into(), arch: "amd64".into(), cores: 4, ..Machine::default() }
+    }
+
+    fn of(text: &str) -> (Values, Vec<String>) {
+        let job = job::parse("t.hcl", text).unwrap();
+        let (group, alloc_id) = (&job.groups[0], "0a1b2c3d-4e5f-4000-8000-000000000001");
+        values(&Place { job: &job, group, task: &group.tasks[0], alloc_id, index: 2 }, &machine())
+    }
+
+    #[test]
+    fn what_a_task_is_told() {
+        let (values, unknown) = of(JOB);
+        for (name, want) in [
+            ("NOMAD_ALLOC_DIR", Some("/alloc")),
+            ("NOMAD_TASK_DIR", Some("/local")),
+            ("NOMAD_SECRETS_DIR", Some("/secrets")),
+            ("NOMAD_ALLOC_ID", Some("0a1b2c3d-4e5f-4000-8000-000000000001")),
+            ("NOMAD_SHORT_ALLOC_ID", Some("0a1b2c3d")),
+            ("NOMAD_ALLOC_NAME", Some("shop.web[2]")),
+            ("NOMAD_ALLOC_INDEX", Some("2")),
+            ("NOMAD_TASK_NAME", Some("nginx")),
+            ("NOMAD_GROUP_NAME", Some("web")),
+            ("NOMAD_JOB_ID", Some("shop")),
+            ("NOMAD_JOB_NAME", Some("shop")),
+            ("NOMAD_NAMESPACE", Some("default")),
+            ("NOMAD_REGION", Some("global")),
+            ("NOMAD_CPU_LIMIT", Some("250")),
+            ("NOMAD_MEMORY_LIMIT", Some("64")),
+            ("NOMAD_MEMORY_MAX_LIMIT", None),
+            // The inner meta wins; both spellings; what no shell takes is `_`.
+            ("NOMAD_META_owner", Some("team")),
+            ("NOMAD_META_OWNER", Some("team")),
+            ("NOMAD_META_a_b", Some("job")),
+            ("NOMAD_META_A_B", Some("job")),
+            ("NOMAD_META_Tier", Some("web")),
+            ("NOMAD_META_TIER", Some("web")),
+            ("WHO", Some("shop/nginx[2]")),
+            ("ARCH", Some("amd64 on box")),
+            ("URL", Some("http://h-0a1b2c3d:80")),
+            ("META", Some("team")),
+            ("LITERAL", Some("${HOST}")),
+            // A job's pattern of datacenters is no name; its own variable may take the given one up.
+            ("NOMAD_DC", Some("dc1-x")),
+            // A circle ends where it closes.
+            ("A", Some("ab${A}")),
+            ("B", Some("ba${B}")),
+            ("NONE", Some("${attr.none} ${NOMAD_PORT_http}")),
+        ] {
+            assert_eq!(values.env.get(name).map(String::as_str), want, "{name}");
+        }
+        assert_eq!(unknown, ["A", "B", "attr.none", "NOMAD_PORT_http"], "each once");
+    }
+
+    #[test]
+    fn what_names_mean() {
+        let named =
+            JOB.replace("datacenters = [\"*\"]", "datacenters = [\"fra\"]\n namespace = \"n\"\n region = \"r\"");
+        let (values, _) = of(&named);
+        for (name, want) in [
+            ("node.unique.name", Some("box")),
+            ("node.unique.id", Some("n1")),
+            ("node.datacenter", Some("fra")),
+            ("node.region", Some("r")),
+            ("node.class", Some("")),
+            ("attr.cpu.arch", Some("amd64")),
+            ("attr.cpu.numcores", Some("4")),
+            ("attr.memory.totalbytes", None),
+            ("attr.os.name", None),
+            ("NOMAD_NAMESPACE", Some("n")),
+            ("NOMAD_DC", Some("fra-x")),
+            ("PORT", Some("80")),
+            ("nothing", None),
+        ] {
+            assert_eq!(values.lookup(name).as_deref(), want, "{name}");
+        }
+    }
 }

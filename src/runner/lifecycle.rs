@@ -172,7 +172,14 @@ impl TaskThread<'_> {
                 Err(last) => break last,
             }
         };
-        let left_behind = has_container && !self.runner.keep && !self.destroy();
+        let left_behind = match (has_container, self.runner.keep) {
+            (false, _) => false,
+            (true, false) => !self.destroy(),
+            (true, true) => {
+                self.release();
+                false
+            }
+        };
         self.save(|task| {
             task.ended = true;
             task.restart_at = None;
@@ -306,14 +313,31 @@ impl TaskThread<'_> {
         self.runner.stop.asked().recv_timeout(pause).is_err_and(|error| error.is_timeout())
     }
 
+    /// Waits for the rest of the task's output, for a reader may be slow; once we are asked to stop, not for long.
+    fn drain(&self) {
+        let id = &self.task.config.id;
+        if let Err(source) = self.runner.driver.drain_task(id, self.runner.stop.asked()) {
+            self.error(&self.failed("collect the rest of the output of", source));
+        }
+    }
+
     /// Waits for the rest of the task's output and removes its container. False: that failed, which has been told.
     fn destroy(&self) -> bool {
+        self.drain();
         if let Err(source) = self.runner.driver.destroy_task(&self.task.config.id, false) {
             self.error(&self.failed("remove the container of", source));
             return false;
         }
         self.save(|task| task.handle = None);
         true
+    }
+
+    /// Waits for the rest of the task's output and leaves its container.
+    fn release(&self) {
+        self.drain();
+        if let Err(source) = self.runner.driver.release_task(&self.task.config.id) {
+            self.error(&self.failed("collect the rest of the output of", source));
+        }
     }
 
     fn finished(&self, last: &Last, end: &End) {

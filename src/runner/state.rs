@@ -225,3 +225,96 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     // The new name is on the disk only when the directory is.
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::ids;
+    use crate::runner::testing::Scratch;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn state(id: &str) -> AllocState {
+        let mut history = History::default();
+        let restart = Policy {
+            attempts: 2,
+            interval: Duration::from_secs(60),
+            delay: Duration::ZERO,
+            waits: false,
+            on_success: true,
+        };
+        history.record(SystemTime::now(), &restart);
+        let config = TaskConfig {
+            id: ids::task_id(id, "t").into(),
+            env: [("SECRET".to_owned(), "x".to_owned())].into(),
+            ..TaskConfig::default()
+        };
+        let task = TaskRecord {
+            config: config.clone(),
+            container_name: format!("t-{id}"),
+            handle: Some(TaskHandle { config, container_id: "c1".into(), ..TaskHandle::default() }),
+            kill_signal: Some("SIGINT".into()),
+            kill_timeout: Duration::from_millis(1500),
+            restart,
+            history,
+            restart_at: Some(SystemTime::now()),
+            last_exit: Some(ExitResult { exit_code: 3, ..ExitResult::default() }),
+            ended: false,
+        };
+        AllocState {
+            version: VERSION,
+            alloc_id: id.into(),
+            job_id: "j".into(),
+            group: "g".into(),
+            index: 1,
+            endpoint: "unix:///s".into(),
+            engine_id: "e".into(),
+            keep: false,
+            ended: false,
+            tasks: vec![task],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let scratch = Scratch::new("state");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        assert_eq!(store.load("a1").unwrap(), None);
+        let mut first = state("a1");
+        store.save(&first).unwrap();
+        first.ended = true;
+        store.save(&first).unwrap();
+        store.save(&state("a2")).unwrap();
+        assert_eq!(store.load("a1").unwrap(), Some(first));
+        let mode = fs::metadata(store.file("a1", "json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds environments");
+        // Neither of these is a state; nor is what a crash leaves of a write.
+        for name in ["a1.lock", "a1.wish.json", "placing.lock", "a3.json.new"] {
+            fs::write(store.dir().join(name), "no state").unwrap();
+        }
+        store.save(&state("a3")).unwrap();
+        let heads: Vec<_> = store.heads().unwrap().into_iter().map(|head| (head.alloc_id, head.ended)).collect();
+        assert_eq!(heads, [("a1".to_owned(), true), ("a2".into(), false), ("a3".into(), false)]);
+    }
+
+    #[test]
+    fn what_is_no_state_is_named() {
+        let scratch = Scratch::new("state-bad");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        store.save(&state("a1")).unwrap();
+        let path = store.file("a1", "json");
+        let good = fs::read_to_string(&path).unwrap();
+        for (row, text, word) in [
+            ("cut short", good[..good.len() / 2].to_owned(), "EOF"),
+            ("no JSON", "\0\0\0".into(), "expected value"),
+            ("a later form", good.replacen("\"version\": 1", "\"version\": 2", 1), "version 2"),
+            ("another's", good.replacen("\"alloc_id\": \"a1\"", "\"alloc_id\": \"a2\"", 1), "\"a2\""),
+            ("a field of another kind", good.replacen("\"ended\": false", "\"ended\": 7", 1), "invalid type"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = store.load("a1").unwrap_err();
+            assert!(matches!(error, Error::Corrupt { .. }), "{row}: {error}");
+            let error = error.to_string();
+            assert!(error.contains(word) && error.contains(&*path.to_string_lossy()), "{row}: {error}");
+        }
+    }
+}

@@ -39,6 +39,8 @@ fn wrong_usage_is_2() {
     for args in many {
         let ran = Ran::of(place.longshore(args).output().unwrap());
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
+        let one_line = ran.err.starts_with("longshore: ") && ran.err.lines().count() == 1;
+        assert!(one_line || args.is_empty(), "{args:?}: {}", ran.err);
     }
 }
 
@@ -117,6 +119,22 @@ fn a_plan_is_the_request_and_the_same_each_time() {
     let fixed = Ran::of(place.longshore(&["plan", "--json", "--alloc-id", "abc", &one]).output().unwrap());
     let fixed: Value = serde_json::from_str(&fixed.out).unwrap();
     assert_eq!(fixed[0]["container"]["name"], "t-abc");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_told() {
+    let place = Place::new();
+    let file = place.file("j.hcl", GOOD);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = Ran::of(place.longshore(&["plan", &file]).stdout(full).stderr(Stdio::piped()).output().unwrap());
+    assert!(ran.code == 125 && ran.err.contains("standard output"), "{}", ran.err);
+}
+
+#[test]
+fn wrong_usage_for_programs() {
+    let ran = Ran::of(Place::new().longshore(&["ping", "--json", "--nosuch"]).output().unwrap());
+    let error: Value = serde_json::from_str(ran.err.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((ran.code, &error["error"]["kind"]), (2, &"usage".into()));
 }
 
 #[test]

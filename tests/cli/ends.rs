@@ -54,9 +54,11 @@ fn a_task_is_started_again_by_its_policy() {
 #[ignore = "needs an Engine"]
 fn keep_keeps_the_container() {
     let place = Place::new();
-    let file = place.job(&[("t", "echo kept")], "", "");
+    let file = place.job(&[("t", "seq 30000; exit 2")], "", "");
     let ran = place.run(&file, &["--keep", "--alloc-id", &place.name]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 30_000, "its output is read to the end all the same");
+    assert_eq!((&place.state()["ended"], &place.state()["keep"]), (&true.into(), &true.into()));
     assert_eq!(place.containers(), [format!("t-{}", place.name)]);
     let query = longshore::engine::RemoveQuery { force: true, volumes: true, link: false };
     place.engine().container_remove(&place.containers()[0], &query).unwrap();

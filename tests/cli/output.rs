@@ -1,8 +1,12 @@
 //! What a run shows.
 
+use std::fs::File;
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::place::{Place, Running};
+use crate::place::{Place, Ran, Running};
 
 #[test]
 #[ignore = "needs an Engine"]
@@ -107,6 +111,49 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     std::mem::swap(&mut child, &mut running.child);
     drop(running);
-    let ran = crate::place::Ran::of(child.wait_with_output().unwrap());
-    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_slow_reader_gets_everything() {
+    let place = Place::new();
+    let file = place.job(&[("t", "seq 30000")], "", "");
+    let child = place.longshore(&["run", &file]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Longer than the end of an ended task's output is waited for where nothing comes.
+    std::thread::sleep(Duration::from_secs(12));
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.out.lines().count(), ran.err.as_str()), (0, 30_000, ""));
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn output_that_cannot_be_written_is_no_success() {
+    let place = Place::new();
+    let file = place.job(&[("t", "echo lost; sleep 1; touch /alloc/data/done; echo shown >&2")], "", "");
+    for json in [&[][..], &["--json"]] {
+        let args: Vec<&str> =
+            ["run", &file, "--alloc-id", &place.name].into_iter().chain(json.iter().copied()).collect();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(place.longshore(&args).stdout(full).stderr(Stdio::piped()).output().unwrap());
+        assert_eq!(ran.code, 125, "{}", ran.err);
+        assert_eq!(ran.err.lines().filter(|line| line.contains("standard output")).count(), 1, "{}", ran.err);
+        assert_eq!(ran.err.contains("shown"), json.is_empty(), "the other stream goes on: {}", ran.err);
+        let done = place.dir.join("data/alloc").join(&place.name).join("alloc/data/done");
+        std::fs::remove_file(done).expect("the task came to its end");
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn allocations_of_a_group_are_told_apart_and_our_lines_begin_at_the_left() {
+    let place = Place::new();
+    let file = place.job(&[("t", "echo $NOMAD_ALLOC_INDEX")], "count = 2", "");
+    let ran = place.run(&file, &[]);
+    let mut lines: Vec<&str> = ran.out.lines().collect();
+    lines.sort();
+    assert_eq!(lines, ["t[0] │ 0", "t[1] │ 1"], "{}", ran.err);
+    let ran = place.run_script("printf asked >&2; sleep 1; exit 3", &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (3, "asked\nlongshore: task t: exited with code 3\n"));
 }

@@ -50,6 +50,22 @@ fn the_second_kills_at_once() {
 
 #[test]
 #[ignore = "needs an Engine"]
+fn sigterm_is_once_however_often_it_comes() {
+    let place = Place::new();
+    let script = "trap 'sleep 2; echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done";
+    let file = place.job(&[("t", script)], "", "kill_timeout = \"30s\"");
+    let mut running = Running::start(place.longshore(&["run", &file]));
+    running.wait_for("up");
+    for signal in ["TERM", "HUP", "TERM"] {
+        running.signal(signal);
+        std::thread::sleep(Duration::from_millis(200)); // Signals of one kind that meet are one.
+    }
+    let ran = running.end();
+    assert_eq!((ran.code, ran.out.as_str()), (5, "up\nbye\n"), "{}", ran.err);
+}
+
+#[test]
+#[ignore = "needs an Engine"]
 fn a_pause_before_a_restart_ends_at_once() {
     let place = Place::new();
     let restart = "restart {\n attempts = 3\n delay = \"1h\"\n interval = \"10h\"\n mode = \"fail\"\n }";
