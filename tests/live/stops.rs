@@ -34,7 +34,9 @@ fn a_stop_gives_the_signal_and_the_grace() {
         bench.driver.stop_task(&id, Duration::from_secs(grace), signal).unwrap();
         let took = begun.elapsed();
         assert!(took >= Duration::from_secs(least) && took < Duration::from_secs(10), "{signal:?} {grace}: {took:?}");
-        assert_eq!(bench.wait(&id).exit_code, code, "{signal:?}, grace {grace}");
+        let got = bench.wait(&id).exit_code;
+        // Without a grace the Engine sends its signal too, and a handler may be quicker than the kill.
+        assert!(got == code || grace == 0 && got == 3, "{signal:?}, grace {grace}: {got}");
         bench.driver.stop_task(&id, Duration::from_secs(1), signal).expect("stopping what has stopped");
         bench.driver.destroy_task(&id, false).unwrap();
         assert!(matches!(bench.driver.stop_task(&id, Duration::ZERO, None), Err(Error::TaskNotFound { .. })));
