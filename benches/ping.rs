@@ -1,214 +1,296 @@
-//! What a call costs: `/_ping` over a raw socket, longshore and bollard, in turn in one run, as ratios against the raw socket.
+//! What a `/_ping` costs: by hand on a raw socket, with longshore, and with bollard on two tokio runtimes.
 //!
-//! `cargo bench --bench ping`. bollard runs in a process of its own (`benches/peers`), which is built first.
+//! All are measured in one run and by turns, so that what else the machine does hits all alike. Figures are medians over
+//! rounds; a ratio is the median of the ratios within each round. The Engine's own CPU time is nowhere in them.
+//! bollard is a program of its own (`peers/`), built here and spoken to in lines. `README.md` says how to read the table.
+
+mod measure;
 
 use std::error::Error;
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use longshore::Endpoint;
-use longshore::engine::{Engine, endpoint_from_env};
+use longshore::engine::Engine;
 
-const ROUNDS: usize = 20;
-const CALLS: usize = 500;
-const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/Cargo.toml");
+use measure::{Figures, Round};
 
-type Failed = Box<dyn Error>;
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Result<(), Failed> {
-    // `cargo test --benches` runs this too: it measures nothing then.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        println!("nothing was measured: run `cargo bench --bench ping`");
-        return Ok(());
+/// How much is measured.
+struct Extent {
+    rounds: usize,
+    /// Calls of each subject in a round.
+    calls: usize,
+    peers: bool,
+}
+
+/// What `cargo bench` asks for: half a minute, and 20 samples of each round lie above its p99.
+const WHOLE: Extent = Extent { rounds: 20, calls: 2000, peers: true };
+/// What `cargo test --all-targets` does: enough to see that it works, and nothing is built.
+const SHORT: Extent = Extent { rounds: 1, calls: 20, peers: false };
+
+fn main() -> ExitCode {
+    // cargo gives `--bench` to a bench that is to measure, and nothing to one that is tested; `--test` asks for a trial.
+    let given = |name: &str| env::args().any(|argument| argument == name);
+    let whole = given("--bench") && !given("--test");
+    match bench(if whole { &WHOLE } else { &SHORT }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ping: {error}");
+            ExitCode::FAILURE
+        }
     }
-    let Ok(Endpoint::Unix(path)) = endpoint_from_env() else {
-        println!("nothing was measured: there is no Engine at a Unix socket");
-        return Ok(());
-    };
-    let socket = path.to_string_lossy().into_owned();
-    let engine = Engine::connect(Endpoint::Unix(path));
-    let version = match engine.version() {
-        Ok(version) => version.version,
-        Err(e) => {
-            println!("nothing was measured: {e}");
+}
+
+fn bench(extent: &Extent) -> Result<()> {
+    let engine = match Engine::from_env().and_then(|engine| engine.ping().map(|_| engine)) {
+        Ok(engine) => engine,
+        Err(error) => {
+            println!("ping: nothing measured: {}", chain(&error));
             return Ok(());
         }
     };
-    let mut raw = Raw::connect(&socket)?;
-    let mut current = Peer::start("current", &socket)?;
-    let mut multi = Peer::start("multi", &socket)?;
+    let Endpoint::Unix(socket) = engine.endpoint() else {
+        println!("ping: nothing measured: {} is not a Unix socket", engine.endpoint());
+        return Ok(());
+    };
 
-    let mut rows = [
-        Row::new("raw socket"),
-        Row::new("longshore"),
-        Row::new("bollard, current-thread tokio"),
-        Row::new("bollard, multi-thread tokio"),
+    let mut subjects: Vec<Subject> = vec![
+        Subject::new("raw socket, kept", Raw::Kept(connect(socket)?)),
+        Subject::new("longshore", Longshore(engine.clone())),
+        Subject::new("raw socket, one a call", Raw::PerCall(socket.clone())),
     ];
-    // The first round warms all up, and does not count.
-    for round in 0..=ROUNDS {
-        let rounds = [raw.round()?, ours(&engine)?, current.round()?, multi.round()?];
-        if round > 0 {
-            rows.iter_mut().zip(rounds).for_each(|(row, round)| row.add(round));
+    if extent.peers {
+        let program = build_peers()?;
+        for runtime in ["current-thread", "multi-thread"] {
+            subjects.push(Subject::new(&format!("bollard, {runtime}"), Peer::start(&program, runtime, socket)?));
         }
     }
-    print(&version, &mut rows);
+
+    let load = fs::read_to_string("/proc/loadavg")?;
+    for subject in &mut subjects {
+        // Warms up.
+        subject.pinger.round(extent.calls.min(200)).map_err(|error| format!("{}: {error}", subject.name))?;
+    }
+    for _ in 0..extent.rounds {
+        for subject in &mut subjects {
+            let figures = subject.pinger.round(extent.calls);
+            subject.rounds.push(figures.map_err(|error| format!("{}: {error}", subject.name))?);
+        }
+    }
+    report(extent, &engine, &subjects, &load)
+}
+
+/// One line of the table.
+struct Subject {
+    name: String,
+    pinger: Box<dyn Pinger>,
+    rounds: Vec<Figures>,
+}
+
+impl Subject {
+    fn new(name: &str, pinger: impl Pinger + 'static) -> Self {
+        Self { name: name.to_owned(), pinger: Box::new(pinger), rounds: Vec::new() }
+    }
+}
+
+/// Something that pings, so many times a round.
+trait Pinger {
+    fn round(&mut self, calls: usize) -> Result<Figures>;
+}
+
+/// Times calls in this process.
+fn timed(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<Figures> {
+    let mut round = Round::begin(calls)?;
+    for _ in 0..calls {
+        let begun = Instant::now();
+        call()?;
+        round.took(begun.elapsed());
+    }
+    Ok(round.end()?)
+}
+
+struct Longshore(Engine);
+
+impl Pinger for Longshore {
+    fn round(&mut self, calls: usize) -> Result<Figures> {
+        timed(calls, || {
+            self.0.ping()?;
+            Ok(())
+        })
+    }
+}
+
+/// The least that a client can do: one write, and reads into a buffer on the stack.
+enum Raw {
+    /// All calls on one connection, as longshore does it.
+    Kept(UnixStream),
+    /// A connection for each call, as bollard does it.
+    PerCall(PathBuf),
+}
+
+impl Pinger for Raw {
+    fn round(&mut self, calls: usize) -> Result<Figures> {
+        match self {
+            Self::Kept(stream) => timed(calls, || Ok(ping_by_hand(stream)?)),
+            Self::PerCall(socket) => timed(calls, || Ok(ping_by_hand(&mut connect(socket)?)?)),
+        }
+    }
+}
+
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(stream)
+}
+
+fn ping_by_hand(stream: &mut UnixStream) -> io::Result<()> {
+    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut buffer = [0; 4096];
+    let mut filled = 0;
+    // The whole answer of an Engine that is well: a head, and the body `OK`.
+    while !buffer[..filled].ends_with(b"\r\n\r\nOK") {
+        match stream.read(&mut buffer[filled..])? {
+            0 => return Err(io::Error::other("no answer to a ping")),
+            n => filled += n,
+        }
+    }
+    if !buffer.starts_with(b"HTTP/1.1 200 ") {
+        return Err(io::Error::other("the Engine is not well"));
+    }
     Ok(())
 }
 
-/// What one round took: per call, and in CPU altogether.
-struct Round {
-    took_ns: Vec<u64>,
-    cpu_ns: u64,
-}
-
-/// Does `call` as often as a round has calls, in this process.
-fn timed(mut call: impl FnMut() -> Result<(), Failed>) -> Result<Round, Failed> {
-    let mut took_ns = Vec::with_capacity(CALLS);
-    let cpu = cpu_ns();
-    for _ in 0..CALLS {
-        let begun = Instant::now();
-        call()?;
-        took_ns.push(begun.elapsed().as_nanos() as u64);
-    }
-    Ok(Round { took_ns, cpu_ns: cpu_ns() - cpu })
-}
-
-fn ours(engine: &Engine) -> Result<Round, Failed> {
-    timed(|| Ok(engine.ping().map(drop)?))
-}
-
-/// The floor: the same request on a kept connection, the answer read to its known end.
-struct Raw {
-    socket: UnixStream,
-    buffer: [u8; 4096],
-}
-
-impl Raw {
-    fn connect(path: &str) -> Result<Self, Failed> {
-        Ok(Self { socket: UnixStream::connect(path)?, buffer: [0; 4096] })
-    }
-
-    fn round(&mut self) -> Result<Round, Failed> {
-        timed(|| {
-            self.socket.write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")?;
-            let mut length = 0;
-            loop {
-                let n = self.socket.read(&mut self.buffer[length..])?;
-                length += n;
-                if n == 0 {
-                    return Err("the Engine has closed".into());
-                }
-                // The body of a ping is "OK", and its end the end of the answer.
-                if self.buffer[..length].ends_with(b"\r\n\r\nOK") {
-                    return Ok(());
-                }
-            }
-        })
-    }
-}
-
-/// bollard in a process of its own.
+/// A child that measures itself.
 struct Peer {
     child: Child,
-    go: ChildStdin,
-    rounds: BufReader<ChildStdout>,
+    /// `None`: closed, which ends the child.
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Peer {
-    fn start(runtime: &str, socket: &str) -> Result<Self, Failed> {
-        let built = Command::new("cargo")
-            .args(["build", "--quiet", "--release", "--locked", "--manifest-path", PEERS])
-            .status()?;
-        if !built.success() {
-            return Err("benches/peers could not be built".into());
-        }
-        let mut child = Command::new("cargo")
-            .args(["run", "--quiet", "--release", "--locked", "--manifest-path", PEERS, "--", runtime, socket])
-            .arg(CALLS.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let go = child.stdin.take().ok_or("no standard input")?;
-        let rounds = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        Ok(Self { child, go, rounds })
+    fn start(program: &Path, runtime: &str, socket: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg(runtime).arg(socket).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().ok_or("a peer without output")?);
+        Ok(Self { child, input, output })
     }
+}
 
-    fn round(&mut self) -> Result<Round, Failed> {
-        writeln!(self.go)?;
+impl Pinger for Peer {
+    fn round(&mut self, calls: usize) -> Result<Figures> {
+        let input = self.input.as_mut().ok_or("a peer without input")?;
+        writeln!(input, "{calls}")?;
         let mut line = String::new();
-        self.rounds.read_line(&mut line)?;
-        let round: serde_json::Value = serde_json::from_str(&line)?;
-        let took = round["took_ns"].as_array().ok_or("no samples")?;
-        Ok(Round {
-            took_ns: took.iter().filter_map(serde_json::Value::as_u64).collect(),
-            cpu_ns: round["cpu_ns"].as_u64().ok_or("no CPU time")?,
-        })
+        if self.output.read_line(&mut line)? == 0 {
+            return Err("it ended before its time".into());
+        }
+        Ok(serde_json::from_str(&line)?)
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.input = None;
+        if let Err(error) = self.child.wait() {
+            eprintln!("ping: a peer was not waited for: {error}");
+        }
     }
 }
 
-/// All rounds of one of them.
-struct Row {
-    name: &'static str,
-    took_ns: Vec<u64>,
-    cpu_ns: u64,
+fn peers_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
 }
 
-impl Row {
-    fn new(name: &'static str) -> Self {
-        Self { name, took_ns: Vec::new(), cpu_ns: 0 }
+/// Builds the peers, into a directory of their own whatever the environment says, and says where the program is.
+fn build_peers() -> Result<PathBuf> {
+    let target = peers_dir().join("target");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(peers_dir().join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target).env_remove("CARGO_BUILD_TARGET");
+    let status = cargo.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err(format!("the peers were not built ({status}), so there is nothing to compare with").into());
     }
+    Ok(target.join("release/peers"))
+}
 
-    fn add(&mut self, round: Round) {
-        self.took_ns.extend(round.took_ns);
-        self.cpu_ns += round.cpu_ns;
+fn report(extent: &Extent, engine: &Engine, subjects: &[Subject], load: &str) -> Result<()> {
+    let Some(raw) = subjects.first() else { return Err("nothing to report".into()) };
+    println!();
+    let trial = if extent.peers { "" } else { " (this was a trial of it: its figures mean nothing)" };
+    println!("command: cargo bench --bench ping{trial}");
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    println!("machine: {}, {} cores, load {load} before", cpu_model()?, thread::available_parallelism()?);
+    println!("Engine:  {} over a Unix socket, API {}", engine.version()?.version, engine.api_version()?);
+    if extent.peers {
+        println!("peers:   bollard {}, tokio {}", locked_version("bollard")?, locked_version("tokio")?);
     }
+    // The Engine is on this machine, so its clock is ours.
+    println!("date:    {}", engine.info()?.system_time.get(..10).unwrap_or("unknown"));
+    println!("rounds:  {} of {} calls each, by turns", extent.rounds, extent.calls);
+    println!("Times in µs: medians over the rounds. CPU is the client's: the Engine's own is not counted.");
+    println!("Ratios are to the first line, each the median of the ratios within a round.");
+    println!();
+    println!("| `/_ping`                |    p50 |    p99 | CPU/call | p50 ratio | p99 ratio | CPU ratio |");
+    println!("|-------------------------|-------:|-------:|---------:|----------:|----------:|----------:|");
+    for subject in subjects {
+        let [p50, p99, cpu] = COLUMNS.map(|column| median(subject.rounds.iter().map(column)) / 1000.0);
+        let [p50_ratio, p99_ratio, cpu_ratio] = COLUMNS.map(|column| {
+            let pairs = subject.rounds.iter().zip(&raw.rounds);
+            median(pairs.map(|(round, raw)| column(round) / column(raw)))
+        });
+        print!("| {:<23} | {p50:>6.1} | {p99:>6.1} | {cpu:>8.1} ", subject.name);
+        println!("| {p50_ratio:>9.2} | {p99_ratio:>9.2} | {cpu_ratio:>9.2} |");
+    }
+    Ok(())
+}
 
-    /// p50, p99 and CPU a call, in µs.
-    fn figures(&mut self) -> [f64; 3] {
-        self.took_ns.sort_unstable();
-        let at = |share: f64| {
-            let last = self.took_ns.len().saturating_sub(1);
-            self.took_ns.get((last as f64 * share) as usize).map_or(f64::NAN, |ns| *ns as f64 / 1000.0)
-        };
-        [at(0.5), at(0.99), self.cpu_ns as f64 / 1000.0 / self.took_ns.len() as f64]
+/// The table's columns: each once in µs, and once as a ratio.
+const COLUMNS: [fn(&Figures) -> f64; 3] =
+    [|round| round.p50_ns as f64, |round| round.p99_ns as f64, |round| round.cpu_ns as f64];
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
     }
 }
 
-fn print(version: &str, rows: &mut [Row]) {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, name)| name);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let days = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() / 86_400;
-    println!("cargo bench --bench ping; Engine {version}; {cores} cores, {model}; day {days} since 1970");
-    println!("{ROUNDS} rounds of {CALLS} calls each, in turn; the Engine's own CPU is not counted\n");
-    println!("| `/_ping` by | p50 µs | p99 µs | CPU µs | p50 | p99 | CPU |");
-    println!("|---|---|---|---|---|---|---|");
-    let floor = rows[0].figures();
-    for row in rows {
-        let [p50, p99, cpu] = row.figures();
-        let name = row.name;
-        let ratios = [p50 / floor[0], p99 / floor[1], cpu / floor[2]];
-        println!(
-            "| {name} | {p50:.1} | {p99:.1} | {cpu:.1} | {:.2} | {:.2} | {:.2} |",
-            ratios[0], ratios[1], ratios[2]
-        );
-    }
+/// The processor's name, where the kernel tells one.
+fn cpu_model() -> io::Result<String> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    Ok(model.map_or_else(|| env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned()))
 }
 
-/// What all threads of this process have run so far, in ns.
-fn cpu_ns() -> u64 {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let run = |text: String| text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok());
-    tasks.filter_map(|task| run(fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
+/// The version of a crate in the peers' lock file.
+fn locked_version(name: &str) -> Result<String> {
+    let lock = fs::read_to_string(peers_dir().join("Cargo.lock"))?;
+    let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{name}\"")).skip(1);
+    let version = lines.next().and_then(|line| line.strip_prefix("version = ")).map(|text| text.trim_matches('"'));
+    Ok(version.ok_or_else(|| format!("the peers' lock file has no {name}"))?.to_owned())
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

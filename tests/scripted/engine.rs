@@ -1,321 +1,360 @@
-//! A scripted Engine on a socket of its own: a function says what each request is answered with, byte for byte.
+//! A scripted Engine: it listens on a socket of its own, does with each request what the newest rule that wants it says,
+//! and remembers what it was asked. Its threads end, and are joined, when it is dropped.
+//!
+//! Nothing here knows Docker's API: rules do. A request that no rule wants is answered 501, and fails the test.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use longshore::Endpoint;
 use longshore::engine::{Engine, EngineConfig};
-use serde_json::Value;
 
-/// A request as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    /// Without version and query.
-    pub(crate) path: String,
-    pub(crate) version: Option<String>,
-    pub(crate) query: String,
-    pub(crate) body: Vec<u8>,
-    /// How many of this method and path came before.
-    pub(crate) before: usize,
+use crate::answer::{Answer, Step};
+use crate::request::{Request, matches};
+use crate::support::unique;
+
+/// What a test waits for has failed if it takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// A thread that reads requests needs little; a test has hundreds of them.
+const STACK: usize = 256 * 1024;
+
+/// What a rule does with a request; `None`: it leaves it to an older rule.
+type Handler = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
+
+/// A scripted Engine.
+pub(crate) struct Scripted {
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+    dir: Option<PathBuf>,
+    endpoint: Endpoint,
 }
-
-impl Request {
-    /// `METHOD /path`.
-    pub(crate) fn line(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
-}
-
-/// What is written to the connection, and what becomes of it then.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pieces: Vec<(Duration, Vec<u8>)>,
-    then: Then,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    Keep,
-    Close,
-    /// The connection stays, and nothing more comes.
-    Hang,
-}
-
-impl Answer {
-    /// Bytes as they stand; the connection is kept.
-    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { pieces: vec![(Duration::ZERO, bytes.into())], then: Then::Keep }
-    }
-
-    pub(crate) fn status(status: u16, body: &str) -> Self {
-        let kind = "Content-Type: application/json\r\nApi-Version: 1.41";
-        // 1xx, 204 and 304 have no body.
-        let length =
-            if matches!(status, 204 | 304) { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        Self::raw(format!("HTTP/1.1 {status} X\r\n{kind}\r\n{length}\r\n{body}"))
-    }
-
-    pub(crate) fn json(body: &Value) -> Self {
-        Self::status(200, &body.to_string())
-    }
-
-    pub(crate) fn error(status: u16, message: &str) -> Self {
-        Self::status(status, &serde_json::json!({"message": message}).to_string())
-    }
-
-    /// A stream that ends by close.
-    pub(crate) fn stream(bytes: &[u8]) -> Self {
-        let mut all = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n".to_vec();
-        all.extend_from_slice(bytes);
-        Self::raw(all).close()
-    }
-
-    /// A stream in one chunk, with its last one or, where it is cut, without.
-    pub(crate) fn chunk(bytes: &[u8], ends: bool) -> Self {
-        let mut all = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-        if !bytes.is_empty() {
-            all.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-            all.extend_from_slice(bytes);
-            all.extend_from_slice(b"\r\n");
-        }
-        if ends {
-            all.extend_from_slice(b"0\r\n\r\n");
-            return Self::raw(all);
-        }
-        Self::raw(all).close()
-    }
-
-    /// No byte ever.
-    pub(crate) fn never() -> Self {
-        Self { pieces: Vec::new(), then: Then::Hang }
-    }
-
-    pub(crate) fn close(mut self) -> Self {
-        self.then = Then::Close;
-        self
-    }
-
-    pub(crate) fn hang(mut self) -> Self {
-        self.then = Then::Hang;
-        self
-    }
-
-    /// Only after a while.
-    pub(crate) fn after(mut self, pause: Duration) -> Self {
-        self.pieces.first_mut().unwrap().0 = pause;
-        self
-    }
-
-    /// A byte at a time.
-    pub(crate) fn dribbled(self, pause: Duration) -> Self {
-        let bytes = self.pieces.concat_bytes();
-        Self { pieces: bytes.into_iter().map(|byte| (pause, vec![byte])).collect(), then: self.then }
-    }
-}
-
-trait Concat {
-    fn concat_bytes(&self) -> Vec<u8>;
-}
-
-impl Concat for Vec<(Duration, Vec<u8>)> {
-    fn concat_bytes(&self) -> Vec<u8> {
-        self.iter().flat_map(|(_, bytes)| bytes.clone()).collect()
-    }
-}
-
-type Script = dyn Fn(&Request) -> Answer + Send + Sync;
 
 struct Shared {
-    script: Box<Script>,
-    requests: Mutex<Vec<Request>>,
-    connections: AtomicUsize,
-    open: Mutex<Vec<UnixStream>>,
-    ended: AtomicBool,
+    rules: Mutex<Vec<(&'static str, Handler)>>,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-/// An Engine that follows a script until it is dropped.
-pub(crate) struct Scripted {
-    path: PathBuf,
-    shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
+/// What has happened so far.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) requests: Vec<Request>,
+    /// How many connections were made.
+    pub(crate) connections: usize,
+    unwanted: Vec<String>,
+    open: HashMap<usize, Arc<Socket>>,
+    threads: Vec<JoinHandle<()>>,
+    stopped: bool,
+}
+
+impl State {
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How often a thing was asked.
+    pub(crate) fn count(&self, pattern: &str) -> usize {
+        self.requests.iter().filter(|request| matches(pattern, request)).count()
+    }
 }
 
 impl Scripted {
-    pub(crate) fn new(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let path = std::env::temp_dir().join(format!("longshore-scripted-{}-{number}.sock", std::process::id()));
-        let shared = Arc::new(Shared {
-            script: Box::new(script),
-            requests: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            open: Mutex::default(),
-            ended: AtomicBool::new(false),
-        });
-        let mut scripted = Self { path, shared, accepting: None };
-        scripted.up();
+    /// An Engine on a Unix socket.
+    pub(crate) fn unix() -> Self {
+        let dir = std::env::temp_dir().join(unique("longshore-scripted"));
+        fs::create_dir(&dir).unwrap();
+        let path = dir.join("engine.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        Self::listening(Listener::Unix(listener), Endpoint::Unix(path), Some(dir))
+    }
+
+    /// An Engine on a port, and so with a clock that may be another.
+    pub(crate) fn tcp() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Self::listening(Listener::Tcp(listener), Endpoint::Tcp { host: "127.0.0.1".into(), port }, None)
+    }
+
+    fn listening(listener: Listener, endpoint: Endpoint, dir: Option<PathBuf>) -> Self {
+        let shared = Arc::new(Shared { rules: Mutex::default(), state: Mutex::default(), changed: Condvar::new() });
+        let acceptor = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.accept(&listener))
+        };
+        let scripted = Self { shared, acceptor: Some(acceptor), dir, endpoint };
+        scripted.always("GET /_ping", || Answer::ping("1.41"));
         scripted
     }
 
-    /// Listens (again).
-    pub(crate) fn up(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-        let listener = UnixListener::bind(&self.path).unwrap();
-        self.shared.ended.store(false, Ordering::SeqCst);
+    /// A client, with the usual patience.
+    pub(crate) fn client(&self) -> Engine {
+        Engine::connect(self.endpoint.clone())
+    }
+
+    /// A client that waits for an ordinary call so long.
+    pub(crate) fn client_within(&self, call_timeout: Duration) -> Engine {
+        self.client_with(EngineConfig { call_timeout, ..EngineConfig::default() })
+    }
+
+    pub(crate) fn client_with(&self, config: EngineConfig) -> Engine {
+        Engine::with_config(self.endpoint.clone(), config)
+    }
+
+    /// A rule: `METHOD /path`, without a version, a `*` for one part of the path. The newest rule is asked first.
+    pub(crate) fn on(&self, pattern: &'static str, handler: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
+        lock(&self.shared.rules).push((pattern, Box::new(handler)));
+    }
+
+    /// A rule for each such request from now on.
+    pub(crate) fn always(&self, pattern: &'static str, answer: impl Fn() -> Answer + Send + 'static) {
+        self.on(pattern, move |_| Some(answer()));
+    }
+
+    /// A rule for as many such requests as there are answers; then the older rules hold again.
+    pub(crate) fn answers(&self, pattern: &'static str, answers: impl IntoIterator<Item = Answer>) {
+        let mut answers: std::collections::VecDeque<_> = answers.into_iter().collect();
+        self.on(pattern, move |_| answers.pop_front());
+    }
+
+    /// What has happened so far.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    /// The requests so far that the pattern means.
+    pub(crate) fn requests(&self, pattern: &str) -> Vec<Request> {
+        self.state().requests.iter().filter(|request| matches(pattern, request)).cloned().collect()
+    }
+
+    pub(crate) fn count(&self, pattern: &str) -> usize {
+        self.state().count(pattern)
+    }
+
+    /// Blocks until what has happened is so.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, mut condition: impl FnMut(&State) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.state();
+        while !condition(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let asked: Vec<_> = state.requests.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+                drop(state);
+                panic!("not in time: {what}; asked so far: {asked:?}");
+            }
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What gives the Engine's waiting answers cause to look at their conditions again.
+    pub(crate) fn poker(&self) -> impl Fn() + Clone + Send + use<> {
         let shared = self.shared.clone();
-        self.accepting = Some(thread::spawn(move || accept(&listener, &shared)));
-    }
-
-    /// Nobody listens any more, and every connection is cut.
-    pub(crate) fn down(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        let _ = UnixStream::connect(&self.path);
-        for stream in self.shared.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        move || {
+            let _state = lock(&shared.state);
+            shared.changed.notify_all();
         }
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
+    }
+
+    /// Takes no more connections and cuts all there are, as an Engine does that goes down. On a Unix socket only.
+    pub(crate) fn go_away(&self) {
+        let dir = self.dir.as_ref().unwrap();
+        fs::rename(dir.join("engine.sock"), dir.join("away.sock")).unwrap();
+        for socket in self.state().open.values() {
+            socket.shutdown();
         }
-        let _ = std::fs::remove_file(&self.path);
     }
 
-    pub(crate) fn engine(&self) -> Engine {
-        self.engine_with(EngineConfig::default())
+    /// Takes connections again.
+    pub(crate) fn come_back(&self) {
+        let dir = self.dir.as_ref().unwrap();
+        fs::rename(dir.join("away.sock"), dir.join("engine.sock")).unwrap();
     }
 
-    pub(crate) fn engine_with(&self, config: EngineConfig) -> Engine {
-        Engine::with_config(format!("unix://{}", self.path.display()).parse().unwrap(), config)
-    }
-
-    pub(crate) fn requests(&self) -> Vec<Request> {
-        self.shared.requests.lock().unwrap().clone()
-    }
-
-    /// How many requests of a method and path came.
-    pub(crate) fn count(&self, line: &str) -> usize {
-        self.requests().iter().filter(|request| request.line() == line).count()
-    }
-
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
+    /// One more connection, only to be noticed.
+    fn knock(&self) {
+        match (&self.endpoint, &self.dir) {
+            (Endpoint::Tcp { host, port }, _) => drop(TcpStream::connect((host.as_str(), *port))),
+            (_, Some(dir)) => {
+                let _ = UnixStream::connect(dir.join("engine.sock"))
+                    .or_else(|_| UnixStream::connect(dir.join("away.sock")));
+            }
+            _ => unreachable!("no other kind is made"),
+        }
     }
 }
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        self.down();
-    }
-}
-
-fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
-    let mut threads = Vec::new();
-    for stream in listener.incoming() {
-        let Ok(stream) = stream else { break };
-        if shared.ended.load(Ordering::SeqCst) {
-            break;
-        }
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        shared.open.lock().unwrap().push(stream.try_clone().unwrap());
-        let shared = shared.clone();
-        // Every error here is a connection that was cut, by either side.
-        threads.push(thread::spawn(move || drop(serve(stream, &shared))));
-    }
-    for stream in shared.open.lock().unwrap().drain(..) {
-        let _ = stream.shutdown(Shutdown::Both);
-    }
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-}
-
-fn serve(stream: UnixStream, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    while let Some(mut request) = read_request(&mut reader)? {
-        let answer = {
-            let mut requests = shared.requests.lock().unwrap();
-            request.before = requests.iter().filter(|r| r.line() == request.line()).count();
-            requests.push(request.clone());
-            drop(requests);
-            (shared.script)(&request)
+        let threads = {
+            let mut state = self.state();
+            state.stopped = true;
+            for socket in state.open.values() {
+                socket.shutdown();
+            }
+            self.shared.changed.notify_all();
+            std::mem::take(&mut state.threads)
         };
-        for (pause, bytes) in &answer.pieces {
-            if !pause.is_zero() {
-                thread::sleep(*pause); // What the script says of time.
-            }
-            writer.write_all(bytes)?;
+        self.knock();
+        for thread in self.acceptor.take().into_iter().chain(threads) {
+            let _ = thread.join();
         }
-        match answer.then {
-            Then::Keep => {}
-            Then::Close => {
-                writer.shutdown(Shutdown::Both)?;
-                return Ok(());
-            }
-            Then::Hang => {
-                let mut rest = Vec::new();
-                reader.read_to_end(&mut rest)?;
-                return Ok(());
-            }
+        if let Some(dir) = &self.dir {
+            let _ = fs::remove_dir_all(dir);
         }
+        let unwanted = std::mem::take(&mut self.state().unwanted);
+        assert!(unwanted.is_empty() || thread::panicking(), "no rule for: {unwanted:?}");
     }
-    Ok(())
 }
 
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let mut headers = HashMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(':') else { break };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let mut body = Vec::new();
-    if let Some(length) = headers.get("content-length") {
-        reader.take(length.parse().unwrap()).read_to_end(&mut body)?;
-    } else if headers.contains_key("transfer-encoding") {
+impl Shared {
+    fn accept(self: &Arc<Self>, listener: &Listener) {
         loop {
-            let mut size = String::new();
-            reader.read_line(&mut size)?;
-            let size = u64::from_str_radix(size.trim(), 16).unwrap();
-            reader.take(size).read_to_end(&mut body)?;
-            reader.read_line(&mut String::new())?;
-            if size == 0 {
+            let Ok(socket) = listener.accept().map(Arc::new) else { return };
+            let mut state = lock(&self.state);
+            if state.stopped {
+                return;
+            }
+            let number = state.connections;
+            state.connections += 1;
+            state.open.insert(number, socket.clone());
+            self.changed.notify_all();
+            let shared = self.clone();
+            let serve = move || {
+                // However the client leaves is its own affair.
+                let _ = shared.serve(&socket, number);
+                socket.shutdown();
+                // Closed before it counts as closed.
+                lock(&shared.state).open.remove(&number);
+                shared.changed.notify_all();
+            };
+            state.threads.push(thread::Builder::new().stack_size(STACK).spawn(serve).unwrap());
+        }
+    }
+
+    fn serve(&self, socket: &Socket, number: usize) -> io::Result<()> {
+        let mut reader = BufReader::new(socket);
+        while let Some(request) = Request::read(&mut reader, number)? {
+            let answer = self.answer(&request);
+            if !self.perform(socket, &mut reader, answer.steps)? {
                 break;
             }
         }
+        Ok(())
     }
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let (version, path) = match path.strip_prefix("/v").and_then(|rest| rest.split_once('/')) {
-        Some((version, rest)) if version.starts_with(|c: char| c.is_ascii_digit()) => {
-            (Some(version.to_owned()), format!("/{rest}"))
+
+    fn answer(&self, request: &Request) -> Answer {
+        {
+            let mut state = lock(&self.state);
+            state.requests.push(request.clone());
+            self.changed.notify_all();
         }
-        _ => (None, path.to_owned()),
-    };
-    Ok(Some(Request { method, path, version, query: query.to_owned(), body, before: 0 }))
+        let mut rules = lock(&self.rules);
+        let wanted = rules.iter_mut().rev().filter(|(pattern, _)| matches(pattern, request));
+        wanted.into_iter().find_map(|(_, handler)| handler(request)).unwrap_or_else(|| {
+            let what = format!("{} {}", request.method, request.path);
+            lock(&self.state).unwanted.push(what.clone());
+            Answer::error(501, &format!("no rule for {what}"))
+        })
+    }
+
+    /// Does the steps. False: the connection is over.
+    fn perform(&self, mut socket: &Socket, reader: &mut impl Read, steps: Vec<Step>) -> io::Result<bool> {
+        for step in steps {
+            match step {
+                Step::Send(bytes) => socket.write_all(&bytes)?,
+                Step::Pause(pause) => {
+                    let end = Instant::now() + pause;
+                    self.until(|| Instant::now() >= end, Some(end));
+                }
+                Step::Until(condition) => self.until(condition, None),
+                Step::Then(go_on) => {
+                    if !self.perform(socket, reader, go_on())? {
+                        return Ok(false);
+                    }
+                }
+                Step::Hold => {
+                    io::copy(reader, &mut io::sink())?;
+                    return Ok(false);
+                }
+                Step::Close => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn until(&self, mut condition: impl FnMut() -> bool, end: Option<Instant>) {
+        let mut state = lock(&self.state);
+        while !state.stopped && !condition() {
+            let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
-/// The answer of a ping, for scripts that are about something else.
-pub(crate) fn pong() -> Answer {
-    Answer::status(200, "OK")
+/// A test that failed while it held a lock must not make the Engine's end fail too.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Blocks until the condition holds, and panics where it does not within ten seconds.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept()?.0)),
+            Self::Tcp(listener) => {
+                let stream = listener.accept()?.0;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+        }
+    }
+}
+
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    fn shutdown(&self) {
+        // An error means that it is closed already.
+        let _ = match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(stream) => (&*stream).read(buf),
+            Socket::Tcp(stream) => (&*stream).read(buf),
+        }
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(stream) => (&*stream).write(buf),
+            Socket::Tcp(stream) => (&*stream).write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,8 +1,19 @@
-//! Tests on an Engine that does what no real one can be made to do: it answers wrongly, late, in bits, or not at all.
+//! Tests on a scripted Engine that misbehaves: they need none.
 #![allow(clippy::unwrap_used)]
 
-mod calls;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answer;
 mod engine;
-mod logs;
-mod tasks;
+mod request;
+mod world;
+
+mod bodies;
+mod connections;
+mod errors;
+mod hangups;
+mod outputs;
+mod starts;
 mod versions;
+mod waits;

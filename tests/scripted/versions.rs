@@ -1,68 +1,115 @@
-//! Which API version is agreed on.
+//! Which version is spoken with which Engine, and what happens when it has become another.
 
-use longshore::engine::{ApiVersion, EngineConfig, Error};
+use longshore::Hangup;
+use longshore::engine::{ApiVersion, Engine, EngineConfig, Error, InspectQuery, LogsQuery, StopQuery};
 use serde_json::json;
 
-use crate::engine::{Answer, Scripted};
+use crate::answer::Answer;
+use crate::engine::Scripted;
 
-fn ping(version: &str) -> Answer {
-    let header = if version.is_empty() { String::new() } else { format!("Api-Version: {version}\r\n") };
-    Answer::raw(format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 2\r\n\r\nOK"))
+const INSPECT: &str = "GET /containers/*/json";
+const TOO_NEW: &str = "client version 1.51 is too new. Maximum supported API version is 1.41";
+
+/// Some call of a client.
+type Call = fn(&Engine) -> Result<(), Error>;
+
+fn inspected() -> Answer {
+    Answer::json(200, &json!({"Id": "a"}))
 }
 
 #[test]
 fn the_highest_that_both_know() {
-    for (theirs, lowest, want) in [
-        ("1.24", "1.12", Some((1, 24))),
-        ("1.41", "1.12", Some((1, 41))),
-        ("1.51", "1.24", Some((1, 51))),
-        ("1.52", "1.44", Some((1, 51))),
-        ("1.60", "1.55", Some((1, 55))),
-        ("", "", Some((1, 24))),
-        ("1.23", "1.12", None),
+    for (header, lowest, want) in [
+        ("1.24", "1.12", "1.24"),
+        ("1.41", "1.12", "1.41"),
+        ("1.51", "1.24", "1.51"),
+        ("1.52", "1.44", "1.51"),
+        ("1.60", "1.51", "1.51"),
+        ("1.60", "1.55", "1.55"),
+        ("1.60", "", "1.51"),
+        ("", "1.12", "1.24"),
+        ("no version", "1.12", "1.24"),
     ] {
-        let (said, low) = (theirs.to_owned(), lowest.to_owned());
-        let scripted = Scripted::new(move |request| match request.path.as_str() {
-            "/_ping" => ping(&said),
-            "/version" => Answer::json(&json!({"MinAPIVersion": low, "ApiVersion": said})),
-            _ => Answer::json(&json!([])),
-        });
-        let engine = scripted.engine();
-        let agreed = engine.container_list(&Default::default()).and_then(|_| engine.api_version());
-        match want {
-            Some((major, minor)) => {
-                assert_eq!(agreed.unwrap(), ApiVersion::new(major, minor), "{theirs}");
-                assert_eq!(scripted.requests().last().unwrap().version, Some(format!("{major}.{minor}")), "{theirs}");
-                assert_eq!(scripted.count("GET /_ping"), 1, "once");
-            }
-            None => assert!(matches!(agreed, Err(Error::Version { .. })), "{theirs}"),
+        let scripted = Scripted::unix();
+        scripted.always("GET /_ping", || Answer::ping(header));
+        scripted.always("GET /version", move || Answer::json(200, &json!({"MinAPIVersion": lowest})));
+        scripted.always(INSPECT, inspected);
+        let engine = scripted.client();
+        for _ in 0..3 {
+            engine.container_inspect("a", &InspectQuery::default()).unwrap();
         }
+        let asked: Vec<_> = scripted.requests(INSPECT).into_iter().map(|r| r.version).collect();
+        assert_eq!(asked, [want; 3], "an Engine that says {header:?}, {lowest:?} at least");
+        assert_eq!(scripted.count("GET /_ping"), 1, "{header}: agreed once");
+        assert!(scripted.requests("GET /_ping")[0].version.is_empty(), "a ping has no version");
     }
 }
 
 #[test]
-fn a_fixed_version_is_not_asked_about() {
-    let scripted = Scripted::new(|_| Answer::json(&json!([])));
-    let config = EngineConfig { api_version: Some(ApiVersion::new(1, 30)), ..EngineConfig::default() };
-    scripted.engine_with(config).container_list(&Default::default()).unwrap();
-    assert_eq!(scripted.requests().len(), 1);
-    assert_eq!(scripted.requests()[0].version.as_deref(), Some("1.30"));
+fn an_engine_that_is_too_old() {
+    let scripted = Scripted::unix();
+    scripted.always("GET /_ping", || Answer::ping("1.23"));
+    let error = scripted.client().container_inspect("a", &InspectQuery::default()).unwrap_err();
+    assert!(matches!(error, Error::Version { highest, .. } if highest == ApiVersion::new(1, 23)), "{error:?}");
+    assert!(error.to_string().contains("1.23") && error.to_string().contains("1.24"), "{error}");
+    assert_eq!(scripted.count(INSPECT), 0);
 }
 
 #[test]
-fn an_engine_that_was_exchanged_is_asked_again() {
-    let scripted = Scripted::new(|request| match request.path.as_str() {
-        "/_ping" if request.before == 0 => ping("1.51"),
-        "/_ping" => ping("1.41"),
-        _ if request.version.as_deref() == Some("1.51") && request.before > 0 => {
-            Answer::error(400, "client version 1.51 is too new. Maximum supported API version is 1.41")
-        }
-        _ => Answer::json(&json!([])),
-    });
-    let engine = scripted.engine();
-    for _ in 0..3 {
-        engine.container_list(&Default::default()).unwrap();
+fn a_version_that_is_set_is_spoken() {
+    let scripted = Scripted::unix();
+    scripted.answers(INSPECT, [inspected(), Answer::error(400, TOO_NEW)]);
+    let engine =
+        scripted.client_with(EngineConfig { api_version: Some(ApiVersion::new(1, 30)), ..EngineConfig::default() });
+    engine.container_inspect("a", &InspectQuery::default()).unwrap();
+    let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
+    assert_eq!(error.status(), Some(400), "no other version is tried");
+    let asked: Vec<_> = scripted.requests(INSPECT).into_iter().map(|r| r.version).collect();
+    assert_eq!(asked, ["1.30", "1.30"]);
+    assert_eq!(scripted.count("GET /_ping"), 0, "nothing to agree on");
+}
+
+#[test]
+fn an_engine_that_was_exchanged_is_asked_anew() {
+    let calls: [(&str, Call); 4] = [
+        (INSPECT, |engine| engine.container_inspect("a", &InspectQuery::default()).map(drop)),
+        ("POST /containers/*/stop", |engine| engine.container_stop("a", &StopQuery::default()).map(drop)),
+        ("GET /containers/*/logs", |engine| engine.container_logs("a", &LogsQuery::new(), &Hangup::new()).map(drop)),
+        ("POST /containers/create", |engine| engine.container_create(None, &Default::default()).map(drop)),
+    ];
+    for (pattern, call) in calls {
+        let scripted = Scripted::unix();
+        scripted.answers("GET /_ping", [Answer::ping("1.51"), Answer::ping("1.41")]);
+        scripted.answers(pattern, [inspected()]);
+        let engine = scripted.client();
+        call(&engine).unwrap();
+        scripted.answers(pattern, [Answer::error(400, TOO_NEW), inspected(), inspected()]);
+        call(&engine).unwrap();
+        call(&engine).unwrap();
+        let asked: Vec<_> = scripted.requests(pattern).into_iter().map(|r| r.version).collect();
+        assert_eq!(asked, ["1.51", "1.51", "1.41", "1.41"], "{pattern}");
+        assert_eq!(scripted.count("GET /_ping"), 2, "{pattern}: agreed anew, once");
     }
-    assert_eq!(scripted.count("GET /_ping"), 2);
-    assert_eq!(engine.api_version().unwrap(), ApiVersion::new(1, 41));
+}
+
+#[test]
+fn an_engine_that_refuses_every_version_is_asked_twice() {
+    let scripted = Scripted::unix();
+    scripted.always(INSPECT, || Answer::error(400, TOO_NEW));
+    let error = scripted.client().container_inspect("a", &InspectQuery::default()).unwrap_err();
+    assert_eq!((error.status(), error.message()), (Some(400), Some(TOO_NEW)));
+    assert_eq!((scripted.count(INSPECT), scripted.count("GET /_ping")), (2, 2));
+}
+
+#[test]
+fn what_a_bad_ping_says_is_not_remembered() {
+    let scripted = Scripted::unix();
+    scripted.always(INSPECT, inspected);
+    scripted.answers("GET /_ping", [Answer::error(500, "not well")]);
+    let engine = scripted.client();
+    let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
+    assert_eq!(error.status(), Some(500), "{error}");
+    assert!(error.to_string().contains("/_ping"), "it names the call that failed: {error}");
+    engine.container_inspect("a", &InspectQuery::default()).unwrap();
+    assert_eq!(scripted.requests(INSPECT)[0].version, "1.41");
 }

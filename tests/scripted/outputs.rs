@@ -1,0 +1,461 @@
+//! Output that an Engine cuts, repeats, interrupts or refuses: each record reaches the sinks once.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use longshore::driver::{Driver, DriverConfig, Record, Sink, TaskId, TaskState};
+use longshore::logs::{Stamp, Stream};
+
+use crate::answer::{Answer, frame};
+use crate::engine::{PATIENCE, Scripted};
+use crate::support::eventually;
+use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, quick, sent, started};
+
+/// 2026-11-25T03:36:00Z.
+const T: i64 = 1_795_577_760_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+/// A sink that remembers; its last clone's channel disconnects when the collector has ended.
+#[derive(Clone, Default)]
+struct Seen(Arc<(Mutex<All>, Condvar)>);
+
+#[derive(Default)]
+struct All {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    /// Every piece's stream, stamp and whether it goes on with a line.
+    pieces: Vec<(Stream, Stamp, bool)>,
+    notices: Vec<String>,
+}
+
+struct SeenSink(Seen, #[allow(dead_code, reason = "dropped with the sink")] Sender<()>);
+
+impl Sink for SeenSink {
+    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let mut all = self.0.all();
+        all.pieces.push((record.stream, record.stamp, record.continues));
+        match record.stream {
+            Stream::Stdout => all.out.extend_from_slice(record.bytes),
+            Stream::Stderr => all.err.extend_from_slice(record.bytes),
+        }
+        self.0.0.1.notify_all();
+        Ok(())
+    }
+
+    fn notice(&mut self, text: &str) -> io::Result<()> {
+        self.0.all().notices.push(text.into());
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// A sink, and what disconnects when it is dropped.
+    fn sink(&self) -> (Box<dyn Sink>, Receiver<()>) {
+        let (sender, dropped) = bounded(0);
+        (Box::new(SeenSink(self.clone(), sender)), dropped)
+    }
+
+    fn out(&self) -> Vec<u8> {
+        self.all().out.clone()
+    }
+
+    /// Blocks until as much has arrived as was written.
+    #[track_caller]
+    fn wait_for(&self, written: &[Written], what: &str) {
+        let (out, err) = (bytes_of(written, 1).len(), bytes_of(written, 2).len());
+        let missing = |all: &mut All| all.out.len() < out || all.err.len() < err;
+        let (all, waited) = self.0.1.wait_timeout_while(self.all(), PATIENCE, missing).unwrap();
+        let got = (all.out.len(), all.err.len());
+        drop(all);
+        assert!(!waited.timed_out(), "{what}: {got:?} of {:?} bytes", (out, err));
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.0.0.lock().unwrap()
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.all().notices.clone()
+    }
+
+    /// That both streams are what was written.
+    #[track_caller]
+    fn assert_is(&self, written: &[Written], what: &str) {
+        let all = self.all();
+        for (stream, got) in [(1, &all.out), (2, &all.err)] {
+            let want = bytes_of(written, stream);
+            let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+            assert!(
+                *got == want,
+                "{what}, stream {stream}: {} bytes {:?}, not {} {:?}",
+                got.len(),
+                shown(got),
+                want.len(),
+                shown(&want)
+            );
+        }
+    }
+}
+
+fn bytes_of(written: &[Written], stream: u8) -> Vec<u8> {
+    written.iter().filter(|record| record.0 == stream).flat_map(|record| record.2.clone()).collect()
+}
+
+fn out(stamp: i64, text: &str) -> Written {
+    Written(1, stamp, text.into())
+}
+
+fn err(stamp: i64, text: &str) -> Written {
+    Written(2, stamp, text.into())
+}
+
+/// A task whose output is collected: its id, what was seen, and what disconnects when nothing more is collected.
+fn collected(driver: &Driver) -> (TaskId, Seen, Receiver<()>) {
+    let seen = Seen::default();
+    let (sink, dropped) = seen.sink();
+    (started(driver, vec![sink]), seen, dropped)
+}
+
+/// Ends the task and reads its output to the end.
+#[track_caller]
+fn finish(world: &World, driver: &Driver, id: &TaskId, code: i64) {
+    world.exit(code);
+    assert_eq!(exit_of(driver, id).exit_code, code);
+    driver.destroy_task(id, false).unwrap();
+    assert!(world.model().containers.is_empty());
+}
+
+/// Lays one follow over the usual ones: when it is asked for, the container has just written `records`.
+fn first_follow(world: &World, records: Vec<Written>, answer: Answer) {
+    let (shared, mut answer) = (world.shared(), Some(answer));
+    world.scripted.on(LOGS, move |request| {
+        if request.parameter("follow") != "1" {
+            return None;
+        }
+        let answer = answer.take()?;
+        shared.lock().containers[0].records.extend(records.clone());
+        Some(answer)
+    });
+}
+
+/// How a follow breaks.
+#[derive(Clone, Copy, Debug)]
+enum Break {
+    /// Its connection does.
+    Cut,
+    /// It ends as if it had ended well.
+    End,
+}
+
+/// Lets a follow break after so many bytes, and looks at what arrives in the end.
+fn broken_follow(scripted: Scripted, records: &[Written], tty: bool, cut: usize, kind: Break) {
+    let world = World::on(scripted);
+    world.model().tty = tty;
+    let bytes: Vec<u8> = records.iter().flat_map(|record| sent(record, tty)).collect();
+    // No chunk is empty: that would be the end.
+    let begun = if cut == 0 { Answer::chunked() } else { Answer::chunked().chunk(&bytes[..cut]) };
+    let answer = match kind {
+        Break::Cut => begun.close(),
+        Break::End => begun.end(),
+    };
+    first_follow(&world, records.to_vec(), answer);
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    let what = format!("{kind:?} after {cut} of {} bytes", bytes.len());
+    seen.wait_for(records, &what);
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(records, &what);
+    assert_eq!(seen.notices(), [""; 0], "{what}");
+    // A line begins where a line has ended, however often it was cut within.
+    let all = seen.all();
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        let whole = all.pieces.iter().filter(|piece| piece.0 == stream && !piece.2).count();
+        let text = if stream == Stream::Stdout { &all.out } else { &all.err };
+        assert_eq!(whole, text.iter().filter(|b| **b == b'\n').count(), "{what}, {stream:?}");
+    }
+}
+
+#[test]
+fn a_follow_that_breaks_anywhere_loses_and_doubles_nothing() {
+    let records = [
+        out(T + 1, "one\n"),
+        err(T + 1, "one\n"),
+        out(T + 2, "two\n"),
+        out(T + 2, "two\n"),
+        err(T + 3, "begun, "),
+        err(T + 3, "and ended\n"),
+        out(T + 4, "\n"),
+        out(T + 5, "the last\n"),
+    ];
+    let length: usize = records.iter().map(|record| sent(record, false).len()).sum();
+    // With the same clock every record is late, and each follow is checked by a read; with another it goes on.
+    thread::scope(|scope| {
+        for kind in [Break::Cut, Break::End] {
+            let records = &records;
+            scope.spawn(move || (0..=length).for_each(|cut| broken_follow(Scripted::tcp(), records, false, cut, kind)));
+        }
+        for cut in (0..=length).step_by(7) {
+            broken_follow(Scripted::unix(), &records, false, cut, Break::Cut);
+        }
+    });
+}
+
+#[test]
+fn a_terminals_follow_that_breaks_loses_and_doubles_nothing() {
+    let piece = |from: u8, length: usize| (0..length).map(|i| b'a' + (i % 26) as u8 / 2 + from).collect::<Vec<u8>>();
+    let records = [
+        out(T + 1, "one\r\n"),
+        Written(1, T + 2, piece(0, 16_384)),
+        Written(1, T + 2, piece(1, 16_384)),
+        Written(1, T + 2, [piece(2, 7_230), b"\r\n".to_vec()].concat()),
+        out(T + 3, "two\r\n"),
+        out(T + 3, "\r\n"),
+    ];
+    // Within each stamp, each piece, and at each border.
+    let mut cuts = vec![0];
+    let mut at = 0;
+    for record in &records {
+        let length = sent(record, true).len();
+        cuts.extend([at + 1, at + 29, at + 30, at + 31, at + 32, at + length / 2, at + length - 1, at + length]);
+        at += length;
+    }
+    cuts.retain(|cut| *cut <= at);
+    for cut in cuts {
+        for kind in [Break::Cut, Break::End] {
+            broken_follow(Scripted::tcp(), &records, true, cut, kind);
+        }
+    }
+}
+
+#[test]
+fn podman_cuts_a_terminals_lines_anywhere() {
+    let world = World::on(Scripted::tcp());
+    world.model().tty = true;
+    let ping = "Api-Version: 1.41\r\nLibpod-Api-Version: 5.8.6\r\n";
+    world.scripted.always("GET /_ping", move || Answer::body(200, ping, "OK"));
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    let records =
+        [out(T, "a long"), out(T, " line, 2026-11-"), out(T + 1, "25 it says\r\n"), out(T + 2, "another\r\n")];
+    world.write(records.clone());
+    seen.wait_for(&records, "all of it");
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&records, "podman");
+}
+
+#[test]
+fn an_engine_that_repeats_itself_in_one_follow() {
+    let records: Vec<_> = (0..1500).map(|n| out(T + n / 3, &format!("line {}\n", n / 2))).collect();
+    // From one border between stamps to another, and from within. (Of the last stamp alone it would be nothing new.)
+    for again in [4, 6, 500, 999, 1000, 1200] {
+        let world = World::on(Scripted::tcp());
+        let bytes = |records: &[Written]| records.iter().flat_map(|r| sent(r, false)).collect::<Vec<u8>>();
+        let (before, after) = records.split_at(1200);
+        let repeated = &before[before.len() - again..];
+        let gate = world.shared();
+        let answer = Answer::chunked()
+            .chunk(bytes(before))
+            .chunk(bytes(repeated))
+            .chunk(bytes(after))
+            .until(move || gate.lock().containers[0].status == "exited")
+            .end();
+        first_follow(&world, records.clone(), answer);
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        let what = format!("the last {again} again");
+        seen.wait_for(&records, &what);
+        let follows = world.scripted.requests(LOGS).iter().filter(|r| r.parameter("follow") == "1").count();
+        assert_eq!(follows, 1, "{what}: in one connection");
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&records, &what);
+    }
+}
+
+#[test]
+fn an_engine_that_is_away_loses_nothing() {
+    let world = World::new();
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    let mut all = Vec::new();
+    for round in 0..10 {
+        let more = [out(T + round * SECOND, "out\n"), err(T + round * SECOND + 1, "err\n")];
+        all.extend(more.clone());
+        if round % 2 == 0 {
+            world.scripted.go_away();
+            world.write(more);
+            world.scripted.come_back();
+        } else {
+            world.write(more);
+        }
+        seen.wait_for(&all, "each round");
+    }
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&all, "five times away");
+    assert_eq!(seen.notices(), [""; 0]);
+}
+
+#[test]
+fn logs_that_cannot_be_read_are_told_once() {
+    let docker = "configured logging driver does not support reading";
+    for (status, message) in [
+        (500, docker),
+        (501, "not implemented"),
+        (500, "this container is using the 'none' log driver, cannot read logs: this container is not logging output"),
+    ] {
+        let world = World::new();
+        world.scripted.always(LOGS, move || Answer::error(status, message));
+        let driver = world.driver();
+        let events = driver.task_events();
+        let (id, seen, dropped) = collected(&driver);
+        assert!(dropped.recv_timeout(PATIENCE).is_err_and(|e| e.is_disconnected()), "{message}: it gives up");
+        assert_eq!(seen.notices().len(), 1, "{message}: {:?}", seen.notices());
+        assert_eq!(driver.inspect_task(&id).unwrap().state, TaskState::Running, "{message}");
+        let begun = Instant::now();
+        finish(&world, &driver, &id, 4);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{message}: {:?}", begun.elapsed());
+        assert_eq!(world.scripted.count(LOGS), 1, "{message}: it is asked once");
+        let notices = events.try_iter().filter(|event| event.annotations["kind"] == "logs_notice").count();
+        assert_eq!(notices, 1, "{message}");
+    }
+}
+
+#[test]
+fn what_the_engine_says_in_the_midst_is_a_notice() {
+    let world = World::on(Scripted::tcp());
+    let records = [out(T, "before\n"), out(T + 1, "after\n")];
+    let words = frame(3, b"error from daemon in stream: Error grabbing logs: invalid character\n");
+    let answer = Answer::chunked().chunk(sent(&records[0], false)).chunk(words).end();
+    first_follow(&world, records[..1].to_vec(), answer);
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    eventually(PATIENCE, "a notice", || !seen.notices().is_empty());
+    world.write(records[1..].to_vec());
+    seen.wait_for(&records, "what comes after");
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&records, "around a notice");
+    let notices = seen.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("Error grabbing logs: invalid character"), "{notices:?}");
+    assert!(notices[0].contains("after 2026-11-25T03:36:00.000000000Z"), "{notices:?}");
+}
+
+#[test]
+fn what_is_no_log_is_a_notice() {
+    // Bytes that are no frames, and frames without a stamp: told, and tried again.
+    for garbage in [&b"plain text, and no frames\n"[..], &frame(1, b"no stamp here, whatever was asked\n")] {
+        let world = World::on(Scripted::tcp());
+        let records = vec![out(T, "line\n")];
+        first_follow(&world, records.clone(), Answer::chunked().chunk(garbage).end());
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        seen.wait_for(&records, "it goes on");
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&records, "after garbage");
+    }
+}
+
+#[test]
+fn logs_of_a_container_that_was_removed_end() {
+    for gone in [false, true] {
+        let world = World::new();
+        let driver = world.driver();
+        let (id, seen, dropped) = collected(&driver);
+        world.write([out(T, "line\n")]);
+        eventually(PATIENCE, "a line", || !seen.out().is_empty());
+        match gone {
+            // Somebody removes it.
+            true => world.model().containers.clear(),
+            // The Engine has its logs no more, while it says that the container runs.
+            false => world.scripted.always(LOGS, || Answer::error(404, "No such container")),
+        }
+        world.scripted.poker()();
+        if !gone {
+            // The present follow ends.
+            world.scripted.go_away();
+            world.scripted.come_back();
+        }
+        assert!(dropped.recv_timeout(PATIENCE).is_err_and(|e| e.is_disconnected()), "gone: {gone}");
+        let begun = Instant::now();
+        driver.destroy_task(&id, true).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "gone: {gone}: {:?}", begun.elapsed());
+        assert_eq!(seen.out(), b"line\n");
+    }
+}
+
+#[test]
+fn a_destroy_waits_for_the_end_of_the_output_but_not_for_ever() {
+    let written: Vec<_> = (0..50).map(|n| out(T + n, "slow\n")).collect();
+    for endless in [false, true] {
+        let world = World::new();
+        let log_drain = Duration::from_millis(if endless { 300 } else { 8000 });
+        let driver = world.driver_with(DriverConfig { log_drain, ..quick() });
+        let (records, shared) = (written.clone(), world.shared());
+        world.scripted.on(LOGS, move |request| {
+            // Nothing before the end, then a read that dribbles.
+            if request.parameter("follow") == "1" {
+                let shared = shared.clone();
+                let ended = move || shared.lock().containers[0].status == "exited";
+                return Some(Answer::chunked().until(ended).end());
+            }
+            if shared.lock().containers[0].status != "exited" {
+                return Some(Answer::chunked().end());
+            }
+            let from = crate::world::since(request);
+            let wanted = records.iter().filter(|record| record.1 >= from);
+            let answer = wanted.fold(Answer::chunked(), |answer, record| {
+                answer.chunk(sent(record, false)).pause(Duration::from_millis(5))
+            });
+            Some(if endless { answer.hold() } else { answer.end() })
+        });
+        let (id, seen, _) = collected(&driver);
+        world.exit(0);
+        exit_of(&driver, &id);
+        let begun = Instant::now();
+        driver.destroy_task(&id, false).unwrap();
+        let took = begun.elapsed();
+        if endless {
+            assert!(took >= log_drain && took < Duration::from_secs(2), "{took:?}");
+        } else {
+            seen.assert_is(&written, "a slow end");
+        }
+        assert!(world.model().containers.is_empty());
+    }
+}
+
+#[test]
+fn a_sink_that_fails_takes_nothing_else_down() {
+    struct Full(u32);
+    impl Sink for Full {
+        fn record(&mut self, _: &Record<'_>) -> io::Result<()> {
+            self.0 -= 1;
+            if self.0 == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+    let world = World::new();
+    let driver = world.driver();
+    let events = driver.task_events();
+    let seen = Seen::default();
+    let id = started(&driver, vec![Box::new(Full(2)), seen.sink().0]);
+    let records: Vec<_> = (0..10).map(|n| out(T + n, "line\n")).collect();
+    world.write(records.clone());
+    seen.wait_for(&records, "all of it");
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&records, "the other sink");
+    let failed = events.try_iter().filter(|event| event.annotations["kind"] == "sink_failed").count();
+    assert_eq!(failed, 1, "it is told once");
+}
+
+#[test]
+fn a_silent_task_is_not_asked_again_and_again() {
+    let world = World::new();
+    let driver = world.driver();
+    let (id, ..) = collected(&driver);
+    world.scripted.wait_for("a follow", |state| state.count(LOGS) == 2 && state.count(WAIT) == 1);
+    let asked = (world.scripted.count(LOGS), world.scripted.count(INSPECT));
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!((world.scripted.count(LOGS), world.scripted.count(INSPECT)), asked);
+    finish(&world, &driver, &id, 0);
+}

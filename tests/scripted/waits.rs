@@ -1,0 +1,272 @@
+//! The wait loop never lies: only a container that does not run, or is gone, ends its task, whatever else the Engine says.
+
+use std::time::{Duration, Instant};
+
+use longshore::driver::{Driver, DriverConfig, TaskEvent, TaskId, TaskState};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Named};
+use crate::engine::PATIENCE;
+use crate::support::eventually;
+use crate::world::{INSPECT, LIST, LOGS, WAIT, World, exit_of, quick, started};
+
+/// Nothing has been heard of an end, and the Engine says that it runs.
+#[track_caller]
+fn assert_runs(driver: &Driver, id: &TaskId, what: &str) {
+    assert!(driver.wait_task(id).unwrap().try_recv().is_err(), "{what}: no exit");
+    let status = driver.inspect_task(id).unwrap();
+    assert_eq!((status.state, status.exit_result), (TaskState::Running, None), "{what}");
+}
+
+fn kinds(events: &crossbeam_channel::Receiver<TaskEvent>) -> Vec<String> {
+    events.try_iter().filter_map(|event| event.annotations.get("kind").cloned()).collect()
+}
+
+#[test]
+fn a_broken_wait_is_no_exit() {
+    let broken: [Named; 10] = [
+        ("no head", || Answer::nothing().close()),
+        ("half a head", || Answer::raw("HTTP/1.1 200").close()),
+        ("no body", || Answer::chunked().close()),
+        ("half a body", || Answer::chunked().chunk("{\"StatusCode\":").close()),
+        ("an end without a word", || Answer::chunked().end()),
+        ("a whole body without its end", || Answer::chunked().chunk("{\"StatusCode\":0}").close()),
+        ("garbage", || Answer::body(200, "", "<html>")),
+        ("an object without a code", || Answer::body(200, "", "{}")),
+        ("an error", || Answer::error(500, "i/o timeout")),
+        ("an error with a code", || Answer::json(200, &json!({"StatusCode": 0, "Error": {"Message": "lost it"}}))),
+    ];
+    for (name, answer) in broken {
+        let world = World::new();
+        world.scripted.answers(WAIT, (0..4).map(|_| answer()));
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let inspects = world.scripted.count(INSPECT);
+        world.scripted.wait_for(name, |state| state.count(WAIT) == 5);
+        assert!(world.scripted.count(INSPECT) - inspects >= 3, "{name}: it is looked at after each");
+        assert_runs(&driver, &id, name);
+        world.exit(3);
+        let exit = exit_of(&driver, &id);
+        assert_eq!((exit.exit_code, exit.err), (3, None), "{name}");
+    }
+}
+
+#[test]
+fn what_a_wait_or_an_inspect_says_of_an_end() {
+    let code = |code: i64, error: Value| Answer::json(200, &json!({"StatusCode": code, "Error": error}));
+    for (name, waited, want) in [
+        ("wait's code, though inspect says 0", code(137, Value::Null), 137),
+        ("wait's code without an error field", Answer::json(200, &json!({"StatusCode": 137})), 137),
+        ("inspect's code, where wait itself failed", code(137, json!({"Message": "lost it"})), 0),
+        ("inspect's code, where wait was cut", Answer::chunked().chunk("{\"Stat").close(), 0),
+        ("inspect's code, where wait knows nobody", Answer::error(404, "No such container"), 0),
+    ] {
+        let world = World::new();
+        let gate = world.shared();
+        let ended = Answer::nothing().until(move || gate.lock().containers[0].status == "exited").and(waited);
+        world.scripted.answers(WAIT, [ended]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        assert_runs(&driver, &id, name);
+        world.exit(0);
+        let exit = exit_of(&driver, &id);
+        assert_eq!((exit.exit_code, exit.err, exit.oom_killed), (want, None, false), "{name}");
+        assert_eq!(exit_of(&driver, &id).exit_code, want, "{name}: whoever asks later hears it too");
+    }
+}
+
+#[test]
+fn what_inspect_adds() {
+    for (state, want) in [
+        (json!({"Status": "exited", "OOMKilled": true, "ExitCode": 0}), (9, true, Some("OOM killed"))),
+        (json!({"Status": "exited", "Error": "no such file"}), (9, false, Some("no such file"))),
+        (json!({"Status": "exited", "ExitCode": 1, "Error": null}), (9, false, None)),
+    ] {
+        let world = World::new();
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let told = json!({"Id": world.only().id, "State": state});
+        world.scripted.always(INSPECT, move || Answer::json(200, &told));
+        world.exit(9);
+        let exit = exit_of(&driver, &id);
+        assert_eq!((exit.exit_code, exit.oom_killed, exit.err.as_deref()), want);
+    }
+}
+
+#[test]
+fn a_container_that_somebody_removed_is_gone() {
+    for (name, waited, want) in [
+        ("without a word", Answer::error(404, "No such container"), -1),
+        ("by a cut", Answer::chunked().close(), -1),
+        ("after its code", Answer::json(200, &json!({"StatusCode": 5})), 5),
+    ] {
+        let world = World::new();
+        let gate = world.shared();
+        let gone = Answer::nothing().until(move || gate.lock().containers.is_empty()).and(waited);
+        world.scripted.answers(WAIT, [gone]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        world.model().containers.clear();
+        world.scripted.poker()();
+        let exit = exit_of(&driver, &id);
+        assert_eq!((exit.exit_code, exit.err.is_some()), (want, want == -1), "{name}: {exit:?}");
+        assert!(want != -1 || !exit.is_successful(), "{name}");
+        driver.destroy_task(&id, false).unwrap();
+    }
+}
+
+#[test]
+fn an_engine_that_has_trouble_for_a_while() {
+    let world = World::new();
+    let driver = world.driver();
+    let events = driver.task_events();
+    // The first inspect is the start's.
+    let trouble = |n| (0..n).map(|_| Answer::error(500, "no luck"));
+    world.scripted.answers(WAIT, trouble(3));
+    let inspects = trouble(2).chain([
+        Answer::error(503, "starting"),
+        Answer::body(200, "", "<html>"),
+        Answer::json(200, &json!({"Id": "x"})),
+        Answer::nothing().close(),
+        Answer::nothing().close(),
+    ]);
+    world.later(INSPECT, 1, inspects);
+    let id = started(&driver, Vec::new());
+    world.scripted.wait_for("a wait that holds", |state| state.count(WAIT) == 4);
+    assert_runs(&driver, &id, "after the trouble");
+    assert_eq!(kinds(&events), ["engine_lost", "engine_back"], "told once each");
+    world.exit(4);
+    assert_eq!(exit_of(&driver, &id).exit_code, 4);
+}
+
+#[test]
+fn an_engine_that_is_away_for_a_while() {
+    for ends_meanwhile in [false, true] {
+        let world = World::new();
+        let driver = world.driver();
+        let events = driver.task_events();
+        let id = started(&driver, Vec::new());
+        world.scripted.wait_for("the wait", |state| state.count(WAIT) == 1);
+        world.scripted.go_away();
+        let lost = events.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(lost.annotations["kind"], "engine_lost");
+        if ends_meanwhile {
+            world.exit(6);
+        }
+        let exit = driver.wait_task(&id).unwrap();
+        assert!(exit.recv_timeout(Duration::from_millis(100)).is_err(), "an Engine that is away is no exit");
+        world.scripted.come_back();
+        if !ends_meanwhile {
+            let back = events.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(back.annotations["kind"], "engine_back");
+            assert_runs(&driver, &id, "after its return");
+            world.exit(6);
+        }
+        assert_eq!(exit.recv_timeout(PATIENCE).unwrap().exit_code, 6);
+    }
+}
+
+#[test]
+fn an_inspect_that_never_answers_is_asked_again() {
+    let world = World::new();
+    let driver = world.driver();
+    world.scripted.answers(WAIT, [Answer::nothing().close()]);
+    // The first inspect is the start's.
+    world.later(INSPECT, 1, [Answer::nothing().hold(), Answer::chunked().chunk("{").hold()]);
+    let id = started(&driver, Vec::new());
+    let begun = Instant::now();
+    world.scripted.wait_for("a second wait", |state| state.count(WAIT) == 2);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    world.exit(0);
+    assert_eq!(exit_of(&driver, &id).exit_code, 0);
+}
+
+#[test]
+fn a_code_that_was_delivered_survives_the_engine() {
+    let world = World::new();
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    world.scripted.always(INSPECT, || Answer::error(500, "going down"));
+    world.exit(42);
+    assert_eq!(exit_of(&driver, &id).exit_code, 42);
+}
+
+#[test]
+fn the_sweep_finds_an_end_that_no_wait_reported() {
+    let world = World::new();
+    world.scripted.always(WAIT, || Answer::chunked().hold());
+    let driver = world.driver_with(DriverConfig { sweep_period: Duration::from_millis(20), ..quick() });
+    let id = started(&driver, Vec::new());
+    world
+        .scripted
+        .answers(LIST, [Answer::error(500, "no luck"), Answer::body(200, "", "<"), Answer::nothing().close()]);
+    world.scripted.wait_for("some sweeps", |state| state.count(LIST) > 8);
+    assert_eq!(world.scripted.count(WAIT), 1, "a wait of what runs is left alone");
+    assert_runs(&driver, &id, "swept");
+    let list = &world.scripted.requests(LIST)[0];
+    assert_eq!(list.parameter("all"), "1");
+    assert!(list.parameter("filters").contains("longshore.instance%3Ddefault"), "{}", list.query);
+    world.exit(7);
+    assert_eq!(exit_of(&driver, &id).exit_code, 7);
+    // Nothing to look for: no list.
+    let lists = world.scripted.count(LIST);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(world.scripted.count(LIST) <= lists + 1, "an ended task needs no sweep");
+}
+
+#[test]
+fn a_list_that_lies_ends_nothing() {
+    for list in [json!([]), json!(null)] {
+        let world = World::new();
+        let driver = world.driver_with(DriverConfig { sweep_period: Duration::from_millis(20), ..quick() });
+        world.scripted.always(LIST, move || Answer::json(200, &list));
+        let id = started(&driver, Vec::new());
+        world.scripted.wait_for("looks", |state| state.count(WAIT) > 3);
+        assert_runs(&driver, &id, "a container that the list lacks");
+        world.exit(0);
+        assert_eq!(exit_of(&driver, &id).exit_code, 0);
+    }
+}
+
+#[test]
+fn an_engine_that_never_answers_does_not_hold_a_shutdown() {
+    for (name, broken) in [("in their waits", false), ("in their inspects", true)] {
+        let world = World::new();
+        let driver = world.driver_with(DriverConfig {
+            sweep_period: Duration::from_millis(20),
+            inspect_timeout: Duration::from_secs(60),
+            ..quick()
+        });
+        let ids: Vec<_> = (0..5).map(|_| started(&driver, vec![Box::new(Nowhere)])).collect();
+        world.scripted.wait_for("all are followed", |state| state.count(LOGS) >= 10 && state.count(WAIT) >= 5);
+        for pattern in [WAIT, LOGS, INSPECT, LIST, "GET /_ping"] {
+            world.scripted.always(pattern, || Answer::nothing().hold());
+        }
+        if broken {
+            let before = world.scripted.count(INSPECT);
+            world.scripted.go_away();
+            world.scripted.come_back();
+            world.scripted.wait_for("inspects", |state| state.count(INSPECT) >= before + 5);
+        }
+        let exits: Vec<_> = ids.iter().map(|id| driver.wait_task(id).unwrap()).collect();
+        let events = driver.task_events();
+        let begun = Instant::now();
+        driver.shutdown();
+        assert!(begun.elapsed() < Duration::from_secs(2), "{name}: {:?}", begun.elapsed());
+        for exit in exits {
+            assert!(exit.recv_timeout(PATIENCE).is_err_and(|e| e.is_disconnected()), "{name}: no exit was invented");
+        }
+        eventually(PATIENCE, "events end", || events.try_recv().is_err_and(|e| e.is_disconnected()));
+        assert_eq!(world.model().containers.len(), 5, "{name}: containers stay");
+        driver.shutdown();
+    }
+}
+
+/// A sink for what nobody looks at.
+pub(crate) struct Nowhere;
+
+impl longshore::driver::Sink for Nowhere {
+    fn record(&mut self, _: &longshore::driver::Record<'_>) -> std::io::Result<()> {
+        Ok(())
+    }
+}
