@@ -34,17 +34,21 @@ done
 [ -z "$without" ] || set -- "$@" --skip faults::
 
 begun=$(date +%s)
+passed=0 failed=0
+# Adds the numbers of "test result: FAILED. 12 passed; 1 failed; …". The last such line is the program's own: a test may
+# run its program again, for a process to itself.
+add_counts() {
+  line=$(grep '^test result: ' "$output" | tail -n 1)
+  number_before() { printf '%s\n' "$line" | sed -n "s/.* \([0-9]*\) $1;.*/\1/p"; }
+  passed=$((passed + $(number_before passed) + 0)) failed=$((failed + $(number_before failed) + 0))
+}
 for program in live cli; do
   # The status goes through a file, since a pipe has that of its last command.
-  { cargo test --locked --test $program -- --ignored "$@" 2>&1 || : >"$output.failed"; } | tee -a "$output"
+  { cargo test --locked --test $program -- --ignored "$@" 2>&1 || : >"$output.failed"; } | tee "$output"
+  add_counts
 done
 [ ! -e "$output.failed" ] || status=1
 
-# "test result: ok. 12 passed; 1 failed; …", one line per program.
-count() {
-  sed -n "s/^test result: .* \([0-9]*\) $1;.*/\1/p" "$output" | awk '{ n += $1 } END { print n + 0 }'
-}
-passed=$(count passed) failed=$(count failed)
 echo
 [ -z "$without" ] || echo "fault tests: none ran: they need $without"
 echo "live tests: $((passed + failed)) ran in $(($(date +%s) - begun)) s on $endpoint ($(engine_version)):" \
