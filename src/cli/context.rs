@@ -8,14 +8,17 @@ use crate::runner::DataDir;
 use super::args::Args;
 use super::failure::Failure;
 
-/// Together within the five seconds after which an Engine that does not answer must have been given up.
+/// An Engine that does not answer must have been given up within five seconds of the program's start, on a busy machine
+/// too. The time to connect is part of the ping's.
 const CONNECT: Duration = Duration::from_secs(3);
-const PING: Duration = Duration::from_millis(4500);
+const PING: Duration = Duration::from_secs(4);
 
 /// The Engine that `-H` or the environment names, after it has answered.
 pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {
     let engine = silent_engine(args)?;
-    engine.api_version().map_err(|error| Failure::engine(&error))?;
+    // A version that the environment fixes is taken without a question.
+    engine.ping().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
+    engine.api_version().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
     Ok(engine)
 }
 
@@ -23,9 +26,9 @@ pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {
 pub(super) fn silent_engine(args: &Args) -> Result<Engine, Failure> {
     let endpoint = match &args.host {
         Some(url) => url.parse().map_err(|error| Failure::usage(format!("-H: {error}")))?,
-        None => engine::endpoint_from_env().map_err(|error| Failure::engine(&error.into()))?,
+        None => engine::endpoint_from_env().map_err(|error| Failure::context(&error))?,
     };
-    let api_version = engine::api_version_from_env().map_err(|error| Failure::engine(&error.into()))?;
+    let api_version = engine::api_version_from_env().map_err(|error| Failure::context(&error))?;
     let config = EngineConfig { connect_timeout: CONNECT, ping_timeout: PING, api_version, ..EngineConfig::default() };
     Ok(Engine::with_config(endpoint, config))
 }

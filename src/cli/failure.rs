@@ -4,6 +4,7 @@ use std::error::Error;
 
 use serde_json::json;
 
+use crate::http::Endpoint;
 use crate::job::Problem;
 use crate::runner::{self, FAILED, chain};
 use crate::{driver, engine};
@@ -36,15 +37,29 @@ impl Failure {
         Self { lines, kind: "job_file", recoverable: false, code: FAILED }
     }
 
-    pub(super) fn engine(error: &engine::Error) -> Self {
+    /// What the Engine at `endpoint` did not do. The address is always told.
+    pub(super) fn engine(endpoint: &Endpoint, error: &engine::Error) -> Self {
+        let place = match error {
+            // They name it themselves.
+            engine::Error::Connect { .. } | engine::Error::Version { .. } => String::new(),
+            _ => format!("the Engine at {endpoint}: "),
+        };
         let way_out = match error {
             engine::Error::Connect { .. } => ": start Docker, or name another Engine with -H",
-            engine::Error::Timeout { .. } => ": is the Engine well? Another one can be named with -H",
-            engine::Error::Context(_) => ": start Docker, or name an Engine with -H",
+            _ if error.is_unreachable() => ": is the Engine well? Another one can be named with -H",
             _ => "",
         };
-        let line = format!("{}{way_out}", chain(error));
+        let line = format!("{place}{}{way_out}", chain(error));
         Self { recoverable: error.is_transient(), ..Self::new("engine", line) }
+    }
+
+    /// Why it cannot be told where the Engine is, or what is to be spoken with it.
+    pub(super) fn context(error: &engine::ContextError) -> Self {
+        let line = match error {
+            engine::ContextError::ApiVersion(_) => format!("DOCKER_API_VERSION: {}", chain(error)),
+            _ => format!("cannot tell where the Engine is: {}: start Docker, or name an Engine with -H", chain(error)),
+        };
+        Self::new("engine", line)
     }
 
     pub(super) fn to_json(&self) -> String {

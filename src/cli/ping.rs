@@ -12,7 +12,7 @@ use super::{context, print};
 
 pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     let engine = context::engine(global)?;
-    let failed = |error| Failure::engine(&error);
+    let failed = |error| Failure::engine(engine.endpoint(), &error);
     let version = engine.version().map_err(failed)?;
     // The connection stands by now: what is timed is the Engine.
     let begun = Instant::now();

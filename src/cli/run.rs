@@ -57,5 +57,5 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
 
 /// What the Engine calls itself; some have no name.
 fn engine_id(engine: &Engine) -> Result<String, Failure> {
-    engine.info().map(|info| info.id).map_err(|error| Failure::engine(&error))
+    engine.info().map(|info| info.id).map_err(|error| Failure::engine(engine.endpoint(), &error))
 }

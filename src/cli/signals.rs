@@ -1,4 +1,5 @@
-//! Ctrl-C and its kin. A first Ctrl-C stops the tasks, a second kills them, a third ends the program as it stands.
+//! Ctrl-C and its kin. A first Ctrl-C stops the tasks, a second kills them, a third ends the program as it stands;
+//! but not one that comes right after the second: a key held down, or three quick strokes, should leave no container.
 //!
 //! SIGTERM and SIGHUP stop the tasks, however often they come: `timeout`, a closing terminal or an init may send one
 //! several times, or both, and mean no more by it. A SIGHUP that is ignored when we start, as under `nohup`, stays so.
@@ -8,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -22,6 +24,9 @@ pub(super) const FORCED: u8 = 130;
 /// How far the end of a run has been driven.
 const STOPPING: u8 = 1;
 const KILLING: u8 = 2;
+
+/// How long killing takes on a busy machine. A Ctrl-C within it asks for nothing new.
+const TIME_TO_KILL: Duration = Duration::from_secs(2);
 
 /// Listens for signals until it is dropped.
 pub(super) struct Listener {
@@ -40,9 +45,10 @@ impl Listener {
         let (handle, level) = (signals.handle(), Arc::new(AtomicU8::new(0)));
         let reached = level.clone();
         let thread = thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut killing: Option<Instant> = None;
             for signal in signals.forever() {
                 let before = reached.load(Ordering::SeqCst);
-                let level = after(before, signal);
+                let level = after(before, signal, killing.map(|since| since.elapsed()));
                 reached.store(level, Ordering::SeqCst);
                 match level {
                     _ if level == before => {}
@@ -52,6 +58,7 @@ impl Listener {
                     }
                     KILLING => {
                         eprint("longshore: killing the tasks");
+                        killing = Some(Instant::now());
                         stop.kill();
                     }
                     _ => {
@@ -81,9 +88,10 @@ impl Drop for Listener {
     }
 }
 
-/// How far the end is driven once `signal` has come.
-fn after(level: u8, signal: i32) -> u8 {
+/// How far the end is driven once `signal` has come, so long after the order to kill.
+fn after(level: u8, signal: i32, killing: Option<Duration>) -> u8 {
     match signal {
+        SIGINT if killing.is_some_and(|since| since < TIME_TO_KILL) => level,
         SIGINT => level.saturating_add(1),
         _ => level.max(STOPPING),
     }
@@ -114,8 +122,11 @@ mod tests {
             ("SIGTERM is never", &[SIGINT, SIGTERM], STOPPING),
             ("nor does it undo one", &[SIGINT, SIGINT, SIGTERM], KILLING),
         ] {
-            assert_eq!(signals.iter().fold(0, |level, signal| after(level, *signal)), want, "{row}");
+            let patient = |level, signal: &i32| after(level, *signal, (level >= KILLING).then_some(TIME_TO_KILL));
+            assert_eq!(signals.iter().fold(0, patient), want, "{row}");
         }
+        let held_down = |level, _| after(level, SIGINT, (level >= KILLING).then_some(Duration::from_millis(30)));
+        assert_eq!((0..9).fold(0, held_down), KILLING, "a key held down");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One request and its answer: a [`Client`] makes ordinary calls over kept connections, and long ones each over its own.
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::http;
@@ -113,10 +113,11 @@ impl Client {
     /// An ordinary call: the answer whole, within `deadline` (or the client's own). What only reads uses a kept connection,
     /// and is asked once more where that turns out to be closed; what does something has a connection of its own.
     pub(crate) fn call(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
+        let (begun, deadline) = (Instant::now(), deadline.unwrap_or(self.timeouts.call));
         let first = self.attempt(&mut request, deadline);
         match first {
             Err(Error::Disconnected { unsent, .. }) if unsent || may_repeat(&request) => {
-                self.attempt(&mut request, deadline)
+                self.attempt(&mut request, deadline.saturating_sub(begun.elapsed()))
             }
             other => other,
         }
@@ -136,8 +137,7 @@ impl Client {
         Ok(Stream::new(response, hangup.clone()))
     }
 
-    fn attempt(&self, request: &mut Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
-        let deadline = deadline.unwrap_or(self.timeouts.call);
+    fn attempt(&self, request: &mut Request<'_>, deadline: Duration) -> Result<Reply, Error> {
         let agent = if may_repeat(request) { &self.kept } else { &self.fresh };
         exchange(agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
     }

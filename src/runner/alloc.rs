@@ -242,6 +242,14 @@ fn check_selection(job: &Job, selection: &Selection) -> Result<(), Error> {
             return Err(Error::Choice { why });
         }
     }
+    let has_both = |group: &Group| {
+        selection.groups.contains(&group.name) && group.tasks.iter().any(|task| selection.tasks.contains(&task.name))
+    };
+    if !selection.groups.is_empty() && !selection.tasks.is_empty() && !job.groups.iter().any(has_both) {
+        let (groups, tasks) = (selection.groups.join(" --group "), selection.tasks.join(" --task "));
+        let why = format!("--group {groups} and --task {tasks} choose nothing: no such task is in such a group");
+        return Err(Error::Choice { why });
+    }
     if let Some(id) = &selection.alloc_id
         && !ids::is_alloc_id(id)
     {

@@ -33,6 +33,7 @@ fn a_name_that_a_stranger_has() {
     let mut body = ContainerCreate::default();
     body.config.image = IMAGE.into();
     body.config.cmd = vec!["sleep".into(), "1000".into()];
+    body.host_config.network_mode = "none".into();
     let stranger = engine.container_create(Some(name.as_str()), &body).unwrap().id;
     engine.container_start(&stranger, &StartQuery::default()).unwrap();
     let file = place.job(&[("t", "true")], "", "");

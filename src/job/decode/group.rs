@@ -8,6 +8,9 @@ use super::super::names::GROUP;
 use super::super::tree::{Body, Key, Value};
 use super::Reading;
 
+/// More allocations of a group than an Engine can hold: a bridge ends at about as many containers.
+const MOST_ALLOCATIONS: u32 = 1000;
+
 impl Reading {
     pub(super) fn group(&mut self, label: &Key, body: &Body, at: usize, kind: JobType) -> Group {
         let before = self.faults.len();
@@ -54,6 +57,9 @@ impl Reading {
 
     fn count(&mut self, value: &Value, kind: JobType) -> Option<u32> {
         let count = self.natural("count", value)?;
+        if count > MOST_ALLOCATIONS {
+            self.fault(value.at, format!("`count` is at most {MOST_ALLOCATIONS} here: one machine runs them all"));
+        }
         if count > 1 && kind == JobType::System {
             self.fault(value.at, "`count` is at most 1 in a system job: it has one allocation on every machine");
         }

@@ -100,6 +100,7 @@ fn refused_as_wrong() {
         ),
         (in_job("datacenters = \"dc1\""), "f:2:15: `datacenters`: a list of strings is expected here, not `\"dc1\"`"),
         (in_group("count = -1"), "f:3:9: `count` must not be below zero"),
+        (in_group("count = 1001"), "f:3:9: `count` is at most 1000 here: one machine runs them all"),
         (in_group("count = 5000000000"), "f:3:9: `count` is too large a number"),
         (in_group("count = \"many\""), "f:3:9: `count`: a whole number is expected here, not `\"many\"`"),
         (in_group("count = \"${NOMAD_X}\""), "f:3:9: `count`: a whole number is expected here, not `\"${NOMAD_X}\"`"),
