@@ -367,7 +367,7 @@ job "shop" {
             ("a group", only(&["db"], &[], None), Ok(&["db-0"][..])),
             ("a task", only(&[], &["nginx"], None), Ok(&["web-0", "web-1"])),
             ("an id", only(&["db"], &[], Some("abc")), Ok(&["abc"])),
-            ("a task that another group has", only(&["db"], &["nginx"], None), Ok(&[])),
+            ("a task that another group has", only(&["db"], &["nginx"], None), Err("choose nothing")),
             ("one id for two", only(&["web"], &[], Some("abc")), Err("--alloc-id")),
             ("no such group", only(&["wbe"], &[], None), Err("db, web")),
             ("no such task", only(&[], &["x"], None), Err("nginx, pg, shell")),
