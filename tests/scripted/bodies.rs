@@ -99,6 +99,27 @@ fn a_body_that_was_cut_has_no_end() {
 }
 
 #[test]
+fn a_stream_that_ends_within_a_frame_has_no_end() {
+    let frames = [frame(1, b"one\n"), frame(2, b"two\n")].concat();
+    for cut in 0..=frames.len() {
+        let scripted = Scripted::unix();
+        // The body itself ends well.
+        scripted.answers(LOGS, [Answer::body(200, "", &frames[..cut])]);
+        let mut logs = scripted.client().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
+        let end = loop {
+            match logs.next_piece() {
+                Ok(Some(_)) => {}
+                end => break end.map(drop),
+            }
+        };
+        match cut % 12 {
+            0 => assert!(end.is_ok(), "after {cut} bytes: {end:?}"),
+            _ => assert!(matches!(end, Err(Error::Protocol { .. })), "after {cut} bytes: {end:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_list_that_was_cut_is_no_list() {
     // Cut where the JSON so far is whole: only the framing tells.
     for (name, answer) in [

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) requests: Vec<Request>,
     /// How many connections were made.
     pub(crate) connections: usize,
+    /// To how many requests it is known what is answered.
+    answered: usize,
     unwanted: Vec<String>,
     open: HashMap<usize, Arc<Socket>>,
     threads: Vec<JoinHandle<()>>,
@@ -58,6 +60,11 @@ impl State {
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The last request, if what is answered to it, and to all before it, is known.
+    pub(crate) fn last_answered(&self) -> Option<&Request> {
+        self.requests.last().filter(|_| self.answered == self.requests.len())
     }
 
     /// How often a thing was asked.
@@ -243,6 +250,8 @@ impl Shared {
         let mut reader = BufReader::new(socket);
         while let Some(request) = Request::read(&mut reader, number)? {
             let answer = self.answer(&request);
+            lock(&self.state).answered += 1;
+            self.changed.notify_all();
             if !self.perform(socket, &mut reader, answer.steps)? {
                 break;
             }

@@ -275,6 +275,31 @@ fn an_engine_that_repeats_itself_in_one_follow() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
+    // Engines before 23 leave out every record from before `since`; later ones give all that follow the first one after it.
+    for (scripted, since_once) in [(Scripted::tcp(), false), (Scripted::tcp(), true), (Scripted::unix(), true)] {
+        let world = World::on(scripted);
+        world.model().since_once = since_once;
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        // Lines that say the same are told apart by their time alone.
+        let before =
+            [out(T + 100 * SECOND, "tick\n"), err(T + 101 * SECOND, "tick\n"), out(T + 101 * SECOND, "tick\n")];
+        let after = [out(T + 50 * SECOND, "tick\n"), out(T + 51 * SECOND, "tick\n"), err(T + 52 * SECOND, "tock\n")];
+        world.write(before.clone());
+        seen.wait_for(&before, "before it is set back");
+        world
+            .scripted
+            .wait_for("a follow", |state| state.last_answered().is_some_and(|r| r.parameter("follow") == "1"));
+        world.write(after.clone());
+        let all = [before, after].concat();
+        seen.wait_for(&all, "after it");
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&all, "a clock that was set back");
+    }
+}
+
+#[test]
 fn an_engine_that_is_away_loses_nothing() {
     let world = World::new();
     let driver = world.driver();

@@ -198,7 +198,9 @@ fn a_shutdown_ends_a_start_and_leaves_no_container() {
             let (driver, task) = (driver.clone(), task.clone());
             thread::spawn(move || start(&driver, &task))
         };
-        world.scripted.wait_for("it is under way", |state| state.count(pattern) == 1);
+        world
+            .scripted
+            .wait_for("it is under way", |state| state.count(pattern) == 1 && state.last_answered().is_some());
         let begun = Instant::now();
         driver.shutdown();
         let error = starting.join().unwrap().unwrap_err();
