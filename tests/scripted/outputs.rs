@@ -300,6 +300,37 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn what_a_follow_kept_back_is_read_at_the_end() {
+    let records: Vec<_> = (0..10).map(|n| out(T + n, &format!("line {n}\n"))).collect();
+    for short in [false, true] {
+        let world = World::on(Scripted::tcp());
+        let gate = world.shared();
+        // Not a word of what was written, though it lasts until the end.
+        let answer = Answer::chunked().until(move || gate.lock().containers[0].status == "exited").end();
+        first_follow(&world, records.clone(), answer);
+        let (shared, half) = (world.shared(), records[..5].to_vec());
+        let mut first_read = short;
+        world.scripted.on(LOGS, move |_| {
+            let ended = shared.lock().containers[0].status == "exited";
+            if !ended || !std::mem::take(&mut first_read) {
+                return None;
+            }
+            // Nor does the first read say all.
+            let said = half.iter().fold(Answer::chunked(), |answer, record| answer.chunk(sent(record, false)));
+            Some(said.end())
+        });
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        world.scripted.wait_for("a follow", |state| {
+            state.last_answered().is_some() && state.requests.iter().any(|r| r.parameter("follow") == "1")
+        });
+        assert!(seen.out().is_empty());
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&records, if short { "two reads" } else { "one read" });
+    }
+}
+
+#[test]
 fn an_engine_that_is_away_loses_nothing() {
     let world = World::new();
     let driver = world.driver();
