@@ -73,8 +73,8 @@ pub struct Group {
     pub tasks: Vec<Task>,
 }
 
-/// A task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A task. `Debug` shows the names of its variables and options, not their values, for those may be secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its name, unique within the group and fit for a directory's.
     pub name: String,
@@ -99,6 +99,24 @@ pub struct Task {
     pub kill_timeout: Duration,
     /// When it is started again.
     pub restart: RestartPolicy,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options: Vec<&String> = self.config.as_object().into_iter().flat_map(|options| options.keys()).collect();
+        f.debug_struct("Task")
+            .field("name", &self.name)
+            .field("driver", &self.driver)
+            .field("user", &self.user)
+            .field("config", &options)
+            .field("env", &self.env.keys())
+            .field("meta", &self.meta)
+            .field("resources", &self.resources)
+            .field("kill_signal", &self.kill_signal)
+            .field("kill_timeout", &self.kill_timeout)
+            .field("restart", &self.restart)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a task may use of the machine.
@@ -157,4 +175,15 @@ pub enum RestartMode {
     Fail,
     /// The task waits for the rest of the interval and is started again.
     Delay,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn debug_shows_no_value_that_may_be_a_secret() {
+        let text = "job \"j\" {\n group \"g\" {\n task \"t\" {\n driver = \"docker\"\n config {\n image = \"a:1\"\n args = [\"hunter2\"]\n }\n \
+                    env {\n DB_PASSWORD = \"hunter2\"\n }\n }\n }\n}\n";
+        let shown = format!("{:?}", super::super::parse("f", text).expect("a job"));
+        assert!(shown.contains("DB_PASSWORD") && shown.contains("args") && !shown.contains("hunter2"), "{shown}");
+    }
 }
