@@ -6,8 +6,11 @@ mod support;
 
 mod alone;
 mod ends;
+mod engines;
 mod faults;
+mod hostile;
 mod output;
 mod place;
+mod plan;
 mod refusals;
 mod signals;
