@@ -5,6 +5,7 @@
 mod support;
 
 mod alone;
+mod circumstances;
 mod ends;
 mod engines;
 mod faults;

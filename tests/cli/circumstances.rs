@@ -1,0 +1,235 @@
+//! A run in odd circumstances: odd places for its data, others who meddle with its container, signals at bad moments.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use longshore::engine::{Engine, InspectQuery, KillQuery, RemoveQuery};
+
+use crate::place::{Place, Ran, Running};
+use crate::support::rounds;
+
+const POLITE: &str = "trap 'exit 5' TERM; echo up; while :; do sleep 0.1; done";
+const STUBBORN: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
+const FORCE: RemoveQuery = RemoveQuery { force: true, volumes: true, link: false };
+
+#[test]
+#[ignore = "needs an Engine"]
+fn data_directories_of_odd_names() {
+    let place = Place::new();
+    let file = place.job(&[("t", "echo here > /local/f")], "", "");
+    for name in ["a b", "a,b=c", "ä☃", "q\"'\\z", "$HOME", "-x", "new\nline"] {
+        let dir = place.dir.join(name);
+        let args = ["--data-dir", dir.to_str().unwrap(), "run", &file, "--alloc-id", &place.name];
+        let ran = Ran::of(place.longshore(&args).output().unwrap());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{name:?}");
+        let written = dir.join("alloc").join(&place.name).join("t/local/f");
+        assert_eq!(fs::read_to_string(written).ok().as_deref(), Some("here\n"), "{name:?}");
+    }
+    // Docker splits a bind at its colons.
+    let dir = place.dir.join("a:b");
+    let ran = Ran::of(place.longshore(&["--data-dir", dir.to_str().unwrap(), "run", &file]).output().unwrap());
+    assert!(ran.code == 125 && ran.err.contains(dir.to_str().unwrap()) && ran.err.contains("`:`"), "{}", ran.err);
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn states_that_are_none_are_named_and_nothing_starts() {
+    let place = Place::new();
+    let file = place.job(&[("t", "echo ran")], "", "");
+    assert_eq!(place.run(&file, &["--alloc-id", &place.name]).code, 0);
+    let path = place.dir.join(format!("data/state/{}.json", place.name));
+    let good = fs::read_to_string(&path).unwrap();
+    for (row, text, word) in [
+        ("empty", String::new(), "move the file away"),
+        ("cut off", good[..good.len() / 2].into(), "move the file away"),
+        ("of the future", good.replace("\"version\": 1", "\"version\": 2"), "version 2"),
+        ("of another", good.replace(&place.name, "other"), "other"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let ran = place.run(&file, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (125, ""), "{row}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{row}: {}", ran.err);
+        assert!(ran.err.contains(path.to_str().unwrap()) && ran.err.contains(word), "{row}: {}", ran.err);
+    }
+    // One that was left on another Engine says nothing of what runs here: it may be alive there.
+    let engine_id = serde_json::from_str::<serde_json::Value>(&good).unwrap()["engine_id"].to_string();
+    let elsewhere = good.replace(&engine_id, "\"elsewhere\"").replace("\"ended\": true", "\"ended\": false");
+    fs::write(&path, &elsewhere).unwrap();
+    let ran = place.run(&file, &[]);
+    assert!(ran.code == 125 && ran.err.contains("which is not this one"), "{}", ran.err);
+    fs::remove_file(&path).unwrap();
+    // A lock that nobody holds is none, whatever it says.
+    fs::write(place.dir.join(format!("data/state/{}.lock", place.name)), "1\nis alive\n").unwrap();
+    let ran = place.run(&file, &["--alloc-id", &place.name]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "ran\n", ""));
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn somebody_else_kills_or_removes_the_container() {
+    let place = Place::new();
+    let engine = place.engine();
+    let file = place.job(&[("t", POLITE)], "", "");
+    let meddle: [(&str, &dyn Fn(&Engine, &str)); 3] = [
+        ("removes", &|engine, name| engine.container_remove(name, &FORCE).unwrap()),
+        ("kills", &|engine, name| engine.container_kill(name, &KillQuery::default()).unwrap()),
+        ("stops", &|engine, name| {
+            engine.container_stop(name, &Default::default()).unwrap();
+        }),
+    ];
+    for (row, meddle) in meddle {
+        let mut running = Running::start(place.longshore(&["run", &file]));
+        running.wait_for("up");
+        meddle(&engine, &place.containers()[0]);
+        let ran = running.end();
+        assert_eq!(ran.code, if row == "stops" { 5 } else { 137 }, "{row}: {}", ran.err);
+        assert!(ran.err.contains("exited with code"), "{row}: {}", ran.err);
+        assert_eq!(place.containers(), Vec::<String>::new(), "{row}");
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn its_data_directory_goes_away() {
+    let place = Place::new();
+    let file = place.job(&[("t", POLITE)], "", "");
+    let mut running = Running::start(place.longshore(&["run", &file]));
+    running.wait_for("up");
+    let name = place.containers()[0].clone();
+    fs::remove_dir_all(place.dir.join("data")).unwrap();
+    running.signal("TERM");
+    let ran = running.end();
+    let left = place.engine().container_inspect(&name, &InspectQuery::default());
+    // Without the directory the place cannot find it.
+    let _ = place.engine().container_remove(&name, &FORCE);
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert!(ran.err.contains("data/state"), "it says what it could not write: {}", ran.err);
+    assert!(left.is_err_and(|error| error.is_not_found()), "{name} is left");
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn ctrl_c_held_down_leaves_nothing() {
+    let place = Place::new();
+    let file = place.job(&[("t", STUBBORN)], "", "kill_timeout = \"60s\"");
+    let mut running = Running::start(place.longshore(&["run", &file]));
+    running.wait_for("up");
+    let begun = Instant::now();
+    // As a keyboard repeats, until the run has ended.
+    for _ in 0..6 {
+        if running.child.try_wait().unwrap().is_none() {
+            running.signal("INT");
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let ran = running.end();
+    assert_eq!(ran.code, 130, "{}", ran.err);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(place.containers(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn ignored_signals() {
+    let place = Place::new();
+    let file = place.job(&[("t", POLITE)], "", "");
+    let ignoring = |ignored: &str| {
+        let command = place.longshore(&["run", &file]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap '' {ignored}; exec \"$0\" \"$@\"")]);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        shell
+    };
+    // What a script starts in the background ignores Ctrl-C; a task is to be ended by one all the same.
+    let mut running = Running::start(ignoring("INT"));
+    running.wait_for("up");
+    running.signal("INT");
+    assert_eq!(running.end().code, 5);
+    // nohup means it.
+    let mut running = Running::start(ignoring("HUP"));
+    running.wait_for("up");
+    running.signal("HUP");
+    std::thread::sleep(Duration::from_millis(500)); // For a stop that must not come.
+    assert!(running.child.try_wait().unwrap().is_none(), "it runs on");
+    assert_eq!(place.containers().len(), 1);
+    running.signal("TERM");
+    assert_eq!(running.end().code, 5);
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_signal_at_any_moment_of_the_start() {
+    let place = Place::new();
+    let file = place.job(&[("t", POLITE)], "", "");
+    for round in 0..rounds(12, 200) {
+        let running = Running::start(place.longshore(&["run", &file]));
+        let pause = Duration::from_millis(u64::from(round % 20) * 25 + 5);
+        std::thread::sleep(pause);
+        running.signal("TERM");
+        let ran = running.end();
+        // Before it listens (-1: the signal), before the task was started, before its shell had set the trap, after.
+        assert!([-1, 130, 143, 137, 5].contains(&ran.code), "after {pause:?}: {}: {}", ran.code, ran.err);
+        assert_eq!(place.containers(), Vec::<String>::new(), "after {pause:?}: {}", ran.err);
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_job_of_many_tasks() {
+    let place = Place::new();
+    let names: Vec<String> = (0..12).map(|n| format!("t{n}")).collect();
+    let scripts: Vec<String> = (0..12).map(|n| format!("seq 500; exit {}", if n == 7 { 7 } else { 0 })).collect();
+    let tasks: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(scripts.iter().map(String::as_str)).collect();
+    let ran = place.run(&place.job(&tasks, "", ""), &[]);
+    assert_eq!(ran.code, 7, "{}", ran.err);
+    let want: Vec<String> = (1..=500).map(|n| n.to_string()).collect();
+    for name in &names {
+        let prefix = format!("{name:3} │ ");
+        let lines: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        assert_eq!(lines, want, "{name}");
+    }
+    assert_eq!(ran.out.lines().count(), 12 * 500);
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn bytes_pass_through_as_they_are() {
+    let place = Place::new();
+    // From 128 on the Engine itself keeps U+FFFD in place of what is no UTF-8.
+    let script = "i=0; while [ $i -lt 128 ]; do printf \"\\\\$(printf %o $i)\"; i=$((i+1)); done; \
+                  head -c 1000000 /dev/zero";
+    let file = place.job(&[("t", script)], "", "");
+    let done = place.longshore(&["run", &file]).output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let want: Vec<u8> = (0..=127).chain(std::iter::repeat_n(0, 1_000_000)).collect();
+    assert!(done.stdout == want, "{} bytes instead of {}", done.stdout.len(), want.len());
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn long_lines_of_two_tasks_and_their_times() {
+    let place = Place::new();
+    let long = |word: &str| format!("for i in 1 2 3; do head -c 1048576 /dev/zero | tr '\\0' {word}; echo; done");
+    let file = place.job(&[("a", &long("a")), ("b", &long("b"))], "", "");
+    let ran = place.run(&file, &["--timestamps"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 6);
+    for line in lines {
+        let (name, rest) = line.split_once(" │ ").unwrap();
+        let (stamp, text) = rest.split_once(' ').unwrap();
+        assert!(stamp.starts_with("20") && stamp.ends_with('Z'), "{stamp}");
+        assert!(text.len() == 1 << 20 && text.bytes().all(|byte| byte == name.as_bytes()[0]), "{name} is broken");
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn restarts_without_a_pause() {
+    let place = Place::new();
+    let restart = "restart {\n attempts = 2\n delay = \"0s\"\n interval = \"10m\"\n mode = \"fail\"\n }";
+    let ran = place.run(&place.job(&[("t", "echo try; exit 3")], restart, ""), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, "try\ntry\ntry\n"), "{}", ran.err);
+}
