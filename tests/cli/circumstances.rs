@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use longshore::engine::{Engine, InspectQuery, KillQuery, RemoveQuery};
+use longshore::engine::{InspectQuery, KillQuery, RemoveQuery, StopQuery};
 
 use crate::place::{Place, Ran, Running};
 use crate::support::rounds;
@@ -71,19 +71,17 @@ fn somebody_else_kills_or_removes_the_container() {
     let place = Place::new();
     let engine = place.engine();
     let file = place.job(&[("t", POLITE)], "", "");
-    let meddle: [(&str, &dyn Fn(&Engine, &str)); 3] = [
-        ("removes", &|engine, name| engine.container_remove(name, &FORCE).unwrap()),
-        ("kills", &|engine, name| engine.container_kill(name, &KillQuery::default()).unwrap()),
-        ("stops", &|engine, name| {
-            engine.container_stop(name, &Default::default()).unwrap();
-        }),
-    ];
-    for (row, meddle) in meddle {
+    for (row, code) in [("removes", 137), ("kills", 137), ("stops", 5)] {
         let mut running = Running::start(place.longshore(&["run", &file]));
         running.wait_for("up");
-        meddle(&engine, &place.containers()[0]);
+        let name = &place.containers()[0];
+        match row {
+            "removes" => engine.container_remove(name, &FORCE).unwrap(),
+            "kills" => engine.container_kill(name, &KillQuery::default()).unwrap(),
+            _ => drop(engine.container_stop(name, &StopQuery::default()).unwrap()),
+        }
         let ran = running.end();
-        assert_eq!(ran.code, if row == "stops" { 5 } else { 137 }, "{row}: {}", ran.err);
+        assert_eq!(ran.code, code, "{row}: {}", ran.err);
         assert!(ran.err.contains("exited with code"), "{row}: {}", ran.err);
         assert_eq!(place.containers(), Vec::<String>::new(), "{row}");
     }
