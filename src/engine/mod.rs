@@ -18,7 +18,7 @@ mod version;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::http::{Client, Endpoint, Timeouts};
+use crate::http::{Client, Connect, Endpoint, Timeouts};
 use crate::threads::Hangup;
 
 pub use call::Call;
@@ -90,9 +90,14 @@ impl Engine {
 
     /// The same, with other timeouts or a fixed version.
     pub fn with_config(endpoint: Endpoint, config: EngineConfig) -> Self {
+        Self::through(endpoint, config, None)
+    }
+
+    /// The same, its connections made by `through`, if there is one.
+    pub(crate) fn through(endpoint: Endpoint, config: EngineConfig, through: Option<Arc<dyn Connect>>) -> Self {
         let timeouts = Timeouts { connect: config.connect_timeout, call: config.call_timeout };
         Self {
-            client: Arc::new(Client::new(endpoint.clone(), timeouts)),
+            client: Arc::new(Client::new(endpoint.clone(), through, timeouts)),
             shared: Arc::new(Shared { endpoint, config, agreed: RwLock::new(None) }),
         }
     }

@@ -47,6 +47,8 @@ pub enum Endpoint {
         /// Its port, if not ssh's own.
         port: Option<u16>,
     },
+    /// A recording, played in the Engine's place by [`replay`](crate::replay).
+    Replay(PathBuf),
 }
 
 /// An address that says nowhere.
@@ -69,6 +71,13 @@ impl FromStr for Endpoint {
 
     fn from_str(address: &str) -> Result<Self, EndpointError> {
         let bad = |why| EndpointError { address: without_password(address), why };
+        if let Some(file) = address.strip_prefix("replay:") {
+            return match file {
+                "" => Err(bad("it names no recording")),
+                file if file.contains('\0') => Err(bad("its path holds a NUL")),
+                file => Ok(Self::Replay(file.into())),
+            };
+        }
         let (scheme, rest) = match address.split_once("://") {
             Some(split) => split,
             None if address.is_empty() => return Err(bad("it is empty")),
@@ -99,7 +108,7 @@ impl FromStr for Endpoint {
                 Ok(Self::Ssh { user: user.map(Into::into), host, port })
             }
             "npipe" => Err(bad("named pipes are Windows's, and longshore runs on Linux")),
-            _ => Err(bad("it begins with none of unix://, tcp://, http://, https://, ssh://")),
+            _ => Err(bad("it begins with none of unix://, tcp://, http://, https://, ssh://, replay:")),
         }
     }
 }
@@ -108,6 +117,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Replay(path) => write!(f, "replay:{}", path.display()),
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", bracketed(host)),
             Self::Tls { host, port } => write!(f, "https://{}:{port}", bracketed(host)),
             Self::Ssh { user, host, port } => {
@@ -195,6 +205,8 @@ mod tests {
             ("https://engine.example", "https://engine.example:2376"),
             ("ssh://me@engine", "ssh://me@engine"),
             ("ssh://engine:2222", "ssh://engine:2222"),
+            ("replay:a/b.har", "replay:a/b.har"),
+            ("replay:/x:y.har", "replay:/x:y.har"),
         ] {
             let endpoint: Endpoint = address.parse().unwrap_or_else(|e| panic!("{address}: {e}"));
             assert_eq!(endpoint.to_string(), shown, "{address}");
@@ -209,6 +221,7 @@ mod tests {
             ("/var/run/docker.sock", "unix://"),
             ("unix://", "no path"),
             ("tcp://", "no host"),
+            ("replay:", "no recording"),
             ("tcp://:80", "no host"),
             ("tcp://engine:0", "port"),
             ("tcp://engine:70000", "port"),

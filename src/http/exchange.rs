@@ -1,6 +1,7 @@
 //! One request and its answer: a [`Client`] makes ordinary calls over kept connections, and long ones each over its own.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -9,7 +10,7 @@ use ureq::http;
 pub(crate) use ureq::http::Method;
 
 use super::transport::{Buffers, Dial, Failure, NoResolver};
-use super::{Endpoint, Error, Stream};
+use super::{Connect, Endpoint, Error, Stream};
 use crate::threads::Hangup;
 
 /// A bound on an answer that is taken whole. The largest that an Engine gives in earnest, a list of thousands of
@@ -65,10 +66,17 @@ impl Reply {
     }
 }
 
+/// How an endpoint is reached.
+#[derive(Debug, Clone)]
+struct Way {
+    endpoint: Endpoint,
+    through: Option<Arc<dyn Connect>>,
+}
+
 /// Makes exchanges with one endpoint.
 #[derive(Debug)]
 pub(crate) struct Client {
-    endpoint: Endpoint,
+    way: Way,
     timeouts: Timeouts,
     hangup: Option<Hangup>,
     /// With kept connections, for what may be asked twice.
@@ -80,24 +88,26 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client that has not connected yet.
-    pub(crate) fn new(endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        let kept = agent(&endpoint, timeouts, Buffers::CALL, None, IDLE_CONNECTIONS);
-        let fresh = agent(&endpoint, timeouts, Buffers::CALL, None, 0);
-        Self { endpoint, timeouts, hangup: None, kept, fresh }
+    /// With `through` its connections are that one's, and the endpoint is but a name.
+    pub(crate) fn new(endpoint: Endpoint, through: Option<Arc<dyn Connect>>, timeouts: Timeouts) -> Self {
+        let way = Way { endpoint, through };
+        let kept = agent(&way, timeouts, Buffers::CALL, None, IDLE_CONNECTIONS);
+        let fresh = agent(&way, timeouts, Buffers::CALL, None, 0);
+        Self { way, timeouts, hangup: None, kept, fresh }
     }
 
     /// The same, its ordinary calls ended by `hangup`. It keeps no connection between them: one that outlived its
     /// latch's thread would be nobody's.
     pub(crate) fn under(&self, hangup: &Hangup) -> Self {
-        let fresh = agent(&self.endpoint, self.timeouts, Buffers::CALL, Some(hangup.clone()), 0);
+        let fresh = agent(&self.way, self.timeouts, Buffers::CALL, Some(hangup.clone()), 0);
         let kept = fresh.clone();
-        Self { endpoint: self.endpoint.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), kept, fresh }
+        Self { way: self.way.clone(), timeouts: self.timeouts, hangup: Some(hangup.clone()), kept, fresh }
     }
 
     /// The same, its ordinary calls given so long. Kept connections are shared.
     pub(crate) fn within(&self, call: Duration) -> Self {
         Self {
-            endpoint: self.endpoint.clone(),
+            way: self.way.clone(),
             timeouts: Timeouts { call, ..self.timeouts },
             hangup: self.hangup.clone(),
             kept: self.kept.clone(),
@@ -125,14 +135,14 @@ impl Client {
 
     /// A call on a connection of its own that nobody hangs up: the answer whole, within `deadline` if there is one.
     pub(crate) fn call_alone(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
-        let agent = agent(&self.endpoint, self.timeouts, Buffers::WAIT, None, 0);
+        let agent = agent(&self.way, self.timeouts, Buffers::WAIT, None, 0);
         exchange(&agent, &mut request, deadline)
     }
 
     /// A long call on a connection of its own: the answer's head, however late it comes, and its body as a stream.
     /// There is no deadline; `hangup` ends it.
     pub(crate) fn stream(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Stream, Error> {
-        let agent = agent(&self.endpoint, self.timeouts, buffers, Some(hangup.clone()), 0);
+        let agent = agent(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0);
         let response = send(&agent, &mut request, None).map_err(|e| hung_up(Some(hangup), e))?;
         Ok(Stream::new(response, hangup.clone()))
     }
@@ -153,7 +163,7 @@ pub(super) fn hung_up(hangup: Option<&Hangup>, error: Error) -> Error {
     if hangup.is_some_and(Hangup::is_hung_up) { Error::HungUp } else { error }
 }
 
-fn agent(endpoint: &Endpoint, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>, idle: usize) -> Agent {
+fn agent(way: &Way, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>, idle: usize) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -169,7 +179,8 @@ fn agent(endpoint: &Endpoint, timeouts: Timeouts, buffers: Buffers, hangup: Opti
         // ureq would ask before it sends a body of some kinds, and wait a second for the answer.
         .timeout_await_100(Some(Duration::ZERO))
         .build();
-    let dial = Dial { endpoint: endpoint.clone(), buffers, connect_timeout: timeouts.connect, hangup };
+    let Way { endpoint, through } = way.clone();
+    let dial = Dial { endpoint, through, buffers, connect_timeout: timeouts.connect, hangup };
     Agent::with_parts(config, dial, NoResolver)
 }
 

@@ -10,5 +10,6 @@ mod transport;
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use error::Error;
 pub(crate) use exchange::{Body, Client, Method, Reply, Request, Timeouts};
+pub(crate) use socket::{Connect, Socket};
 pub(crate) use stream::Stream;
 pub(crate) use transport::Buffers;

@@ -1,5 +1,6 @@
 //! One connected socket, shared by whoever reads, whoever writes and whoever cuts it: no second descriptor.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
@@ -11,6 +12,12 @@ use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketT
 
 use super::Endpoint;
 use crate::threads::Cut;
+
+/// Somebody in this process who stands in for an Engine, or between us and one.
+pub(crate) trait Connect: fmt::Debug + Send + Sync {
+    /// Gives one end of a connection of its own, within `timeout`.
+    fn connect(&self, timeout: Duration) -> io::Result<UnixStream>;
+}
 
 /// A connected socket. All its operations take `&self`.
 #[derive(Debug)]
@@ -25,6 +32,7 @@ impl Socket {
         match endpoint {
             Endpoint::Unix(path) => connect_unix(path, timeout).map(Self::Unix),
             Endpoint::Tcp { host, port } => connect_tcp(host, *port, timeout).map(Self::Tcp),
+            Endpoint::Replay(_) => Err(unsupported("it is a recording, and nobody plays it: see longshore::replay")),
             Endpoint::Tls { .. } => Err(unsupported("Engines behind TLS are not supported yet")),
             Endpoint::Ssh { .. } => Err(unsupported("Engines behind ssh are not supported yet")),
         }

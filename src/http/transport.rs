@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::Endpoint;
-use super::socket::Socket;
+use super::socket::{Connect, Socket};
 use crate::threads::{Cut, Hangup, Registration};
 
 /// How large a connection's buffers are, in bytes. They live as long as the connection.
@@ -42,6 +42,8 @@ impl Buffers {
 /// Makes connections for one ureq agent.
 pub(super) struct Dial {
     pub(super) endpoint: Endpoint,
+    /// Who connects there in our place.
+    pub(super) through: Option<Arc<dyn Connect>>,
     pub(super) buffers: Buffers,
     pub(super) connect_timeout: Duration,
     /// Under which every socket is put before its first use.
@@ -84,7 +86,11 @@ impl Connector for Dial {
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<SocketTransport>, ureq::Error> {
         let deadline =
             details.timeout.not_zero().map_or(self.connect_timeout, |left| (*left).min(self.connect_timeout));
-        let socket = Socket::connect(&self.endpoint, deadline).map_err(|e| failed(Failure::Connect(e)))?;
+        let socket = match &self.through {
+            None => Socket::connect(&self.endpoint, deadline),
+            Some(through) => through.connect(deadline).map(Socket::Unix),
+        };
+        let socket = socket.map_err(|e| failed(Failure::Connect(e)))?;
         let socket = Arc::new(socket);
         let registration = match &self.hangup {
             None => None,

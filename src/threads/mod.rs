@@ -6,5 +6,5 @@ mod worker;
 
 pub(crate) use backoff::Backoff;
 pub use hangup::Hangup;
-pub(crate) use hangup::{Cut, Registration};
+pub(crate) use hangup::{Cut, HungUp, Registration};
 pub(crate) use worker::Worker;

@@ -54,6 +54,11 @@ impl Worker {
         }
     }
 
+    /// Whether the thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until the thread ends by itself.
     pub(crate) fn join(&mut self) {
         let Some(thread) = self.thread.take() else { return };

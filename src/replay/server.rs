@@ -1,0 +1,304 @@
+//! Connections served, each by a thread of its own, on a socket or within the process. Owns the threads and the socket;
+//! what is said on a connection is its user's business.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::http::{Connect, Endpoint, Socket};
+use crate::threads::{Cut, Hangup, Registration, Worker};
+
+/// What is done with a connection. It returns when the connection has ended, or once the latch is closed.
+pub(super) type Serve = dyn Fn(Arc<Socket>, &Hangup) + Send + Sync;
+
+/// The threads that serve connections. Ended and joined when it is dropped.
+pub(super) struct Crew {
+    name: &'static str,
+    hangup: Hangup,
+    members: Mutex<Vec<Worker>>,
+    serve: Box<Serve>,
+}
+
+impl Crew {
+    pub(super) fn new(name: &'static str, serve: impl Fn(Arc<Socket>, &Hangup) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { name, hangup: Hangup::new(), members: Mutex::default(), serve: Box::new(serve) })
+    }
+
+    /// Serves a connection in a thread of its own.
+    fn serve(self: &Arc<Self>, socket: Socket) -> io::Result<()> {
+        let (socket, hangup) = (Arc::new(socket), self.hangup.child());
+        // Weak: a thread must not keep its owner.
+        let (crew, latch): (Weak<Self>, _) = (Arc::downgrade(self), hangup.clone());
+        let body = move || {
+            let Ok(_registration) = under(&latch, &socket) else { return };
+            if let Some(crew) = crew.upgrade() {
+                let serve = &crew.serve;
+                serve(socket.clone(), &latch);
+            }
+            // The peer hears of the end now, whoever else still holds the socket.
+            socket.cut();
+        };
+        let mut members = lock(&self.members);
+        members.retain(|member| !member.has_ended());
+        members.push(Worker::spawn(self.name, hangup, body, |_| {})?);
+        Ok(())
+    }
+
+    /// Cuts every connection, takes no more, and waits for the threads.
+    pub(super) fn stop(&self) {
+        self.hangup.hang_up();
+        // Outside the lock: a thread may be about to serve one more.
+        let members = std::mem::take(&mut *lock(&self.members));
+        drop(members);
+    }
+
+    /// Cuts every connection as it stands; new ones are still served.
+    pub(super) fn cut_all(&self) {
+        let members = std::mem::take(&mut *lock(&self.members));
+        drop(members);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Puts a socket under a latch.
+pub(super) fn under(hangup: &Hangup, socket: &Arc<Socket>) -> Result<Registration, crate::threads::HungUp> {
+    let weak: Weak<Socket> = Arc::downgrade(socket);
+    hangup.register(weak as Weak<dyn Cut>)
+}
+
+/// Connections within the process: one end for the client, the other for a thread of the crew.
+pub(super) struct Inside(pub(super) Arc<Crew>);
+
+impl Connect for Inside {
+    fn connect(&self, _: Duration) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.0.serve(Socket::Unix(ours))?;
+        Ok(theirs)
+    }
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+/// A socket that takes connections for a crew, until it is dropped.
+pub(super) struct Server {
+    listener: Arc<Listener>,
+    endpoint: Endpoint,
+    acceptor: Option<Worker>,
+}
+
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(listener) => listener.as_fd(),
+            Self::Tcp(listener) => listener.as_fd(),
+        }
+    }
+
+    fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept()?.0)),
+            Self::Tcp(listener) => {
+                let stream = listener.accept()?.0;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+        }
+    }
+}
+
+impl Cut for Listener {
+    fn cut(&self) {
+        // What is shut down accepts no more, and says so at once to whoever waits for a connection.
+        let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Both);
+    }
+}
+
+impl Server {
+    /// Listens at `endpoint`, which is a Unix socket or a port; port 0 is one that is free.
+    pub(super) fn listen(endpoint: &Endpoint, crew: &Arc<Crew>) -> io::Result<Self> {
+        let (listener, endpoint) = match endpoint {
+            Endpoint::Unix(path) => (Listener::Unix(bind_unix(path)?), endpoint.clone()),
+            Endpoint::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port))?;
+                let port = listener.local_addr()?.port();
+                (Listener::Tcp(listener), Endpoint::Tcp { host: host.clone(), port })
+            }
+            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "only unix:// and tcp:// can be listened at")),
+        };
+        let (listener, hangup) = (Arc::new(listener), crew.hangup.child());
+        let (accepting, crew, latch) = (listener.clone(), crew.clone(), hangup.clone());
+        let body = move || {
+            let weak: Weak<Listener> = Arc::downgrade(&accepting);
+            let Ok(_registration) = latch.register(weak as Weak<dyn Cut>) else { return };
+            while !latch.is_hung_up() {
+                match accepting.accept() {
+                    Ok(socket) => {
+                        if let Err(e) = crew.serve(socket) {
+                            log::warn!("{}: a connection was dropped: {e}", crew.name);
+                        }
+                    }
+                    Err(_) if latch.is_hung_up() => return,
+                    // The client left at once, or a table is full: the next one may do better.
+                    Err(e) => {
+                        log::warn!("{}: a connection could not be taken: {e}", crew.name);
+                        latch.sleep(Duration::from_millis(100));
+                    }
+                }
+            }
+        };
+        let acceptor = Worker::spawn("accept", hangup, body, |_| {})?;
+        Ok(Self { listener, endpoint, acceptor: Some(acceptor) })
+    }
+
+    /// Where it listens; a port that was left open is filled in.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Endpoint::Unix(path) = &self.endpoint {
+            let _ = fs::remove_file(path);
+        }
+        self.listener.cut();
+        drop(self.acceptor.take());
+    }
+}
+
+/// Binds a socket that its owner alone may use: who may talk to an Engine can do anything on its machine.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let listener = match UnixListener::bind(path) {
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
+            fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        other => other?,
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Whether a socket was left behind by somebody who no longer listens.
+fn is_dead(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    is_socket && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// A folder of its own for a socket, gone when dropped.
+pub(super) struct Place(PathBuf);
+
+impl Place {
+    /// `what` goes into its name.
+    pub(super) fn new(what: &str) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a thread that panicked was in the midst of is no reason for the others to stop.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends a connection in one direction; an error means that it has ended.
+pub(super) fn end_writing(socket: &Socket) {
+    let _ = socket.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    /// A crew that sends back what it hears.
+    fn echo() -> Arc<Crew> {
+        Crew::new("echo", |socket, _| {
+            let _ = io::copy(&mut &*socket, &mut &*socket);
+        })
+    }
+
+    fn say(mut stream: UnixStream) {
+        stream.write_all(b"hello").unwrap();
+        end_writing(&Socket::Unix(stream.try_clone().unwrap()));
+        let mut back = String::new();
+        stream.read_to_string(&mut back).unwrap();
+        assert_eq!(back, "hello");
+    }
+
+    #[test]
+    fn on_a_socket_and_within_the_process() {
+        let (place, crew) = (Place::new("longshore-server").unwrap(), echo());
+        let path = place.path().join("s.sock");
+        let server = Server::listen(&Endpoint::Unix(path.clone()), &crew).unwrap();
+        say(UnixStream::connect(&path).unwrap());
+        say(Inside(crew.clone()).connect(Duration::ZERO).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(bind_unix(&path).is_err(), "somebody listens there");
+        drop(server);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_left_behind_is_taken_over_and_a_file_is_not() {
+        let place = Place::new("longshore-server").unwrap();
+        let path = place.path().join("s.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        drop(bind_unix(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(bind_unix(&path).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn its_end_cuts_and_joins() {
+        let crew = echo();
+        let server = Server::listen(&Endpoint::Tcp { host: "127.0.0.1".into(), port: 0 }, &crew).unwrap();
+        let Endpoint::Tcp { port, .. } = *server.endpoint() else { panic!("{}", server.endpoint()) };
+        let mut streams: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+        let mut inside = Inside(crew.clone()).connect(Duration::ZERO).unwrap();
+        drop(server);
+        drop(crew);
+        assert_eq!(inside.read(&mut [0]).unwrap_or(0), 0);
+        for stream in &mut streams {
+            assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "cut, or never taken");
+        }
+    }
+}
