@@ -23,25 +23,22 @@ pub(super) struct Crew {
     name: &'static str,
     hangup: Hangup,
     members: Mutex<Vec<Worker>>,
-    serve: Box<Serve>,
+    serve: Arc<Serve>,
 }
 
 impl Crew {
     pub(super) fn new(name: &'static str, serve: impl Fn(Arc<Socket>, &Hangup) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { name, hangup: Hangup::new(), members: Mutex::default(), serve: Box::new(serve) })
+        Arc::new(Self { name, hangup: Hangup::new(), members: Mutex::default(), serve: Arc::new(serve) })
     }
 
     /// Serves a connection in a thread of its own.
     fn serve(self: &Arc<Self>, socket: Socket) -> io::Result<()> {
         let (socket, hangup) = (Arc::new(socket), self.hangup.child());
-        // Weak: a thread must not keep its owner.
-        let (crew, latch): (Weak<Self>, _) = (Arc::downgrade(self), hangup.clone());
+        // Not the crew itself: a thread must not keep its owner.
+        let (serve, latch) = (self.serve.clone(), hangup.clone());
         let body = move || {
             let Ok(_registration) = under(&latch, &socket) else { return };
-            if let Some(crew) = crew.upgrade() {
-                let serve = &crew.serve;
-                serve(socket.clone(), &latch);
-            }
+            serve(socket.clone(), &latch);
             // The peer hears of the end now, whoever else still holds the socket.
             socket.cut();
         };
