@@ -1,0 +1,565 @@
+//! A HAR file as a recording: one entry at a time, with bounds on what it may hold, and errors that name entry and field.
+//!
+//! Our own files have all that a player wants in fields that begin with `_`. Those of other programs lack them: a body
+//! is then one chunk that came with the head, and an entry of which the body was not kept is passed over.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::Error;
+use super::exchange::{Answer, Body, Chunk, End, Exchange, Mark, Request, Sent};
+use super::spool::Spool;
+use super::time::Moment;
+use super::write::Preface;
+
+/// More entries than a day of a busy Engine has.
+const MOST_ENTRIES: usize = 1_000_000;
+/// More headers than any server takes.
+const MOST_HEADERS: usize = 1_000;
+/// The longest method, reason or name of a header, in bytes.
+const LONGEST_WORD: usize = 1024;
+/// The longest target or value of a header, in bytes.
+const LONGEST_VALUE: usize = 1024 * 1024;
+/// The longest text of one entry, in bytes.
+const LONGEST_ENTRY: u64 = 4 * 1024 * 1024 * 1024;
+/// Words in the preface.
+const MOST_WORDS: usize = 10_000;
+
+/// What a file holds.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) preface: Preface,
+    pub(super) exchanges: Vec<Exchange>,
+    /// In which line each begins.
+    pub(super) lines: Vec<u64>,
+    /// Entries that cannot be played, and why not.
+    pub(super) skipped: Vec<String>,
+}
+
+/// Reads a recording. `path` is for errors.
+pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Result<Contents, Error> {
+    let position = Rc::new(Position { line: Cell::new(1), left: Cell::new(LONGEST_ENTRY) });
+    let mut counted = Counted { from, position: position.clone() };
+    skip_mark(&mut counted).map_err(|e| Error::io("read", path.display(), e))?;
+    let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
+    let reading =
+        Reading { path, spool, position: &position, contents: RefCell::new(contents), failed: RefCell::new(None) };
+    let mut json = serde_json::Deserializer::from_reader(counted);
+    let read = (&mut json).deserialize_map(File(&reading)).and_then(|seen| json.end().map(|()| seen));
+    match (reading.failed.into_inner(), read) {
+        (Some(error), _) => Err(error),
+        (None, Err(e)) if e.is_io() => Err(Error::io("read", path.display(), e.into())),
+        (None, Err(e)) => Err(damaged(path, position.line.get(), format!("not a HAR file: {}", reason(&e)))),
+        (None, Ok(false)) => Err(damaged(path, 1, "not a HAR file: it has no `log`".into())),
+        (None, Ok(true)) => Ok(reading.contents.into_inner()),
+    }
+}
+
+fn damaged(path: &Path, line: u64, why: String) -> Error {
+    Error::Damaged { path: path.into(), entry: None, line, field: String::new(), why }
+}
+
+/// What serde says, without the place: it counts from where it began, we know better.
+fn reason(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].into(),
+        None => text,
+    }
+}
+
+/// Where we are in the file.
+struct Position {
+    line: Cell<u64>,
+    /// How many bytes the entry at hand may still have.
+    left: Cell<u64>,
+}
+
+struct Counted<R> {
+    from: R,
+    position: Rc<Position>,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buf)?;
+        let lines = memchr::memchr_iter(b'\n', &buf[..n]).count() as u64;
+        self.position.line.set(self.position.line.get() + lines);
+        match self.position.left.get().checked_sub(n as u64) {
+            Some(left) => self.position.left.set(left),
+            None => return Err(io::Error::new(io::ErrorKind::InvalidData, "an entry is too long")),
+        }
+        Ok(n)
+    }
+}
+
+/// Some programs begin a file with a byte order mark.
+fn skip_mark<R: BufRead>(from: &mut Counted<R>) -> io::Result<()> {
+    if from.from.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        from.from.consume(3);
+    }
+    Ok(())
+}
+
+struct Reading<'a> {
+    path: &'a Path,
+    spool: &'a Arc<Spool>,
+    position: &'a Position,
+    contents: RefCell<Contents>,
+    /// Why we stopped, where serde cannot say it as well.
+    failed: RefCell<Option<Error>>,
+}
+
+impl Reading<'_> {
+    /// Hands an error of ours past serde.
+    fn stop_if<E: serde::de::Error>(&self, done: Result<(), Error>) -> Result<(), E> {
+        done.map_err(|error| {
+            *self.failed.borrow_mut() = Some(error);
+            E::custom("stopped")
+        })
+    }
+
+    fn damaged(&self, entry: Option<usize>, line: u64, field: String, why: String) -> Error {
+        Error::Damaged { path: self.path.into(), entry, line, field, why }
+    }
+
+    fn preface(&self, key: &str, value: Value) -> Result<(), Error> {
+        let field = At { value: &value, path: format!("log.{key}") };
+        let preface = &mut self.contents.borrow_mut().preface;
+        let read = match key {
+            "version" if value.as_str().is_some_and(|version| version.starts_with("1.")) => Ok(()),
+            "version" => Err(field.wrong("HAR 1.2 is known, and this is another version")),
+            "_peer" => field.words().map(|words| preface.peer = words),
+            "_vars" => field.words().map(|words| preface.vars = words),
+            _ => field
+                .object()
+                .map(|facts| preface.host = facts.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
+        };
+        read.map_err(|wrong| self.error(None, self.position.line.get(), wrong))
+    }
+
+    fn error(&self, entry: Option<usize>, line: u64, wrong: Wrong) -> Error {
+        match wrong {
+            Wrong::Field(field, why) => self.damaged(entry, line, field, why),
+            Wrong::Io(e) => Error::io("keep the bodies of", self.path.display(), e),
+        }
+    }
+
+    /// Takes one entry.
+    fn take(&self, line: u64, value: &Value) -> Result<(), Error> {
+        let contents = &mut *self.contents.borrow_mut();
+        let number = contents.exchanges.len() + contents.skipped.len() + 1;
+        if number > MOST_ENTRIES {
+            return Err(self.damaged(None, line, "log.entries".into(), "more than a million entries".into()));
+        }
+        match self.entry(value).map_err(|wrong| self.error(Some(number), line, wrong))? {
+            Some(exchange) => {
+                contents.exchanges.push(exchange);
+                contents.lines.push(line);
+            }
+            None => contents.skipped.push(format!("line {line}: entry {number} has no answer that was kept")),
+        }
+        Ok(())
+    }
+
+    /// `None`: it cannot be played.
+    fn entry(&self, value: &Value) -> Result<Option<Exchange>, Wrong> {
+        let entry = At::root(value);
+        let (request, response) = (entry.need("request")?, entry.need("response")?);
+        let status = response.need("status")?.number(999)?;
+        let ours = response.has("_end");
+        if status == 0 && !ours {
+            return Ok(None);
+        }
+        let started = entry.need("startedDateTime")?.word(LONGEST_WORD)?;
+        let started = Moment::parse(&started)
+            .ok_or_else(|| entry.field("startedDateTime").wrong("expected a moment in RFC 3339"))?;
+        let connection = match entry.get("connection") {
+            // Others write what they like.
+            Some(connection) => connection.value.as_str().and_then(|text| text.parse().ok()).unwrap_or(0),
+            None => 0,
+        };
+        let request = Request {
+            method: request.need("method")?.word(LONGEST_WORD)?,
+            target: target(&request.need("url")?)?,
+            headers: headers(&request)?,
+            body: match request.get("postData") {
+                Some(data) => self.body(&data, "_encoding", request.get("_chunks"))?,
+                None => Body::new(self.spool),
+            },
+        };
+        let end = match response.get("_end") {
+            None => End::Whole,
+            Some(end) => match end.word(LONGEST_WORD)?.as_str() {
+                "whole" => End::Whole,
+                "cut" => End::Cut,
+                "left" => End::Left,
+                "open" => End::Open,
+                _ => return Err(end.wrong("expected whole, cut, left or open")),
+            },
+        };
+        let answer = match status {
+            0 => None,
+            status if status < 100 => return Err(response.field("status").wrong("expected a status from 100 to 999")),
+            status => {
+                let content = response.need("content")?;
+                let size = content.get("size").map_or(Some(0), |size| size.value.as_i64()).unwrap_or(0);
+                if !ours && !content.has("text") && size > 0 && request.method != "HEAD" {
+                    return Ok(None);
+                }
+                let body = self.body(&content, "encoding", response.get("_chunks"))?;
+                let mut headers = headers(&response)?;
+                if !ours {
+                    plain(&mut headers, &body);
+                }
+                let reason = response.get("statusText").map(|text| text.word(LONGEST_WORD)).transpose()?;
+                let head = response.get("_head").map(|head| mark(&head, 0)).transpose()?.unwrap_or_default();
+                #[expect(clippy::cast_possible_truncation, reason = "it is at most 999")]
+                Some(Answer { status: status as u16, reason: reason.unwrap_or_default(), headers, head, body })
+            }
+        };
+        let sent = match entry.get("_upgraded") {
+            None => None,
+            Some(sent) => Some(Sent {
+                body: self.body(&sent, "encoding", sent.get("_chunks"))?,
+                closed: sent.get("closed").is_some_and(|closed| closed.value == &Value::Bool(true)),
+            }),
+        };
+        Ok(Some(Exchange { started, connection, request, answer, end, sent }))
+    }
+
+    fn body(&self, at: &At<'_>, encoding: &str, chunks: Option<At<'_>>) -> Result<Body, Wrong> {
+        let mut body = Body::new(self.spool);
+        let bytes = match at.get("text") {
+            None => return Ok(body),
+            Some(text) => {
+                let bytes = text.text()?.as_bytes();
+                match at.get(encoding).map(|encoding| encoding.word(LONGEST_WORD)).transpose()?.as_deref() {
+                    Some("base64") => {
+                        // Some break its lines.
+                        let packed: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+                        STANDARD.decode(packed).map_err(|e| text.wrong(&format!("not base64: {e}")))?
+                    }
+                    Some("" | "utf-8" | "utf8") | None => bytes.to_vec(),
+                    Some(other) => return Err(at.field(encoding).wrong(&format!("`{other}` is not known, base64 is"))),
+                }
+            }
+        };
+        match chunks {
+            None if bytes.is_empty() => {}
+            None => body.note(Chunk { mark: Mark::default(), len: bytes.len() as u64 })?,
+            Some(chunks) => {
+                let (mut total, mut before) = (0u64, Mark::default());
+                for chunk in chunks.items()? {
+                    let mark = mark(&chunk, 1)?;
+                    let mark = Mark {
+                        at: mark.at,
+                        requests: if chunk.count() > 2 { mark.requests } else { before.requests },
+                        sent: if chunk.count() > 3 { mark.sent } else { before.sent },
+                    };
+                    let len = chunk.item(1)?.number(u64::MAX)?;
+                    total = total.saturating_add(len);
+                    before = mark;
+                    body.note(Chunk { mark, len })?;
+                }
+                if total != bytes.len() as u64 {
+                    return Err(chunks.wrong(&format!("its chunks have {total} bytes, its text has {}", bytes.len())));
+                }
+            }
+        }
+        body.bytes.push(&bytes)?;
+        if bytes.len() >= super::spool::BLOCK {
+            body.put_away()?;
+        }
+        Ok(body)
+    }
+}
+
+/// `[ms, requests, sent]`, with `skip` numbers between the first and the others.
+fn mark(at: &At<'_>, skip: usize) -> Result<Mark, Wrong> {
+    let optional = |n: usize| if at.count() > n { at.item(n)?.number(u64::MAX) } else { Ok(0) };
+    let ms = at.item(0)?;
+    let us = match ms.value.as_f64() {
+        // Where a decimal is no exact binary number it is off by far less than half of one.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+        Some(ms) if ms >= 0.0 => (ms * 1000.0).round() as u64,
+        _ => return Err(ms.wrong("expected a time in milliseconds")),
+    };
+    Ok(Mark { at: us, requests: optional(1 + skip)?, sent: optional(2 + skip)? })
+}
+
+/// The path and query of a URL.
+fn target(at: &At<'_>) -> Result<String, Wrong> {
+    let url = at.word(LONGEST_VALUE)?;
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest.find(['/', '?']).map_or("/", |from| &rest[from..]),
+        None => &url,
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    if rest.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err(at.wrong("it holds a blank"));
+    }
+    match rest.as_bytes().first() {
+        Some(b'/') => Ok(rest.into()),
+        Some(b'?') => Ok(format!("/{rest}")),
+        _ => Err(at.wrong("it has no path")),
+    }
+}
+
+fn headers(at: &At<'_>) -> Result<Vec<(String, String)>, Wrong> {
+    let Some(list) = at.get("headers") else { return Ok(Vec::new()) };
+    let items = list.items()?;
+    if items.len() > MOST_HEADERS {
+        return Err(list.wrong("more than a thousand headers"));
+    }
+    let mut headers = Vec::with_capacity(items.len());
+    for item in items {
+        let (name, value) = (item.need("name")?, item.need("value")?);
+        let (name_text, value_text) = (name.word(LONGEST_WORD)?, value.word(LONGEST_VALUE)?);
+        // HTTP/2's own, in files of browsers.
+        if name_text.starts_with(':') {
+            continue;
+        }
+        if name_text.is_empty() || name_text.bytes().any(|b| b <= b' ' || b == b':' || b == 0x7f) {
+            return Err(name.wrong("it is no name of a header"));
+        }
+        if value_text.contains(['\r', '\n', '\0']) {
+            return Err(value.wrong("it has a line break"));
+        }
+        headers.push((name_text, value_text));
+    }
+    Ok(headers)
+}
+
+/// Headers of an answer that was taken apart by somebody else: what they say of its encoding holds no longer.
+fn plain(headers: &mut Vec<(String, String)>, body: &Body) {
+    let gone = ["content-length", "transfer-encoding", "content-encoding"];
+    headers.retain(|(name, _)| !gone.iter().any(|gone| name.eq_ignore_ascii_case(gone)));
+    headers.push(("Content-Length".into(), body.bytes.len().to_string()));
+}
+
+/// Why an entry cannot be taken.
+enum Wrong {
+    /// Which field, and why.
+    Field(String, String),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Wrong {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+/// A value, and where it stands in its entry.
+struct At<'a> {
+    value: &'a Value,
+    path: String,
+}
+
+static NULL: Value = Value::Null;
+
+impl<'a> At<'a> {
+    fn root(value: &'a Value) -> Self {
+        Self { value, path: String::new() }
+    }
+
+    fn wrong(&self, why: &str) -> Wrong {
+        Wrong::Field(self.path.clone(), why.into())
+    }
+
+    /// A field, null if it is not there.
+    fn field(&self, name: &str) -> At<'a> {
+        let path = if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) };
+        At { value: self.value.get(name).unwrap_or(&NULL), path }
+    }
+
+    fn get(&self, name: &str) -> Option<At<'a>> {
+        Some(self.field(name)).filter(|field| !field.value.is_null())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn need(&self, name: &str) -> Result<At<'a>, Wrong> {
+        if !self.value.is_object() {
+            return Err(self.wrong(&format!("expected an object, found {}", kind(self.value))));
+        }
+        self.get(name).ok_or_else(|| self.field(name).wrong("it is missing"))
+    }
+
+    fn text(&self) -> Result<&'a str, Wrong> {
+        self.value.as_str().ok_or_else(|| self.wrong(&format!("expected a text, found {}", kind(self.value))))
+    }
+
+    /// A text of bounded length that fits in one line.
+    fn word(&self, longest: usize) -> Result<String, Wrong> {
+        let text = self.text()?;
+        if text.len() > longest {
+            return Err(self.wrong("it is too long"));
+        }
+        Ok(text.into())
+    }
+
+    fn number(&self, most: u64) -> Result<u64, Wrong> {
+        let number = self.value.as_u64();
+        number
+            .filter(|number| *number <= most)
+            .ok_or_else(|| self.wrong(&format!("expected a whole number up to {most}, found {}", kind(self.value))))
+    }
+
+    fn items(&self) -> Result<Vec<At<'a>>, Wrong> {
+        let items =
+            self.value.as_array().ok_or_else(|| self.wrong(&format!("expected a list, found {}", kind(self.value))))?;
+        Ok(items.iter().enumerate().map(|(n, value)| At { value, path: format!("{}[{n}]", self.path) }).collect())
+    }
+
+    fn object(&self) -> Result<&'a Map<String, Value>, Wrong> {
+        let object = self.value.as_object();
+        object
+            .filter(|object| object.len() <= MOST_WORDS)
+            .ok_or_else(|| self.wrong(&format!("expected an object of few words, found {}", kind(self.value))))
+    }
+
+    /// An object of short texts.
+    fn words(&self) -> Result<BTreeMap<String, String>, Wrong> {
+        let mut words = BTreeMap::new();
+        for name in self.object()?.keys() {
+            let word = self.field(name);
+            match word.word(LONGEST_WORD)? {
+                empty if empty.is_empty() => return Err(word.wrong("it is empty")),
+                text => words.insert(name.clone(), text),
+            };
+        }
+        Ok(words)
+    }
+
+    fn count(&self) -> usize {
+        self.value.as_array().map_or(0, Vec::len)
+    }
+
+    fn item(&self, n: usize) -> Result<At<'a>, Wrong> {
+        match self.value.as_array().and_then(|items| items.get(n)) {
+            Some(value) => Ok(At { value, path: format!("{}[{n}]", self.path) }),
+            None => Err(self.wrong("expected a list of numbers, with more of them")),
+        }
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(_) => "true or false".into(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a text".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+/// The file: an object with a `log` in it. Says whether there was one.
+struct File<'a>(&'a Reading<'a>);
+/// The log: an object with entries.
+struct Log<'a>(&'a Reading<'a>);
+/// The list of entries, taken one by one.
+struct Entries<'a>(&'a Reading<'a>);
+/// An entry, and the line in which it begins.
+struct Entry<'a>(&'a Reading<'a>);
+
+impl<'de> Visitor<'de> for File<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a `log`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut seen = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "log" => {
+                    map.next_value_seed(Log(self.0))?;
+                    seen = true;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Log<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Log<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `entries`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "entries" => map.next_value_seed(Entries(self.0))?,
+                "version" | "_peer" | "_vars" | "_host" => {
+                    let value = map.next_value()?;
+                    self.0.stop_if(self.0.preface(&key, value))?;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some((line, value)) = list.next_element_seed(Entry(self.0))? {
+            self.0.stop_if(self.0.take(line, &value))?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    type Value = (u64, Value);
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(u64, Value), D::Error> {
+        // Its first character has been looked at.
+        let line = self.0.position.line.get();
+        self.0.position.left.set(LONGEST_ENTRY);
+        Value::deserialize(from).map(|value| (line, value))
+    }
+}
