@@ -9,7 +9,7 @@ use log::LevelFilter;
 #[derive(Debug, Parser)]
 #[command(name = "longshore", version, disable_help_subcommand = true)]
 pub(super) struct Args {
-    /// Where the Engine is: unix://PATH or tcp://HOST[:PORT] [default: DOCKER_HOST, the current Docker context, the usual sockets]
+    /// Where the Engine is: unix://PATH, tcp://HOST[:PORT], or replay:FILE, a recording in its place [default: DOCKER_HOST, the current Docker context, the usual sockets]
     #[arg(short = 'H', long, global = true, value_name = "URL")]
     pub(super) host: Option<String>,
     /// Allocation directories and saved state [default: LONGSHORE_DATA_DIR, XDG_STATE_HOME/longshore, ~/.local/state/longshore]
@@ -44,6 +44,19 @@ pub(super) enum Command {
     Validate(Validate),
     /// Show what would be asked of the Engine, without asking it
     Plan(Plan),
+    /// Record what Docker clients and the Engine say to each other, as a proxy between them
+    ///
+    /// Every client that has DOCKER_HOST set to the URL goes through to the Engine, and into the file: a HAR 1.2 file, which
+    /// `longshore replay`, and `-H replay:FILE` of every command, play in the Engine's place. Ctrl-C or SIGTERM ends it and writes
+    /// the file; until then an older file stays as it is. Secrets are masked before anything reaches the disk: headers with
+    /// credentials, the values of environment variables, JSON fields and parameters whose names say so, and what was seen to
+    /// be a secret, wherever it stands later.
+    Record(Record),
+    /// Play a recording in an Engine's place, for any Docker client
+    ///
+    /// What was not recorded is answered 501, with the nearest entries and what differs. Nothing waits, but for the requests that
+    /// preceded it in the recording; --speed 1 keeps the recorded times.
+    Replay(Replay),
     /// Ask the Engine what it is, and how quickly it answers
     Ping(Ping),
 }
@@ -97,6 +110,35 @@ pub(super) struct Plan {
     /// Write JSON: for each task the exact body of the create request
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Record {
+    /// Where to take connections: unix://PATH or tcp://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub(super) listen: String,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// More names whose values are secret, `*` for any characters, in any case (may be repeated)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) redact: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Replay {
+    /// The recording: a HAR file
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Where to take connections: unix://PATH or tcp://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub(super) listen: String,
+    /// Keep the recorded times, divided by N
+    #[arg(long, value_name = "N")]
+    pub(super) speed: Option<f64>,
+    /// Do something wrong on purpose: cut:BYTES, delay:DURATION, reset, garbage or 500; `once:` before it, `@METHOD /path` after it (may be repeated)
+    #[arg(long, value_name = "KIND")]
+    pub(super) fault: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

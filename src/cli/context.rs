@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::engine::{self, Engine, EngineConfig};
+use crate::http::Endpoint;
+use crate::replay::Player;
 use crate::runner::DataDir;
 
 use super::args::Args;
+use super::eprint;
 use super::failure::Failure;
 
 /// An Engine that does not answer must have been given up within five seconds of the program's start, on a busy machine
@@ -16,20 +19,36 @@ const PING: Duration = Duration::from_secs(4);
 /// The Engine that `-H` or the environment names, after it has answered.
 pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {
     let engine = silent_engine(args)?;
+    check(&engine)?;
+    Ok(engine)
+}
+
+/// Whether an Engine answers.
+pub(super) fn check(engine: &Engine) -> Result<(), Failure> {
     // A version that the environment fixes is taken without a question.
     engine.ping().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
     engine.api_version().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
-    Ok(engine)
+    Ok(())
+}
+
+/// Where `-H` or the environment says that the Engine is.
+pub(super) fn endpoint(args: &Args) -> Result<Endpoint, Failure> {
+    match &args.host {
+        Some(url) => url.parse().map_err(|error| Failure::usage(format!("-H: {error}"))),
+        None => engine::endpoint_from_env().map_err(|error| Failure::context(&error)),
+    }
 }
 
 /// The same, before anything is sent to it.
 pub(super) fn silent_engine(args: &Args) -> Result<Engine, Failure> {
-    let endpoint = match &args.host {
-        Some(url) => url.parse().map_err(|error| Failure::usage(format!("-H: {error}")))?,
-        None => engine::endpoint_from_env().map_err(|error| Failure::context(&error))?,
-    };
+    let endpoint = endpoint(args)?;
     let api_version = engine::api_version_from_env().map_err(|error| Failure::context(&error))?;
     let config = EngineConfig { connect_timeout: CONNECT, ping_timeout: PING, api_version, ..EngineConfig::default() };
+    if let Endpoint::Replay(file) = &endpoint {
+        let player = Player::open(file)?;
+        eprint(&format!("longshore: playing {} ({}), and asking no Engine", file.display(), player.about()));
+        return Ok(player.engine_with(config));
+    }
     Ok(Engine::with_config(endpoint, config))
 }
 

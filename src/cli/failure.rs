@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::http::Endpoint;
 use crate::job::Problem;
 use crate::runner::{self, FAILED, chain};
-use crate::{driver, engine};
+use crate::{driver, engine, replay};
 
 /// Wrong usage.
 const USAGE: u8 = 2;
@@ -74,6 +74,12 @@ impl From<runner::Error> for Failure {
             runner::Error::Choice { .. } => Self::usage(chain(&error)),
             _ => Self { recoverable: error.is_recoverable(), ..Self::new(error.kind(), chain(&error)) },
         }
+    }
+}
+
+impl From<replay::Error> for Failure {
+    fn from(error: replay::Error) -> Self {
+        Self::new("recording", chain(&error))
     }
 }
 

@@ -11,6 +11,8 @@ mod json;
 mod look;
 mod ping;
 mod plan;
+mod record;
+mod replay;
 mod run;
 mod signals;
 mod terminal;
@@ -39,6 +41,8 @@ pub fn main() -> ExitCode {
         Command::Run(options) => (options.json, run::run(&args, options)),
         Command::Validate(options) => (false, validate::validate(&args, options)),
         Command::Plan(options) => (options.json, plan::plan(&args, options)),
+        Command::Record(options) => (false, record::record(&args, options)),
+        Command::Replay(options) => (false, replay::replay(&args, options)),
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))

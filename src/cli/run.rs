@@ -2,6 +2,7 @@
 
 use crate::driver::{Driver, DriverConfig, Host};
 use crate::engine::Engine;
+use crate::http::Endpoint;
 use crate::runner::{FAILED, Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
 
 use super::args::{Args, Run};
@@ -17,12 +18,13 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     let file = job_file::read(&args.job.file)?;
     let data = context::data_dir(global)?;
     let instance = data.instance()?;
-    let machine = Machine::of(Host::of_this_machine(), &instance);
+    let engine = context::silent_engine(global)?;
+    let machine = Machine::of(machine(&engine), &instance);
     let mut placement = file.place(&args.job, &machine, &data, &mut |_, _| random_uuid())?;
     for notice in file.notices(&placement) {
         eprint(&format!("longshore: {notice}"));
     }
-    let engine = context::engine(global)?;
+    context::check(&engine)?;
     let engine_id = engine_id(&engine)?;
 
     // From here on a signal must find somebody who listens.
@@ -53,6 +55,14 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         0 if faults.lost() => FAILED,
         code => code,
     })
+}
+
+/// The machine that a job is planned for: this one, or the one that a recording was made on.
+fn machine(engine: &Engine) -> Host {
+    match engine.endpoint() {
+        Endpoint::Replay(_) => engine.host(),
+        _ => Host::of_this_machine(),
+    }
 }
 
 /// What the Engine calls itself; some have no name.

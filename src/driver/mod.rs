@@ -223,9 +223,6 @@ impl Inner {
 
     /// Facts of the Engine's machine: known where it is ours.
     fn facts(&self) -> &Facts {
-        self.facts.get_or_init(|| match self.engine.endpoint() {
-            Endpoint::Unix(_) => Facts::of_this_machine(),
-            _ => Facts::default(),
-        })
+        self.facts.get_or_init(|| Facts::new(self.engine.host()))
     }
 }

@@ -18,6 +18,7 @@ mod version;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::host::Host;
 use crate::http::{Client, Connect, Endpoint, Timeouts};
 use crate::threads::Hangup;
 
@@ -78,6 +79,7 @@ pub struct Engine {
 struct Shared {
     endpoint: Endpoint,
     config: EngineConfig,
+    host: Option<Host>,
     /// What was agreed, by the first call that succeeded.
     agreed: RwLock<Option<ApiVersion>>,
 }
@@ -90,15 +92,21 @@ impl Engine {
 
     /// The same, with other timeouts or a fixed version.
     pub fn with_config(endpoint: Endpoint, config: EngineConfig) -> Self {
-        Self::through(endpoint, config, None)
+        Self::through(endpoint, config, None, None)
     }
 
-    /// The same, its connections made by `through`, if there is one.
-    pub(crate) fn through(endpoint: Endpoint, config: EngineConfig, through: Option<Arc<dyn Connect>>) -> Self {
+    /// The same, its connections made by `through`, if there is one; `host` are the facts of the Engine's machine, where
+    /// they are not to be found out.
+    pub(crate) fn through(
+        endpoint: Endpoint,
+        config: EngineConfig,
+        through: Option<Arc<dyn Connect>>,
+        host: Option<Host>,
+    ) -> Self {
         let timeouts = Timeouts { connect: config.connect_timeout, call: config.call_timeout };
         Self {
             client: Arc::new(Client::new(endpoint.clone(), through, timeouts)),
-            shared: Arc::new(Shared { endpoint, config, agreed: RwLock::new(None) }),
+            shared: Arc::new(Shared { endpoint, config, host, agreed: RwLock::new(None) }),
         }
     }
 
@@ -128,6 +136,16 @@ impl Engine {
     /// Where the Engine is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
+    }
+
+    /// Facts of the machine that the Engine runs on, as far as they are known here: this machine's for an Engine on a
+    /// Unix socket, what was written down for a recording, nothing for any other.
+    pub(crate) fn host(&self) -> Host {
+        match (&self.shared.host, &self.shared.endpoint) {
+            (Some(host), _) => host.clone(),
+            (None, Endpoint::Unix(_)) => Host::of_this_machine(),
+            (None, _) => Host::default(),
+        }
     }
 
     /// The API version that is spoken with the Engine: asked for once, with a ping, and remembered.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,12 +66,18 @@ impl Socket {
     pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [0u8];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let got = match self {
-            Self::Unix(s) => rustix::net::recv(s.as_fd(), &mut byte, flags),
-            Self::Tcp(s) => rustix::net::recv(s.as_fd(), &mut byte, flags),
-        };
+        let got = rustix::net::recv(self, &mut byte, flags);
         // Nothing to read yet is what an idle connection says; an end, an error or early bytes make it useless.
         matches!(got, Err(rustix::io::Errno::AGAIN))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(s) => s.as_fd(),
+            Self::Tcp(s) => s.as_fd(),
+        }
     }
 }
 

@@ -62,6 +62,22 @@ pub(super) enum End {
     Open,
 }
 
+impl Exchange {
+    /// Its bodies, as many as it has.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &Body> {
+        let answer = self.answer.as_ref().map(|answer| &answer.body);
+        let sent = self.sent.as_ref().map(|sent| &sent.body);
+        std::iter::once(&self.request.body).chain(answer).chain(sent)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Body> {
+        let answer = self.answer.as_mut().map(|answer| &mut answer.body);
+        let sent = self.sent.as_mut().map(|sent| &mut sent.body);
+        std::iter::once(&mut self.request.body).chain(answer).chain(sent)
+    }
+}
+
 /// A moment of an exchange, in its own time and in that of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mark {

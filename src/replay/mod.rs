@@ -1,11 +1,26 @@
-//! An Engine in a file: recordings of what an Engine said, and their players, for tests without Docker.
+//! An Engine in a file: records what Docker clients and an Engine say to each other, and plays it in the Engine's place.
+//!
+//! A [`Recording`] is made by a proxy, which any client may go through, or in process; it is a HAR file, a [`Cassette`].
+//! A [`Player`] answers from one, in process and on a socket, and can be told to do something wrong. A [`Session`] is both, as
+//! a test's [`Mode`] says. No secret reaches the file, as far as names tell what is one: [`SECRET_NAMES`].
 
 mod cassette;
 mod error;
 mod exchange;
+mod fault;
+mod matching;
+mod onward;
+mod play;
+mod player;
+mod proxy;
 mod read;
+mod recorder;
+mod redact;
+mod script;
 mod server;
+mod session;
 mod spool;
+mod tape;
 mod target;
 mod time;
 mod vars;
@@ -14,3 +29,9 @@ mod write;
 
 pub use cassette::{Cassette, Entry};
 pub use error::Error;
+pub use fault::{Fault, FaultKind};
+pub use player::{PlayOptions, Player};
+pub use proxy::Recording;
+pub use recorder::Recorded;
+pub use redact::{SECRET_HEADERS, SECRET_NAMES};
+pub use session::{Mode, Session};

@@ -66,6 +66,26 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
     }
 }
 
+/// Reads one entry of ours.
+pub(super) fn entry(line: &[u8], spool: &Arc<Spool>) -> io::Result<Exchange> {
+    let value: Value = serde_json::from_slice(line)?;
+    let position = Position { line: Cell::new(1), left: Cell::new(LONGEST_ENTRY) };
+    let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
+    let reading = Reading {
+        path: Path::new(""),
+        spool,
+        position: &position,
+        contents: RefCell::new(contents),
+        failed: RefCell::new(None),
+    };
+    match reading.entry(&value) {
+        Ok(Some(exchange)) => Ok(exchange),
+        Ok(None) => Err(io::ErrorKind::InvalidData.into()),
+        Err(Wrong::Io(e)) => Err(e),
+        Err(Wrong::Field(field, why)) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{field}: {why}"))),
+    }
+}
+
 fn damaged(path: &Path, line: u64, why: String) -> Error {
     Error::Damaged { path: path.into(), entry: None, line, field: String::new(), why }
 }
@@ -519,7 +539,7 @@ impl<'de> Visitor<'de> for Log<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "entries" => map.next_value_seed(Entries(self.0))?,
-                "version" | "_peer" | "_vars" | "_host" => {
+                "version" | "_peer" | "_vars" | "_redact" | "_host" => {
                     let value = map.next_value()?;
                     self.0.stop_if(self.0.preface(&key, value))?;
                 }

@@ -32,10 +32,20 @@ impl Crew {
     }
 
     /// Serves a connection in a thread of its own.
-    fn serve(self: &Arc<Self>, socket: Socket) -> io::Result<()> {
-        let (socket, hangup) = (Arc::new(socket), self.hangup.child());
+    fn serve(&self, socket: Socket) -> io::Result<()> {
         // Not the crew itself: a thread must not keep its owner.
-        let (serve, latch) = (self.serve.clone(), hangup.clone());
+        let serve = self.serve.clone();
+        self.start(socket, move |socket, hangup| serve(socket, hangup))
+    }
+
+    /// Does something else with a connection in a thread of the crew.
+    pub(super) fn start(
+        &self,
+        socket: Socket,
+        serve: impl FnOnce(Arc<Socket>, &Hangup) + Send + 'static,
+    ) -> io::Result<()> {
+        let (socket, hangup) = (Arc::new(socket), self.hangup.child());
+        let latch = hangup.clone();
         let body = move || {
             let Ok(_registration) = under(&latch, &socket) else { return };
             serve(socket.clone(), &latch);
@@ -94,7 +104,6 @@ impl fmt::Debug for Inside {
 
 /// A socket that takes connections for a crew, until it is dropped.
 pub(super) struct Server {
-    listener: Arc<Listener>,
     endpoint: Endpoint,
     acceptor: Option<Worker>,
 }
@@ -144,12 +153,12 @@ impl Server {
             _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "only unix:// and tcp:// can be listened at")),
         };
         let (listener, hangup) = (Arc::new(listener), crew.hangup.child());
-        let (accepting, crew, latch) = (listener.clone(), crew.clone(), hangup.clone());
+        let (crew, latch) = (crew.clone(), hangup.clone());
         let body = move || {
-            let weak: Weak<Listener> = Arc::downgrade(&accepting);
+            let weak: Weak<Listener> = Arc::downgrade(&listener);
             let Ok(_registration) = latch.register(weak as Weak<dyn Cut>) else { return };
             while !latch.is_hung_up() {
-                match accepting.accept() {
+                match listener.accept() {
                     Ok(socket) => {
                         if let Err(e) = crew.serve(socket) {
                             log::warn!("{}: a connection was dropped: {e}", crew.name);
@@ -165,7 +174,7 @@ impl Server {
             }
         };
         let acceptor = Worker::spawn("accept", hangup, body, |_| {})?;
-        Ok(Self { listener, endpoint, acceptor: Some(acceptor) })
+        Ok(Self { endpoint, acceptor: Some(acceptor) })
     }
 
     /// Where it listens; a port that was left open is filled in.
@@ -179,7 +188,6 @@ impl Drop for Server {
         if let Endpoint::Unix(path) = &self.endpoint {
             let _ = fs::remove_file(path);
         }
-        self.listener.cut();
         drop(self.acceptor.take());
     }
 }

@@ -28,11 +28,18 @@ impl Spool {
         Ok(Arc::new(Self { file, end: AtomicU64::new(0) }))
     }
 
-    /// Where it was put.
-    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+    /// Puts bytes at the end; where that is.
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<u64> {
         let at = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(bytes, at)?;
         Ok(at)
+    }
+
+    /// What was put there.
+    pub(super) fn get(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     }
 }
 

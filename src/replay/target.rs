@@ -39,6 +39,18 @@ pub(super) fn decode(text: &str) -> String {
     decoded(text, true)
 }
 
+/// A part of a path or a query, with `%xx` for all that could mean something else there.
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 fn decode_path(text: &str) -> String {
     decoded(text, false)
 }

@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 pub(super) struct Vars {
     /// Longest first, so that no part of a value is replaced before the whole.
     known: Vec<Var>,
-    count: BTreeMap<&'static str, usize>,
+    count: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,16 @@ struct Var {
 }
 
 impl Vars {
+    /// Numbers what is learned after the words of an older recording.
+    pub(super) fn after(words: &BTreeMap<String, String>) -> Self {
+        let mut count = BTreeMap::new();
+        for (kind, number) in words.keys().filter_map(|name| name.rsplit_once('.')) {
+            let most: &mut usize = count.entry(kind.to_owned()).or_default();
+            *most = (*most).max(number.parse().unwrap_or(0));
+        }
+        Self { known: Vec::new(), count }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
@@ -65,7 +75,7 @@ impl Vars {
         if value.len() < SHORTEST || self.known.len() >= MOST || self.known.iter().any(|var| var.value == value) {
             return None;
         }
-        let number = self.count.entry(kind).or_default();
+        let number = self.count.entry(kind.into()).or_default();
         *number += 1;
         let number = *number;
         self.put(format!("{kind}.{number}"), value, word(number));

@@ -234,6 +234,11 @@ impl BodyDecoder {
         matches!(self.state, State::Close)
     }
 
+    /// Whether its sender cut it into chunks.
+    pub(super) fn is_chunked(&self) -> bool {
+        !matches!(self.state, State::Length(_) | State::Close)
+    }
+
     /// Takes the next piece off the front of `input`; `None`: feed more. `End` comes once, and takes no byte by itself.
     pub(super) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Piece<'a>>, Bad> {
         loop {

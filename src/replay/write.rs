@@ -17,6 +17,8 @@ pub(super) struct Preface {
     pub(super) peer: BTreeMap<String, String>,
     /// What changes from run to run, and the word that stands for it in the entries.
     pub(super) vars: BTreeMap<String, String>,
+    /// Patterns of names whose values were masked, beside the built-in ones.
+    pub(super) redact: Vec<String>,
     /// Facts of the machine on which it was made.
     pub(super) host: BTreeMap<String, Value>,
 }
@@ -31,15 +33,22 @@ pub(super) fn begin(preface: &Preface, to: &mut impl Write) -> io::Result<()> {
     if !preface.vars.is_empty() {
         write!(to, r#","_vars":{}"#, json!(preface.vars))?;
     }
+    if !preface.redact.is_empty() {
+        write!(to, r#","_redact":{}"#, json!(preface.redact))?;
+    }
     if !preface.host.is_empty() {
         write!(to, r#","_host":{}"#, json!(preface.host))?;
     }
     to.write_all(b",\"entries\":[")
 }
 
-/// Writes an entry.
-pub(super) fn entry(first: bool, exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
-    to.write_all(if first { b"\n" } else { b",\n" })?;
+/// Writes what stands between two entries, or before the first.
+pub(super) fn separate(first: bool, to: &mut impl Write) -> io::Result<()> {
+    to.write_all(if first { b"\n" } else { b",\n" })
+}
+
+/// Writes an entry, without a line break.
+pub(super) fn entry(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
     let head = exchange.answer.as_ref().map(|answer| answer.head.at);
     let last = exchange.answer.as_ref().and_then(|answer| answer.body.last_mark()).map(|mark| mark.at).or(head);
     let (wait, receive) = (head.unwrap_or(0), last.unwrap_or(0).saturating_sub(head.unwrap_or(0)));

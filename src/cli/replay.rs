@@ -1,0 +1,40 @@
+//! `longshore replay`: a recording serves as an Engine, for any Docker client.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::replay::{Cassette, Fault, PlayOptions, Player};
+
+use super::args::{Args, Replay};
+use super::failure::Failure;
+use super::record::listening_at;
+use super::{Level, eprint};
+
+pub(super) fn replay(_: &Args, args: &Replay) -> Result<u8, Failure> {
+    let at = listening_at(&args.listen)?;
+    let faults = args.fault.iter().map(|fault| fault.parse::<Fault>());
+    let faults = faults.collect::<Result<_, _>>().map_err(|error| Failure::usage(format!("--fault: {error}")))?;
+    if args.speed.is_some_and(|speed| !speed.is_finite() || speed <= 0.0) {
+        return Err(Failure::usage("--speed: expected a number above 0".into()));
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
+    let cassette = Cassette::read(&args.file)?;
+    for skipped in cassette.skipped() {
+        log::log!(Level::Info, "{}: {skipped}", args.file.display());
+    }
+    let player = Player::of(&cassette, PlayOptions { speed: args.speed, faults })?;
+    drop(cassette);
+    let at = player.listen(&at)?;
+    eprint(&format!(
+        "longshore: playing {} ({}): use DOCKER_HOST={at}; Ctrl-C or SIGTERM ends it",
+        args.file.display(),
+        player.about()
+    ));
+    signals.forever().next();
+    let misses = player.misses().len();
+    if misses > 0 {
+        eprint(&format!("longshore: {misses} requests were not recorded, and answered 501"));
+    }
+    Ok(0)
+}

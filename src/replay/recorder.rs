@@ -1,0 +1,412 @@
+//! A recording in the making: what the connections of a proxy have in common, and how it becomes a file.
+//!
+//! Exchanges that are over wait in a file without a name, in the order in which they ended. At the end they are put in
+//! the order in which they began, what changes from run to run gets its words, what was learned to be a secret too late
+//! is masked, and the file is given its name: never before, so that a crash leaves an older recording as it was.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::Error;
+use super::cassette::Cassette;
+use super::exchange::{Answer, Body, Chunk, Exchange, Sent};
+use super::redact::{Kind, Redactor};
+use super::server::lock;
+use super::spool::Spool;
+use super::target::{self, Target};
+use super::vars::{Replaced, Vars};
+use super::wire;
+use super::write::{self, Preface};
+
+/// An exchange up to this size, in bytes of its line, waits as that line. A longer one waits as it is.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Up to this size words may change the length of a JSON body, in bytes.
+const LONGEST_JSON: u64 = 8 * 1024 * 1024;
+
+/// A recording in the making.
+pub(super) struct Recorder {
+    path: PathBuf,
+    spool: Arc<Spool>,
+    redactor: Arc<Redactor>,
+    /// How many requests have come.
+    begun: AtomicU64,
+    /// How many of them were in an older recording.
+    older: AtomicU64,
+    connections: AtomicU64,
+    not_understood: AtomicU64,
+    discarded: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    preface: Preface,
+    vars: Vars,
+    /// By the order of their requests.
+    kept: BTreeMap<u64, Kept>,
+    failed: Option<io::Error>,
+}
+
+enum Kept {
+    /// Its line, in the spool.
+    Line {
+        at: u64,
+        len: usize,
+    },
+    Whole(Box<Exchange>),
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// How many requests.
+    pub requests: u64,
+    /// On how many connections.
+    pub connections: u64,
+    /// On how many of them something passed that was not understood, and was not recorded.
+    pub not_understood: u64,
+}
+
+impl Recorder {
+    /// A recording that will be written to `path`. `redact`: more names whose values are secret.
+    pub(super) fn new(path: &Path, redact: &[String]) -> Result<Arc<Self>, Error> {
+        let dir = folder(path);
+        let spool = Spool::new(dir).map_err(|e| Error::io("write a recording in", dir.display(), e))?;
+        let preface = Preface { redact: redact.to_vec(), ..Preface::default() };
+        Ok(Arc::new(Self {
+            path: path.into(),
+            spool,
+            redactor: Arc::new(Redactor::new(redact)),
+            begun: AtomicU64::new(0),
+            older: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            not_understood: AtomicU64::new(0),
+            discarded: AtomicBool::new(false),
+            state: Mutex::new(State { preface, ..State::default() }),
+        }))
+    }
+
+    pub(super) fn spool(&self) -> &Arc<Spool> {
+        &self.spool
+    }
+
+    pub(super) fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
+    /// A number for a new connection.
+    pub(super) fn connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A request has come: its place among all.
+    pub(super) fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// How many requests have come.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Takes what an older recording holds, before anything is recorded.
+    pub(super) fn continue_from(&self, cassette: &Cassette) {
+        let preface = &cassette.contents.preface;
+        {
+            let state = &mut *lock(&self.state);
+            state.vars = Vars::after(&preface.vars);
+            let own = &mut state.preface;
+            own.vars = preface.vars.clone();
+            own.peer = preface.peer.clone();
+            own.host = preface.host.clone();
+        }
+        for exchange in &cassette.contents.exchanges {
+            self.keep(self.begin(), exchange.clone());
+        }
+        self.older.store(self.begun(), Ordering::SeqCst);
+    }
+
+    /// Whether anything was recorded beside what an older recording held.
+    pub(super) fn has_new(&self) -> bool {
+        self.begun() > self.older.load(Ordering::SeqCst)
+    }
+
+    /// Something passed that was not understood.
+    pub(super) fn not_understood(&self) {
+        self.not_understood.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The recording cannot be kept. The first cause counts.
+    pub(super) fn fail(&self, e: io::Error) {
+        let failed = &mut lock(&self.state).failed;
+        if failed.is_none() {
+            log::error!("{}: what passes is no longer recorded: {e}", self.path.display());
+            *failed = Some(e);
+        }
+    }
+
+    /// What an answer's headers say of the Engine.
+    pub(super) fn peer(&self, headers: &[(String, String)]) {
+        let peer = &mut lock(&self.state).preface.peer;
+        if peer.contains_key("version") && peer.contains_key("api_version") {
+            return;
+        }
+        if let Some((name, version)) = wire::header(headers, "server").and_then(|server| server.split_once('/')) {
+            let version = version.split(' ').next().unwrap_or_default();
+            peer.entry("name".into()).or_insert_with(|| name.into());
+            peer.entry("version".into()).or_insert_with(|| version.into());
+        }
+        if let Some(version) = wire::header(headers, "api-version").filter(|version| !version.is_empty()) {
+            peer.entry("api_version".into()).or_insert_with(|| version.into());
+        }
+    }
+
+    /// What is known of the Engine, and of the machine, beside what passes.
+    pub(super) fn know(&self, peer: impl IntoIterator<Item = (&'static str, String)>, host: BTreeMap<String, Value>) {
+        let preface = &mut lock(&self.state).preface;
+        let known = peer.into_iter().filter(|(_, value)| !value.is_empty());
+        preface.peer.extend(known.map(|(name, value)| (name.to_owned(), value)));
+        preface.host = host;
+    }
+
+    /// Learns from a create request what changes from run to run.
+    pub(super) fn learn(&self, target: &str, body: &[u8]) {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+        let query = Target::of(target).query;
+        let name = query.iter().find(|(key, _)| key == "name").map_or("", |(_, value)| value.as_str());
+        lock(&self.state).vars.learn(name, &body);
+    }
+
+    /// Keeps an exchange that is over.
+    pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
+        match self.put(&mut exchange) {
+            Ok(line) => {
+                let kept = line.unwrap_or_else(|| Kept::Whole(Box::new(exchange)));
+                lock(&self.state).kept.insert(number, kept);
+            }
+            Err(e) => self.fail(e),
+        }
+    }
+
+    fn put(&self, exchange: &mut Exchange) -> io::Result<Option<Kept>> {
+        if exchange.bodies().map(|body| body.bytes.len()).sum::<u64>() > LONGEST_LINE {
+            exchange.bodies_mut().try_for_each(Body::put_away)?;
+            return Ok(None);
+        }
+        let mut line = Vec::new();
+        write::entry(exchange, &mut line)?;
+        let at = self.spool.append(&line)?;
+        Ok(Some(Kept::Line { at, len: line.len() }))
+    }
+
+    /// Leaves no file: what was recorded is of no use.
+    pub(super) fn discard(&self) {
+        self.discarded.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes the file, once every connection has ended.
+    pub(super) fn finish(&self) -> Result<Recorded, Error> {
+        let recorded = Recorded {
+            requests: self.begun(),
+            connections: self.connections.load(Ordering::Relaxed),
+            not_understood: self.not_understood.load(Ordering::Relaxed),
+        };
+        if self.discarded.swap(true, Ordering::SeqCst) {
+            return Ok(recorded);
+        }
+        let failed = |e| Error::io("write", self.path.display(), e);
+        let mut state = std::mem::take(&mut *lock(&self.state));
+        if let Some(e) = state.failed.take() {
+            return Err(failed(e));
+        }
+        self.write(state).map_err(failed)?;
+        Ok(recorded)
+    }
+
+    fn write(&self, state: State) -> io::Result<()> {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = Temporary(folder(&self.path).join(name));
+        // Whoever may read the file of a recording may read what containers said and were told.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary.0)?;
+        let mut to = BufWriter::with_capacity(64 * 1024, file);
+        let State { mut preface, vars, kept, .. } = state;
+        preface.vars.extend(vars.words());
+        write::begin(&preface, &mut to)?;
+        let pass = Pass { recorder: self, vars: &vars };
+        for (n, kept) in kept.into_values().enumerate() {
+            write::separate(n == 0, &mut to)?;
+            pass.write(kept, &mut to)?;
+        }
+        write::end(&mut to)?;
+        let file: File = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&temporary.0, &self.path)
+    }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that is gone if it was not renamed.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// What is changed in each exchange on its way into the file.
+struct Pass<'a> {
+    recorder: &'a Recorder,
+    vars: &'a Vars,
+}
+
+impl Pass<'_> {
+    fn write(&self, kept: Kept, to: &mut impl Write) -> io::Result<()> {
+        let changes = !self.vars.is_empty() || self.recorder.redactor.has_learned() > 0;
+        let exchange = match kept {
+            Kept::Line { at, len } => {
+                let line = self.recorder.spool.get(at, len)?;
+                if !changes {
+                    return to.write_all(&line);
+                }
+                // Our own line, read as any other.
+                super::read::entry(&line, &self.recorder.spool)?
+            }
+            Kept::Whole(exchange) if !changes => return write::entry(&exchange, to),
+            Kept::Whole(exchange) => *exchange,
+        };
+        write::entry(&self.changed(exchange)?, to)
+    }
+
+    fn changed(&self, mut exchange: Exchange) -> io::Result<Exchange> {
+        exchange.request.target = self.target(&exchange.request.target);
+        let json = is_json(&exchange.request.headers);
+        exchange.request.body = self.body(&exchange.request.body, json)?;
+        if let Some(answer) = &mut exchange.answer {
+            let json = is_json(&answer.headers);
+            answer.body = self.body(&answer.body, json)?;
+            said_length(answer);
+        }
+        if let Some(Sent { body, .. }) = &mut exchange.sent {
+            *body = self.body(body, false)?;
+        }
+        Ok(exchange)
+    }
+
+    fn target(&self, target: &str) -> String {
+        let target = self.recorder.redactor.target(target);
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let hide = |text: &str| {
+            let hidden = self.vars.hide(target::decode(text).as_bytes(), false)?;
+            Some(target::encode(&String::from_utf8(hidden.bytes).ok()?))
+        };
+        let path = path.split('/').map(|part| hide(part).unwrap_or_else(|| part.into())).collect::<Vec<_>>().join("/");
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, value)) => match hide(value) {
+                Some(value) => format!("{name}={value}"),
+                None => pair.into(),
+            },
+            None => pair.into(),
+        });
+        let query = pairs.collect::<Vec<String>>().join("&");
+        if query.is_empty() { path } else { format!("{path}?{query}") }
+    }
+
+    fn body(&self, body: &Body, json: bool) -> io::Result<Body> {
+        // Words may change the length of JSON, where all of it is at hand.
+        let whole = if json { body.bytes.whole(LONGEST_JSON)? } else { None };
+        let masked = self.masked(body, json)?;
+        match whole {
+            Some(_) => {
+                let bytes = masked.bytes.whole(LONGEST_JSON)?.unwrap_or_default();
+                match self.vars.hide(&bytes, false) {
+                    Some(replaced) => rechunked(&masked, &replaced, &self.recorder.spool),
+                    None => Ok(masked),
+                }
+            }
+            None => {
+                let spool = &self.recorder.spool;
+                by_chunk(&masked, spool, |chunk| self.vars.hide(chunk, true).map(|replaced| replaced.bytes))
+            }
+        }
+    }
+
+    fn masked(&self, body: &Body, json: bool) -> io::Result<Body> {
+        let mut masker = self.recorder.redactor.last_pass(if json { Kind::Json } else { Kind::Text });
+        let mut out = Vec::new();
+        let mut masked = by_chunk(body, &self.recorder.spool, |chunk| {
+            out.clear();
+            masker.feed(chunk, &mut out);
+            Some(std::mem::take(&mut out))
+        })?;
+        out.clear();
+        masker.end(&mut out);
+        masked.bytes.push(&out)?;
+        Ok(masked)
+    }
+}
+
+/// The same body with other bytes, chunk by chunk. Bytes may come later than their chunk.
+fn by_chunk(body: &Body, spool: &Arc<Spool>, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<Body> {
+    let (mut changed, mut from, mut bytes) = (Body::new(spool), body.bytes.reader(), Vec::new());
+    for chunk in body.chunks() {
+        let chunk = chunk?;
+        bytes.resize(usize::try_from(chunk.len).unwrap_or(usize::MAX), 0);
+        io::Read::read_exact(&mut from, &mut bytes)?;
+        match change(&bytes) {
+            Some(other) => changed.bytes.push(&other)?,
+            None => changed.bytes.push(&bytes)?,
+        }
+        changed.note(chunk)?;
+    }
+    Ok(changed)
+}
+
+/// The body with replaced bytes, its cuts where they have moved to.
+pub(super) fn rechunked(body: &Body, replaced: &Replaced, spool: &Arc<Spool>) -> io::Result<Body> {
+    let mut changed = Body::new(spool);
+    let (mut before, mut end) = (0, 0);
+    for chunk in body.chunks() {
+        let chunk: Chunk = chunk?;
+        before += chunk.len;
+        let moved = replaced.moved(before);
+        changed.note(Chunk { len: moved - end, ..chunk })?;
+        end = moved;
+    }
+    changed.bytes.push(&replaced.bytes)?;
+    Ok(changed)
+}
+
+/// Makes an answer say how long it is now.
+pub(super) fn said_length(answer: &mut Answer) {
+    let len = answer.body.bytes.len();
+    if len == 0 {
+        // An answer to HEAD says how long another would be.
+        return;
+    }
+    for (name, value) in &mut answer.headers {
+        if name.eq_ignore_ascii_case("content-length") {
+            *value = len.to_string();
+        }
+    }
+}
+
+pub(super) fn is_json(headers: &[(String, String)]) -> bool {
+    wire::header(headers, "content-type").is_none_or(|kind| kind.contains("json"))
+}

@@ -1,0 +1,258 @@
+//! What a player has in hand: the recorded exchanges, which of them have happened in this run, and what words stand for.
+//!
+//! Requests are answered in recorded order among those that are the same. For one about a container that order is not
+//! enough: a client may ask how it is more often, or less, than it did in the recording. So a read gets the answer of
+//! the time in which the run is: after what has been done with the container so far, and before what has not.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::cassette::Cassette;
+use super::exchange::Exchange;
+use super::matching::{Form, differences, distance};
+use super::redact::Redactor;
+use super::vars::Bindings;
+
+/// The exchanges, and how far the run has come.
+pub(super) struct Script {
+    pub(super) items: Vec<Item>,
+    bindings: Bindings,
+    /// Ids and names of containers and execs, and the container that each is about.
+    objects: HashMap<String, String>,
+}
+
+/// A recorded exchange.
+pub(super) struct Item {
+    pub(super) exchange: Arc<Exchange>,
+    form: Form,
+    /// Whether words stand for something in its request.
+    words: bool,
+    pub(super) line: u64,
+    /// Which container it is about.
+    object: Option<String>,
+    /// Before which request, in the order of the recording, its answer ended.
+    end: u64,
+    /// Whether its request was made in this run, or passed over.
+    made: Made,
+    /// Whether its answer was given whole.
+    given: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Not,
+    /// Later ones of its kind were taken: it will not be asked any more.
+    Passed,
+    Asked,
+}
+
+/// What fits a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This exchange.
+    Item(usize),
+    /// None: what is to be said.
+    Miss(String),
+}
+
+impl Script {
+    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>) -> io::Result<Self> {
+        let mut items = Vec::with_capacity(cassette.contents.exchanges.len());
+        let mut objects = HashMap::new();
+        let bindings = Bindings::of(&cassette.contents.preface.vars);
+        for (n, (exchange, line)) in cassette.contents.exchanges.iter().zip(&cassette.contents.lines).enumerate() {
+            let form = Form::of(redactor, exchange)?;
+            learn_object(&form, exchange, &mut objects)?;
+            let marks = exchange.answer.as_ref().map(|answer| answer.body.last_mark().unwrap_or(answer.head).requests);
+            items.push(Item {
+                exchange: Arc::new(exchange.clone()),
+                words: bindings.occur_in(&form.text),
+                form,
+                line: *line,
+                object: None,
+                end: marks.unwrap_or(0).max(n as u64 + 1),
+                made: Made::Not,
+                given: false,
+            });
+        }
+        for item in &mut items {
+            item.object = item.form.object().map(|object| canonical(&objects, object));
+        }
+        Ok(Self { items, bindings, objects })
+    }
+
+    pub(super) fn bindings(&self) -> &Bindings {
+        &self.bindings
+    }
+
+    /// Finds the exchange that answers a request, and counts it as made.
+    pub(super) fn find(&mut self, asked: &Form) -> Found {
+        let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
+        match found {
+            Some(n) => {
+                self.items[n].made = Made::Asked;
+                Found::Item(n)
+            }
+            None => Found::Miss(self.nearest(asked)),
+        }
+    }
+
+    fn pick<'a>(&mut self, asked: &'a Form, text: impl Fn(&Form) -> Option<&String> + Copy + 'a) -> Option<usize> {
+        let asked_text = text(asked)?;
+        let fits = |item: &Item, bindings: &mut Bindings| {
+            item.form.method == asked.method
+                && text(&item.form).is_some_and(|recorded| match item.words {
+                    true => bindings.agree(recorded, asked_text),
+                    false => recorded == asked_text,
+                })
+        };
+        if !asked.is_read() {
+            let Self { items, bindings, .. } = self;
+            return (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings));
+        }
+        // All of the same kind: bound by the first that fits, the others have to agree with it.
+        let mut same = Vec::new();
+        for n in 0..self.items.len() {
+            if fits(&self.items[n], &mut self.bindings) {
+                same.push(n);
+            }
+        }
+        let window = self.window(self.items[*same.first()?].object.as_deref());
+        let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.0);
+        let last = same.iter().copied().rfind(|&n| self.items[n].made == Made::Asked);
+        let chosen = match (next, last) {
+            (Some(next), Some(last)) if next as u64 >= window.1 => last,
+            (Some(next), _) => next,
+            (None, Some(last)) => last,
+            // All were recorded before what has been done by now.
+            (None, None) => *same.last()?,
+        };
+        for n in same.into_iter().take_while(|&n| n < chosen) {
+            if self.items[n].made == Made::Not {
+                self.items[n].made = Made::Passed;
+            }
+        }
+        Some(chosen)
+    }
+
+    /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
+    fn window(&self, object: Option<&str>) -> (u64, u64) {
+        let Some(object) = object else { return (0, u64::MAX) };
+        let (mut from, mut to) = (0, u64::MAX);
+        for (n, item) in self.items.iter().enumerate().filter(|(_, item)| item.object.as_deref() == Some(object)) {
+            let n = n as u64;
+            if !item.form.is_read() {
+                match item.made {
+                    Made::Asked => from = from.max(n),
+                    Made::Not | Made::Passed => to = to.min(n),
+                }
+            }
+            // An answer that outlasted other requests told of something that happened meanwhile.
+            if item.end > n + 1 {
+                match (item.made, item.given) {
+                    (Made::Asked, true) => from = from.max(item.end),
+                    (Made::Asked, false) => to = to.min(item.end),
+                    _ => {}
+                }
+            }
+        }
+        (from, to)
+    }
+
+    /// The answer of this exchange has been given whole.
+    pub(super) fn given(&mut self, n: usize) {
+        self.items[n].given = true;
+    }
+
+    /// What an answer has to wait for: requests that came before this part of it in the recording, and have not come
+    /// in this run. `sure`: only those about the same container.
+    pub(super) fn awaits(&self, n: usize, requests: u64, sure: bool) -> bool {
+        let object = self.items[n].object.as_deref();
+        let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
+        let between = self.items.get(n + 1..until).unwrap_or_default();
+        between.iter().any(|item| {
+            item.made == Made::Not
+                && if sure {
+                    object.is_some() && item.object.as_deref() == object && !item.form.is_read()
+                } else {
+                    true
+                }
+        })
+    }
+
+    /// The exchanges that no request of this run was for.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let unused = self.items.iter().filter(|item| item.made != Made::Asked);
+        unused.map(|item| format!("line {}: {}", item.line, shown(&item.exchange))).collect()
+    }
+
+    /// What is said to a request that nothing fits.
+    fn nearest(&self, asked: &Form) -> String {
+        let mut asked = asked.clone();
+        // What words stand for is bound: the messages speak of the recording's own texts.
+        if let Some(object) = asked.object().map(str::to_owned)
+            && let Some(known) = self.objects.get(&object).filter(|known| **known != object)
+        {
+            asked.target.path = asked.target.path.replacen(&object, known, 1);
+        }
+        let mut near: Vec<_> = self
+            .items
+            .iter()
+            .filter_map(|item| distance(&item.form, &asked).map(|distance| (distance, item)))
+            .collect();
+        near.sort_by_key(|(distance, item)| (*distance, item.made != Made::Not, item.line));
+        let mut message = String::new();
+        for (_, item) in near.iter().take(3) {
+            let differ = differences(&item.form, &asked);
+            let differ = match differ.is_empty() {
+                true if item.form.is_read() => "it is the same".into(),
+                true => "it is the same, and was answered before".into(),
+                false => differ.join("\n    "),
+            };
+            message.push_str(&format!("\n  nearest: line {}: {}\n    {differ}", item.line, shown(&item.exchange)));
+        }
+        message
+    }
+}
+
+fn shown(exchange: &Exchange) -> String {
+    format!("{} {}", exchange.request.method, exchange.request.target)
+}
+
+/// Learns from an answer which id a container, or an exec of it, has.
+fn learn_object(form: &Form, exchange: &Exchange, objects: &mut HashMap<String, String>) -> io::Result<()> {
+    let Some(answer) = exchange.answer.as_ref().filter(|answer| answer.status == 201) else { return Ok(()) };
+    let creates = form.target.path == "/containers/create";
+    let execs = form.target.path.ends_with("/exec");
+    if !creates && !execs {
+        return Ok(());
+    }
+    let body = answer.body.bytes.whole(1024 * 1024)?.unwrap_or_default();
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else { return Ok(()) };
+    let Some(id) = body["Id"].as_str() else { return Ok(()) };
+    if execs {
+        let container = form.object().map(|object| canonical(objects, object)).unwrap_or_default();
+        objects.insert(id.into(), container);
+    } else {
+        objects.insert(id.into(), id.into());
+        if let Some((_, name)) = form.target.query.iter().find(|(key, _)| key == "name") {
+            objects.insert(name.clone(), id.into());
+        }
+    }
+    Ok(())
+}
+
+/// The id of what is meant by an id, the beginning of one, or a name.
+fn canonical(objects: &HashMap<String, String>, object: &str) -> String {
+    if let Some(known) = objects.get(object) {
+        return known.clone();
+    }
+    let mut beginning = objects.iter().filter(|(id, _)| object.len() >= 4 && id.starts_with(object));
+    match (beginning.next(), beginning.next()) {
+        (Some((_, known)), None) => known.clone(),
+        _ => object.into(),
+    }
+}

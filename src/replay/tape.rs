@@ -1,0 +1,460 @@
+//! One connection as it is watched: what passed in both directions becomes exchanges. It looks on; nothing it does, and
+//! nothing that it does not understand, changes what passes.
+//!
+//! Bytes are shown to it before they are passed on, so that in the recording, as on the wire, no answer comes before
+//! what it answers.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::exchange::{Answer, Body, Chunk, End, Exchange, Mark, Request, Sent};
+use super::recorder::Recorder;
+use super::redact::{Kind, Masker};
+use super::time::Moment;
+use super::wire::{self, Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece};
+
+/// How much of what a client sends may be held until it is known whether it is HTTP.
+const MOST_UNDECIDED: usize = 1024 * 1024;
+/// A chunk longer than this is noted in parts, in bytes.
+const LONGEST_CHUNK: u64 = 1024 * 1024;
+/// How much of a create request is looked at for what changes from run to run, in bytes.
+const MOST_TO_LEARN: usize = 1024 * 1024;
+
+/// One connection, watched.
+pub(super) struct Tape {
+    recorder: Arc<Recorder>,
+    connection: u64,
+    client: Client,
+    engine: Engine,
+    /// Requests that have no whole answer yet, in order.
+    live: VecDeque<Live>,
+}
+
+/// Where the client's direction is.
+enum Client {
+    Head(HeadDecoder),
+    Body(BodyDecoder),
+    /// After a request whose answer may be that the connection is no longer HTTP.
+    Undecided(Vec<u8>),
+    /// No longer HTTP: all of it belongs to the first request.
+    Raw,
+    /// Not understood.
+    Blind,
+}
+
+/// Where the Engine's direction is.
+enum Engine {
+    Head(HeadDecoder),
+    Body(BodyDecoder),
+    Blind,
+}
+
+/// An exchange that is not over.
+struct Live {
+    exchange: Exchange,
+    /// Its place among all requests.
+    number: u64,
+    begun: Instant,
+    /// How many bytes the client sent after the head.
+    sent: u64,
+    /// How many requests had come when the client's last byte did.
+    asked: Part,
+    answered: Part,
+    upgraded: Part,
+    asked_whole: bool,
+    answered_whole: bool,
+    /// A create request as it was, for what can be learned from it.
+    learn: Option<Vec<u8>>,
+    /// What an upgraded connection carries is not recorded.
+    omit: bool,
+}
+
+/// A body in the making.
+struct Part {
+    masker: Option<Masker>,
+    /// How much of the chunk at hand has come.
+    open: u64,
+    masked: Vec<u8>,
+}
+
+impl Part {
+    fn new(masker: Option<Masker>) -> Self {
+        Self { masker, open: 0, masked: Vec::new() }
+    }
+
+    fn bytes(&mut self, bytes: &[u8], body: &mut Body) -> io::Result<()> {
+        match &mut self.masker {
+            None => body.bytes.push(bytes),
+            Some(masker) => {
+                self.masked.clear();
+                masker.feed(bytes, &mut self.masked);
+                body.bytes.push(&self.masked)
+            }
+        }
+    }
+
+    /// Notes what has come of a chunk.
+    fn note(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
+        match std::mem::take(&mut self.open) {
+            0 => Ok(()),
+            len => body.note(Chunk { mark, len }),
+        }
+    }
+
+    fn end(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
+        self.note(mark, body)?;
+        if let Some(mut masker) = self.masker.take() {
+            self.masked.clear();
+            masker.end(&mut self.masked);
+            body.bytes.push(&self.masked)?;
+        }
+        self.masked = Vec::new();
+        Ok(())
+    }
+}
+
+/// Why a connection is watched no longer.
+enum Lost {
+    /// What passes is not understood.
+    Bad(Bad),
+    /// The recording cannot be kept.
+    Io(io::Error),
+}
+
+impl From<Bad> for Lost {
+    fn from(bad: Bad) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl From<io::Error> for Lost {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+impl Tape {
+    pub(super) fn new(recorder: &Arc<Recorder>) -> Self {
+        Self {
+            connection: recorder.connection(),
+            recorder: recorder.clone(),
+            client: Client::Head(HeadDecoder::default()),
+            engine: Engine::Head(HeadDecoder::default()),
+            live: VecDeque::new(),
+        }
+    }
+
+    /// The client sent these bytes.
+    pub(super) fn client(&mut self, bytes: &[u8]) {
+        let done = self.client_sent(bytes);
+        self.check(done);
+    }
+
+    /// The Engine sent these bytes.
+    pub(super) fn engine(&mut self, bytes: &[u8]) {
+        let done = self.engine_sent(bytes);
+        self.check(done);
+    }
+
+    /// The client has said that it sends no more.
+    pub(super) fn client_ended(&mut self) {
+        if let (Client::Raw, Some(live)) = (&self.client, self.live.front_mut())
+            && let Some(sent) = &mut live.exchange.sent
+        {
+            sent.closed = true;
+        }
+    }
+
+    /// Whether every request that came has its whole answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.live.is_empty() && matches!(&self.client, Client::Head(decoder) if !decoder.has_begun())
+    }
+
+    /// The connection has ended; `end` says by whom.
+    pub(super) fn end(&mut self, end: End) {
+        while let Some(mut live) = self.live.pop_front() {
+            // What goes as far as the connection is whole where the Engine ended it.
+            let whole = matches!(&self.engine, Engine::Body(decoder) if decoder.is_endless()) && end == End::Cut;
+            live.exchange.end = if whole { End::Whole } else { end };
+            self.engine = Engine::Blind;
+            self.keep(live);
+        }
+        self.client = Client::Blind;
+    }
+
+    fn check(&mut self, done: Result<(), Lost>) {
+        match done {
+            Ok(()) => return,
+            Err(Lost::Bad(bad)) => {
+                log::warn!("a connection passes on, and is not recorded further: {bad}");
+                self.recorder.not_understood();
+            }
+            Err(Lost::Io(e)) => self.recorder.fail(e),
+        }
+        self.end(End::Open);
+        self.engine = Engine::Blind;
+    }
+
+    fn client_sent(&mut self, mut bytes: &[u8]) -> Result<(), Lost> {
+        while !bytes.is_empty() {
+            match &mut self.client {
+                Client::Head(decoder) => {
+                    if let Some(head) = decoder.next(&mut bytes)? {
+                        self.begin(&head)?;
+                    }
+                }
+                Client::Body(decoder) => {
+                    let Some(live) = self.live.back_mut() else { return Ok(()) };
+                    let body = &mut live.exchange.request.body;
+                    loop {
+                        let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+                        match decoder.next(&mut bytes)? {
+                            None => {
+                                // What came at once is one piece, unless chunks say otherwise.
+                                if !decoder.is_chunked() || live.asked.open > LONGEST_CHUNK {
+                                    live.asked.note(mark, body)?;
+                                }
+                                break;
+                            }
+                            Some(Piece::Data(data)) => {
+                                live.sent += data.len() as u64;
+                                live.asked.open += data.len() as u64;
+                                live.asked.bytes(data, body)?;
+                                if let Some(learn) = &mut live.learn {
+                                    learn.extend_from_slice(data);
+                                    if learn.len() > MOST_TO_LEARN {
+                                        live.learn = None;
+                                    }
+                                }
+                            }
+                            Some(Piece::ChunkEnd) => live.asked.note(mark, body)?,
+                            Some(Piece::End) => {
+                                self.asked()?;
+                                break;
+                            }
+                        }
+                    }
+                }
+                Client::Undecided(held) if held.len() < MOST_UNDECIDED => {
+                    held.extend_from_slice(bytes);
+                    return Ok(());
+                }
+                Client::Undecided(_) => return Err(Bad("what follows a request is no request").into()),
+                Client::Raw => return self.raw(bytes),
+                Client::Blind => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A request's head has come.
+    fn begin(&mut self, head: &Head) -> Result<(), Lost> {
+        let (method, target) = head.request_line()?;
+        let framing = Framing::of_request(head)?;
+        let redactor = self.recorder.redactor();
+        let path = target.split('?').next().unwrap_or_default();
+        let creates = method == "POST" && path.ends_with("/containers/create");
+        let headers = head.headers.iter().map(|(name, value)| (name.clone(), redactor.header(name, value))).collect();
+        let request = Request {
+            method: method.into(),
+            target: redactor.target(target),
+            headers,
+            body: Body::new(self.recorder.spool()),
+        };
+        let live = Live {
+            number: self.recorder.begin(),
+            exchange: Exchange {
+                started: Moment::now(),
+                connection: self.connection,
+                request,
+                answer: None,
+                end: End::Whole,
+                sent: None,
+            },
+            begun: Instant::now(),
+            sent: 0,
+            asked: Part::new(Some(redactor.masker(kind(&head.headers)))),
+            answered: Part::new(None),
+            upgraded: Part::new(None),
+            asked_whole: false,
+            answered_whole: false,
+            learn: creates.then(Vec::new),
+            omit: wire::has_word(&head.headers, "upgrade", "h2c"),
+        };
+        self.live.push_back(live);
+        self.client = Client::Body(BodyDecoder::new(framing));
+        if matches!(framing, Framing::Empty | Framing::Length(0)) {
+            self.asked()?;
+        }
+        Ok(())
+    }
+
+    /// A request is whole.
+    fn asked(&mut self) -> Result<(), Lost> {
+        self.client = Client::Head(HeadDecoder::default());
+        let Some(live) = self.live.back_mut() else { return Ok(()) };
+        let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+        live.asked.end(mark, &mut live.exchange.request.body)?;
+        live.asked_whole = true;
+        if let Some(body) = live.learn.take() {
+            self.recorder.learn(&live.exchange.request.target, &body);
+        }
+        if live.answered_whole {
+            // The Engine said no before it had heard all.
+            self.answered();
+        } else if may_upgrade(&live.exchange.request) {
+            self.client = Client::Undecided(Vec::new());
+        }
+        Ok(())
+    }
+
+    /// The client's bytes on a connection that is no longer HTTP.
+    fn raw(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        let Some(live) = self.live.front_mut() else { return Ok(()) };
+        let Some(sent) = &mut live.exchange.sent else { return Ok(()) };
+        live.sent += bytes.len() as u64;
+        if live.omit || bytes.is_empty() {
+            return Ok(());
+        }
+        let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+        live.upgraded.bytes(bytes, &mut sent.body)?;
+        live.upgraded.open = bytes.len() as u64;
+        live.upgraded.note(mark, &mut sent.body)?;
+        Ok(())
+    }
+
+    fn engine_sent(&mut self, mut bytes: &[u8]) -> Result<(), Lost> {
+        while !bytes.is_empty() {
+            match &mut self.engine {
+                Engine::Head(decoder) => {
+                    if let Some(head) = decoder.next(&mut bytes)? {
+                        self.answer(&head)?;
+                    }
+                }
+                Engine::Body(decoder) => {
+                    let Some(live) = self.live.iter_mut().find(|live| !live.answered_whole) else { return Ok(()) };
+                    let Some(answer) = &mut live.exchange.answer else { return Ok(()) };
+                    let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+                    loop {
+                        match decoder.next(&mut bytes)? {
+                            None => {
+                                if !decoder.is_chunked() || live.answered.open > LONGEST_CHUNK {
+                                    live.answered.note(mark, &mut answer.body)?;
+                                }
+                                break;
+                            }
+                            Some(Piece::Data(_)) if live.omit && decoder.is_endless() => {}
+                            Some(Piece::Data(data)) => {
+                                live.answered.open += data.len() as u64;
+                                live.answered.bytes(data, &mut answer.body)?;
+                            }
+                            Some(Piece::ChunkEnd) => live.answered.note(mark, &mut answer.body)?,
+                            Some(Piece::End) => {
+                                live.answered.note(mark, &mut answer.body)?;
+                                live.answered_whole = true;
+                                self.engine = Engine::Head(HeadDecoder::default());
+                                self.answered();
+                                break;
+                            }
+                        }
+                    }
+                }
+                Engine::Blind => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer's head has come.
+    fn answer(&mut self, head: &Head) -> Result<(), Lost> {
+        let Some(live) = self.live.iter_mut().find(|live| !live.answered_whole) else {
+            return Err(Bad("the Engine speaks without being asked").into());
+        };
+        let (status, reason) = head.status_line()?;
+        if (100..200).contains(&status) && status != 101 {
+            // `100 Continue`: the answer proper comes later.
+            return Ok(());
+        }
+        self.recorder.peer(&head.headers);
+        let redactor = self.recorder.redactor();
+        let framing = Framing::of_answer(head, status, &live.exchange.request.method)?;
+        let headers = head.headers.iter().map(|(name, value)| (name.clone(), redactor.header(name, value))).collect();
+        let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+        let body = Body::new(self.recorder.spool());
+        live.exchange.answer = Some(Answer { status, reason: reason.into(), headers, head: mark, body });
+        live.answered = Part::new(Some(redactor.masker(kind(&head.headers))));
+        let raw = status == 101 || framing == Framing::Close && may_upgrade(&live.exchange.request);
+        if raw {
+            live.exchange.sent = Some(Sent { body: Body::new(self.recorder.spool()), closed: false });
+            live.upgraded = Part::new(Some(redactor.masker(Kind::Text)));
+        }
+        let framing = if raw { Framing::Close } else { framing };
+        self.engine = Engine::Body(BodyDecoder::new(framing));
+        let next = if raw { Client::Raw } else { Client::Head(HeadDecoder::default()) };
+        if let Client::Undecided(held) = &mut self.client {
+            let held = std::mem::take(held);
+            self.client = next;
+            self.client_sent(&held)?;
+        } else if raw {
+            self.client = next;
+        }
+        if matches!(framing, Framing::Empty | Framing::Length(0)) {
+            // Nothing more will come to say so.
+            self.engine = Engine::Head(HeadDecoder::default());
+            if let Some(live) = self.live.iter_mut().find(|live| !live.answered_whole) {
+                live.answered_whole = true;
+            }
+            self.answered();
+        }
+        Ok(())
+    }
+
+    /// Keeps the exchanges that are over.
+    fn answered(&mut self) {
+        while self.live.front().is_some_and(|live| live.answered_whole && live.asked_whole) {
+            if let Some(live) = self.live.pop_front() {
+                self.keep(live);
+            }
+        }
+    }
+
+    fn keep(&self, mut live: Live) {
+        let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+        let mut close = || -> io::Result<()> {
+            live.asked.end(mark, &mut live.exchange.request.body)?;
+            if let Some(answer) = &mut live.exchange.answer {
+                live.answered.end(mark, &mut answer.body)?;
+            }
+            if let Some(sent) = &mut live.exchange.sent {
+                live.upgraded.end(mark, &mut sent.body)?;
+            }
+            Ok(())
+        };
+        match close() {
+            Ok(()) => self.recorder.keep(live.number, live.exchange),
+            Err(e) => self.recorder.fail(e),
+        }
+    }
+}
+
+/// Whether the connection may turn into something else than HTTP with the answer.
+pub(super) fn may_upgrade(request: &Request) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let hijacks = path.ends_with("/attach") || path.contains("/exec/") && path.ends_with("/start");
+    wire::header(&request.headers, "upgrade").is_some() || request.method == "POST" && hijacks
+}
+
+pub(super) fn kind(headers: &[(String, String)]) -> Kind {
+    match wire::header(headers, "content-type") {
+        Some(kind) if kind.contains("json") => Kind::Json,
+        // podman's stats have no type at all; JSON is masked as JSON by its look.
+        None => Kind::Json,
+        Some(_) => Kind::Text,
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
