@@ -2,3 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod players;
+mod tapes;
