@@ -7,4 +7,5 @@ mod answers;
 mod support;
 
 mod players;
+mod sessions;
 mod tapes;
