@@ -20,6 +20,7 @@ mod http;
 #[cfg(feature = "cli")]
 pub mod job;
 pub mod logs;
+mod replay;
 #[cfg(feature = "cli")]
 pub mod runner;
 mod threads;
