@@ -259,7 +259,7 @@ impl Answer {
     }
 
     /// Reads so many bytes of what the client sends after its request, and goes on with what is made of them. They are
-    /// fewer only where the client ended its side before.
+    /// fewer only where the client ended its side before. No more than 64 MiB: then the connection is closed.
     pub fn read(self, count: usize, go_on: impl FnOnce(&[u8]) -> Answer + Send + 'static) -> Self {
         self.step(Step::Read(Some(count), Box::new(go_on)))
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ const PIECE: usize = 16 * 1024;
 pub(super) fn serve(shared: &Arc<Shared>, socket: &Socket, latch: &Hangup) {
     let number = shared.opened();
     let served = catch_unwind(AssertUnwindSafe(|| {
-        let input = Input { socket, bytes: Vec::new(), used: 0 };
+        let input = Input::new(socket);
         // However the client leaves is its own affair.
         let _ = Connection { shared, socket, latch, number, input }.run();
     }));
@@ -88,9 +89,10 @@ impl Connection<'_> {
     /// Reads the next request. `None`: the client has left between two.
     fn next_request(&mut self) -> Result<Option<Asked>, No> {
         let Some(head) = self.next_head()? else { return Ok(None) };
-        let refused = |bad: Bad| No::Refused { status: 400, why: bad.0, what: head.start.clone() };
+        // Not the query, which may hold what is secret; nor all of what may be anything.
+        let what = || head.start.split('?').next().unwrap_or_default().chars().take(200).collect::<String>();
+        let refused = |bad: Bad| No::Refused { status: 400, why: bad.0, what: what() };
         let (method, target) = head.request_line().map_err(refused)?;
-        let what = || format!("{method} {}", target.split('?').next().unwrap_or_default());
         let framing = Framing::of_request(&head).map_err(refused)?;
         let too_long = || No::Refused { status: 413, why: "the body is longer than 64 MiB", what: what() };
         if matches!(framing, Framing::Length(length) if length > LONGEST_BODY as u64) {
@@ -221,33 +223,36 @@ impl Connection<'_> {
 /// What the client sent and nobody has looked at yet.
 struct Input<'a> {
     socket: &'a Socket,
-    bytes: Vec<u8>,
-    used: usize,
+    buffer: Vec<u8>,
+    unread: Range<usize>,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    fn new(socket: &'a Socket) -> Self {
+        Self { socket, buffer: vec![0; PIECE], unread: 0..0 }
+    }
+
     fn unread(&self) -> &[u8] {
-        &self.bytes[self.used..]
+        &self.buffer[self.unread.clone()]
     }
 
     fn take(&mut self, count: usize) {
-        self.used += count;
+        self.unread.start += count;
     }
 
-    /// Reads what has come, behind what is unread. False: the client has ended its side.
+    /// Reads what has come, once all that came before was taken. False: the client has ended its side.
     fn more(&mut self) -> io::Result<bool> {
-        self.bytes.drain(..self.used);
-        self.used = 0;
-        let length = self.bytes.len();
-        self.bytes.resize(length + PIECE, 0);
-        let read = loop {
-            match (&mut &*self.socket).read(&mut self.bytes[length..]) {
+        debug_assert!(self.unread.is_empty(), "what is unread would be lost");
+        loop {
+            match (&mut &*self.socket).read(&mut self.buffer) {
+                Ok(count) => {
+                    self.unread = 0..count;
+                    return Ok(count > 0);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
+                Err(e) => return Err(e),
             }
-        };
-        self.bytes.truncate(length + *read.as_ref().unwrap_or(&0));
-        read.map(|read| read > 0)
+        }
     }
 
     /// The same, where an end is none in good order.
@@ -257,17 +262,22 @@ impl Input<'_> {
 
     /// So many bytes, or (`None`) all until the client ends its side.
     fn read(&mut self, count: Option<usize>) -> io::Result<Vec<u8>> {
-        while count.is_none_or(|count| self.unread().len() < count) && self.more()? {
-            if count.is_none() && self.bytes.len() > LONGEST_BODY {
+        let (mut bytes, count) = (Vec::new(), count.unwrap_or(usize::MAX));
+        loop {
+            let unread = self.unread();
+            let taken = unread.len().min(count - bytes.len());
+            bytes.extend_from_slice(&unread[..taken]);
+            self.take(taken);
+            if bytes.len() > LONGEST_BODY {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
+            if bytes.len() == count || !self.more()? {
+                return Ok(bytes);
+            }
         }
-        let count = count.unwrap_or(usize::MAX).min(self.unread().len());
-        let bytes = self.unread()[..count].to_vec();
-        self.take(count);
-        Ok(bytes)
     }
 
+    /// Reads on for nobody until the client ends its side.
     fn drain(&mut self) -> io::Result<()> {
         io::copy(&mut &*self.socket, &mut io::sink()).map(drop)
     }
@@ -368,10 +378,10 @@ mod tests {
         for (bytes, status, what) in [
             (&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..], 400, "SSH-2.0-OpenSSH_9.2: "),
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "no HTTP: a header has no colon"),
-            (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "GET / HTTP/1.1: "),
+            (b"GET /?secret HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "GET /: "),
             (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400, "GET / HTTP/1.1: "),
             (b"GET /nobody?secret HTTP/1.1\r\n\r\n", 501, "GET /nobody"),
-            (long.as_bytes(), 413, "POST /long: the body is longer"),
+            (long.as_bytes(), 413, "POST /long HTTP/1.1: the body is longer"),
             (&chunks, 413, "PUT /chunks: the body is longer"),
         ] {
             let before = scripted.unwanted().len();

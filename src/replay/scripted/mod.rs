@@ -65,9 +65,12 @@ const LONGEST_BODY: usize = 64 * 1024 * 1024;
 /// A scripted Engine. When it is dropped, its connections are cut, its waits and pauses end at once, its threads are
 /// joined, and its rules and its socket are gone.
 ///
-/// A request is whole before a rule sees it: taken out of its chunks, and asked for where the client
-/// `Expect`s that (`100-continue`). One that no rule wants is answered 501. That, and what is no HTTP (400) or longer than 64 MiB (413), is
-/// remembered as [unwanted](Scripted::unwanted).
+/// A request is whole before a rule sees it: its body is taken out of its chunks, and asked for where the client
+/// `Expect`s that (`100-continue`); one that its client breaks off is forgotten. A request that no rule wants is answered
+/// 501. That, and what is no HTTP (400) or has a body of more than 64 MiB (413), is remembered as
+/// [unwanted](Scripted::unwanted).
+///
+/// The functions it is given run in its threads: what they block in, blocks its end.
 ///
 /// # Panics
 /// When it is dropped, if there were unwanted requests and it is not [forgiving](Scripted::forgiving), or if a rule or a
