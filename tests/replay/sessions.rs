@@ -220,3 +220,11 @@ fn the_environment_has_the_last_word() {
         assert!(out.contains(want), "{mode:?}, there: {there}: {out}");
     }
 }
+
+#[test]
+fn the_docs_tell_what_is_masked() {
+    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recordings.md")).unwrap();
+    for line in longshore::replay::MASKED {
+        assert!(docs.contains(&format!("* {line}\n")), "docs/recordings.md has no line: {line}");
+    }
+}

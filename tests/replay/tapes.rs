@@ -71,7 +71,7 @@ pub(crate) fn player(entries: &[Value]) -> Player {
 
 /// A player that listens at a socket, and the socket's folder, which goes when it is dropped.
 pub(crate) struct Listening {
-    pub(crate) player: Player,
+    _player: Player,
     path: std::path::PathBuf,
 }
 
@@ -80,7 +80,7 @@ impl Listening {
         let player = Player::of(&cassette(entries), options).unwrap();
         let path = std::env::temp_dir().join(unique("longshore-player"));
         player.listen(&Endpoint::Unix(path.clone())).unwrap();
-        Self { player, path }
+        Self { _player: player, path }
     }
 
     pub(crate) fn connect(&self) -> UnixStream {
