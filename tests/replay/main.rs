@@ -7,5 +7,6 @@ mod answers;
 mod support;
 
 mod players;
+mod recordings;
 mod sessions;
 mod tapes;
