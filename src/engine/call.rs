@@ -152,6 +152,21 @@ impl<'a> Request<'a> {
         Ok(self.streamed(stream))
     }
 
+    /// Sends it on a connection of its own that is no longer HTTP after the answer's head. A status of 400 and above is an error.
+    pub(super) fn upgrade(self, buffers: Buffers, hangup: &Hangup) -> Result<Upgraded, Error> {
+        let duplex = self.negotiated(|path| {
+            let mut request = self.request(path, self.body());
+            request.headers = UPGRADE;
+            let duplex = self.engine.client.hijack(request, buffers, hangup).map_err(|e| self.failed(e))?;
+            if duplex.status() < 400 {
+                return Ok(duplex);
+            }
+            let reply = duplex.into_reply().map_err(|e| self.failed(e))?;
+            Err(refused(&self.call, &reply))
+        })?;
+        Ok(Upgraded { endpoint: self.engine.shared.endpoint.clone(), call: self.call, duplex })
+    }
+
     /// Does `exchange` with the path of the agreed version, and once more where the Engine turns out to be another by now.
     fn negotiated<T>(&self, mut exchange: impl FnMut(&str) -> Result<T, Error>) -> Result<T, Error> {
         self.check_arguments()?;
@@ -221,6 +236,9 @@ impl<'a> Request<'a> {
     }
 }
 
+/// What asks an Engine to go on without HTTP. One that does so without a word understands it, too.
+const UPGRADE: &[(&str, &str)] = &[("Connection", "Upgrade"), ("Upgrade", "tcp")];
+
 /// Why a text names nothing: it would be another path.
 fn not_a_name(name: &str) -> Option<&'static str> {
     match name {
@@ -278,6 +296,28 @@ impl Streamed {
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         // No deadline stands on a stream, so none can pass.
         self.stream.read(buf).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
+    }
+}
+
+/// A connection that is no longer HTTP.
+pub(super) struct Upgraded {
+    endpoint: http::Endpoint,
+    call: Call,
+    duplex: http::Duplex,
+}
+
+impl Upgraded {
+    pub(super) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(super) fn sender(&self) -> http::Sender {
+        self.duplex.sender()
+    }
+
+    /// Reads what has come; 0 is the end.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        self.duplex.read(buf).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
     }
 }
 

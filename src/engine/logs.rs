@@ -1,17 +1,14 @@
 //! A container's logs (`GET /containers/{id}/logs`): pieces of frames, or of a terminal's raw bytes, lent from one buffer.
 
 use std::fmt;
-use std::ops::Range;
 
 use super::call::Part::{Fixed, Id};
 use super::call::Streamed;
+use super::pieces::{Piece, Pieces};
 use super::query::{Query, QueryString};
-use super::{BadFrame, Decoder, Engine, Error, Stream};
+use super::{Engine, Error};
 use crate::http::Buffers;
 use crate::threads::Hangup;
-
-/// Read at a time: as much as a connection's buffer holds.
-const CHUNK: usize = 64 * 1024;
 
 impl Engine {
     /// A container's logs (`GET /containers/{id}/logs`), as `query` asks. With `follow` they end with the container;
@@ -23,13 +20,7 @@ impl Engine {
     pub fn container_logs(&self, id: &str, query: &LogsQuery, hangup: &Hangup) -> Result<Logs, Error> {
         let request = self.get("container_logs", &[Fixed("containers"), Id(id), Fixed("logs")]);
         let streamed = request.query(query).stream(Buffers::LOGS, hangup)?;
-        Ok(Logs {
-            streamed,
-            decoder: (!query.tty).then(Decoder::default),
-            buffer: vec![0; CHUNK].into(),
-            start: 0,
-            end: 0,
-        })
+        Ok(Logs { pieces: Pieces::new(streamed.call().clone(), query.tty), streamed })
     }
 }
 
@@ -120,28 +111,10 @@ impl Query for LogsQuery {
     }
 }
 
-/// A piece of a container's logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece<'a> {
-    /// Whose bytes these are. With a terminal all are standard output.
-    pub stream: Stream,
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// Whether a frame begins here. With a terminal never: there are none.
-    pub first: bool,
-    /// Whether a frame ends here.
-    pub last: bool,
-}
-
 /// Logs as they come. Dropping them closes their connection, read to the end or not.
 pub struct Logs {
     streamed: Streamed,
-    /// `None`: raw.
-    decoder: Option<Decoder>,
-    buffer: Box<[u8]>,
-    /// What of the buffer is not lent out yet.
-    start: usize,
-    end: usize,
+    pieces: Pieces,
 }
 
 impl fmt::Debug for Logs {
@@ -156,50 +129,12 @@ impl Logs {
     /// # Errors
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
-        loop {
-            if let Some(Found { stream, bytes, first, last }) = self.buffered()? {
-                return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
-            }
-            match self.streamed.read(&mut self.buffer)? {
-                0 => {
-                    let ended = self.decoder.as_ref().map_or(Ok(()), Decoder::end);
-                    return ended.map(|()| None).map_err(|bad| self.bad(bad));
-                }
-                n => (self.start, self.end) = (0, n),
-            }
-        }
+        let Self { streamed, pieces } = self;
+        pieces.next(|buffer| streamed.read(buffer))
     }
 
     /// Whether the next piece is here already, so that asking for it waits for nobody.
     pub fn is_buffered(&self) -> bool {
-        self.start < self.end
+        self.pieces.is_buffered()
     }
-
-    /// Finds the next piece in the buffer.
-    fn buffered(&mut self) -> Result<Option<Found>, Error> {
-        let mut input = &self.buffer[self.start..self.end];
-        let Some(decoder) = &mut self.decoder else {
-            let bytes = self.start..self.end;
-            self.start = self.end;
-            let found = Found { stream: Stream::Stdout, bytes, first: false, last: false };
-            return Ok((!found.bytes.is_empty()).then_some(found));
-        };
-        let next = decoder.next(&mut input).map(|frame| frame.map(|f| (f.stream, f.bytes.len(), f.first, f.last)));
-        self.start = self.end - input.len();
-        let found = next.map_err(|bad| self.bad(bad))?;
-        let end = self.start;
-        Ok(found.map(|(stream, length, first, last)| Found { stream, bytes: end - length..end, first, last }))
-    }
-
-    fn bad(&self, bad: BadFrame) -> Error {
-        Error::bad_frame(self.streamed.call(), bad)
-    }
-}
-
-/// A [`Piece`] by its place in the buffer.
-struct Found {
-    stream: Stream,
-    bytes: Range<usize>,
-    first: bool,
-    last: bool,
 }

@@ -5,12 +5,16 @@ mod call;
 mod containers;
 mod context;
 mod error;
+mod events;
+mod exec;
 mod frames;
 mod images;
 mod json_lines;
 mod logs;
 mod phrases;
+mod pieces;
 mod query;
+mod stats;
 mod system;
 pub mod types;
 mod version;
@@ -29,11 +33,15 @@ pub use containers::{
 };
 pub use context::{ContextError, api_version_from_env, endpoint_from_env};
 pub use error::Error;
+pub use events::EventsQuery;
+pub use exec::{Attached, ResizeQuery, Stdin};
 pub use frames::{BadFrame, Decoder, Frame, Stream};
 pub use images::{ImageInspectQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
-pub use logs::{Logs, LogsQuery, Piece};
+pub use logs::{Logs, LogsQuery};
 pub(crate) use phrases::logs_cannot_be_read;
+pub use pieces::Piece;
+pub use stats::StatsQuery;
 pub use version::ApiVersion;
 
 /// How an engine client behaves. More fields come with more of it: write `EngineConfig { …, ..EngineConfig::default() }`.

@@ -9,7 +9,8 @@ use ureq::http;
 
 pub(crate) use ureq::http::Method;
 
-use super::transport::{Buffers, Dial, Failure, NoResolver};
+use super::duplex::Duplex;
+use super::transport::{Buffers, Dial, Failure, Handover, NoResolver};
 use super::{Connect, Endpoint, Error, Stream};
 use crate::threads::Hangup;
 
@@ -37,7 +38,7 @@ pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: Body<'a>,
 }
 
@@ -147,6 +148,15 @@ impl Client {
         Ok(Stream::new(response, hangup.clone()))
     }
 
+    /// A call after whose head both sides may say what they like, on a connection of its own: 101 where the Engine agrees to
+    /// that in HTTP's way, 200 where it does so without a word. There is no deadline; `hangup` ends it.
+    pub(crate) fn hijack(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Duplex, Error> {
+        let handover = Arc::new(Handover::default());
+        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, Some(handover.clone()));
+        let response = send(&agent, &mut request, None).map_err(|e| hung_up(Some(hangup), e))?;
+        Duplex::new(response, agent, &handover, hangup)
+    }
+
     fn attempt(&self, request: &mut Request<'_>, deadline: Duration) -> Result<Reply, Error> {
         let agent = if may_repeat(request) { &self.kept } else { &self.fresh };
         exchange(agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
@@ -164,6 +174,17 @@ pub(super) fn hung_up(hangup: Option<&Hangup>, error: Error) -> Error {
 }
 
 fn agent(way: &Way, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>, idle: usize) -> Agent {
+    agent_for(way, timeouts, buffers, hangup, idle, None)
+}
+
+fn agent_for(
+    way: &Way,
+    timeouts: Timeouts,
+    buffers: Buffers,
+    hangup: Option<Hangup>,
+    idle: usize,
+    handover: Option<Arc<Handover>>,
+) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -180,7 +201,7 @@ fn agent(way: &Way, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>
         .timeout_await_100(Some(Duration::ZERO))
         .build();
     let Way { endpoint, through } = way.clone();
-    let dial = Dial { endpoint, through, buffers, connect_timeout: timeouts.connect, hangup };
+    let dial = Dial { endpoint, through, buffers, connect_timeout: timeouts.connect, hangup, handover };
     Agent::with_parts(config, dial, NoResolver)
 }
 
@@ -202,7 +223,7 @@ fn send(
     let uri = format!("http://docker{}{question}{}", request.path, request.query);
     let mut builder = http::Request::builder().method(request.method.clone()).uri(uri);
     for (name, value) in request.headers {
-        builder = builder.header(*name, value);
+        builder = builder.header(*name, *value);
     }
     let answer = match &mut request.body {
         Body::Empty if request.method == Method::POST || request.method == Method::PUT => {

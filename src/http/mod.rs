@@ -1,5 +1,6 @@
 //! Bytes: endpoints, sockets, one HTTP exchange, a stream. Knows HTTP, and nothing of Docker.
 
+mod duplex;
 mod endpoint;
 mod error;
 mod exchange;
@@ -7,6 +8,7 @@ mod socket;
 mod stream;
 mod transport;
 
+pub(crate) use duplex::{Duplex, Sender};
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use error::Error;
 pub(crate) use exchange::{Body, Client, Method, Reply, Request, Timeouts};

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
@@ -48,6 +48,16 @@ pub(super) struct Dial {
     pub(super) connect_timeout: Duration,
     /// Under which every socket is put before its first use.
     pub(super) hangup: Option<Hangup>,
+    /// Who wants the socket itself, beside ureq.
+    pub(super) handover: Option<Arc<Handover>>,
+}
+
+/// A socket on its way from ureq to a caller that goes on with it when HTTP is over.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    pub(super) socket: Mutex<Option<Arc<Socket>>>,
+    /// What came with the answer's head and belongs to what follows it.
+    pub(super) early: Mutex<Vec<u8>>,
 }
 
 /// Carried through ureq's errors, to be found again by [`super::exchange`].
@@ -99,8 +109,12 @@ impl Connector for Dial {
                 Some(hangup.register(weak as Weak<dyn Cut>).map_err(|_| failed(Failure::HungUp))?)
             }
         };
+        if let Some(handover) = &self.handover {
+            *lock(&handover.socket) = Some(socket.clone());
+        }
         Ok(Some(SocketTransport {
             socket,
+            handover: self.handover.clone(),
             _registration: registration,
             buffers: LazyBuffers::new(self.buffers.input, self.buffers.output),
             timeouts: [None, None],
@@ -126,6 +140,7 @@ impl Resolver for NoResolver {
 pub(super) struct SocketTransport {
     socket: Arc<Socket>,
     _registration: Option<Registration>,
+    handover: Option<Arc<Handover>>,
     buffers: LazyBuffers,
     /// What the socket's read and write timeouts are set to.
     timeouts: [Option<Duration>; 2],
@@ -137,6 +152,19 @@ impl fmt::Debug for SocketTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketTransport").field("socket", &self.socket).finish_non_exhaustive()
     }
+}
+
+impl Drop for SocketTransport {
+    fn drop(&mut self) {
+        // ureq is done with an exchange that ended in an upgrade, and has read further than its head.
+        if let Some(handover) = &self.handover {
+            *lock(&handover.early) = self.buffers.input().to_vec();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Clone, Copy)]

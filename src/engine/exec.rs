@@ -1,0 +1,132 @@
+//! The API's section "Exec": commands started in a container that runs, and what is said with them.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::call::Part::{Fixed, Id};
+use super::call::Upgraded;
+use super::pieces::{Piece, Pieces};
+use super::query::{Query, QueryString};
+use super::types::{ExecCreate, ExecCreated, ExecInspect, ExecStart};
+use super::{Engine, Error};
+use crate::http::{Buffers, Sender};
+use crate::threads::Hangup;
+
+impl Engine {
+    /// Prepares a command in a container that runs (`POST /containers/{id}/exec`). Nothing is started.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; [`Error::is_conflict`] where the container is paused or does not run (podman: 500).
+    pub fn exec_create(&self, id: &str, body: &ExecCreate) -> Result<ExecCreated, Error> {
+        let request = self.post("exec_create", &[Fixed("containers"), Id(id), Fixed("exec")]);
+        let answer = request.json(body)?.send()?;
+        let created: ExecCreated = answer.json()?;
+        if created.id.is_empty() { Err(answer.without("Id")) } else { Ok(created) }
+    }
+
+    /// Starts a command, attached (`POST /exec/{id}/start`): gives what it writes, and takes what it is to read. There is no
+    /// deadline; `hangup` ends the connection, and the command goes on: the API has no call that ends one.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; [`Error::is_conflict`]: it was started before, or its container does not run (podman: 500).
+    pub fn exec_start(&self, id: &str, tty: bool, hangup: &Hangup) -> Result<Attached, Error> {
+        let request = self.post("exec_start", &[Fixed("exec"), Id(id), Fixed("start")]);
+        let upgraded = request.json(&ExecStart { tty, ..ExecStart::default() })?.upgrade(Buffers::LOGS, hangup)?;
+        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), tty), upgraded })
+    }
+
+    /// Starts a command that nobody listens to (`POST /exec/{id}/start` with `Detach`).
+    ///
+    /// # Errors
+    /// Those of [`Engine::exec_start`].
+    pub fn exec_start_detached(&self, id: &str) -> Result<(), Error> {
+        let request = self.post("exec_start", &[Fixed("exec"), Id(id), Fixed("start")]);
+        request.json(&ExecStart { detach: true, ..ExecStart::default() })?.send().map(drop)
+    }
+
+    /// Whether a command runs, and its exit code (`GET /exec/{id}/json`).
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]: also some time after its end (Docker forgets it after five minutes, podman sooner).
+    pub fn exec_inspect(&self, id: &str) -> Result<ExecInspect, Error> {
+        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).send()?.json()
+    }
+
+    /// Gives a command's terminal a size (`POST /exec/{id}/resize`).
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; 500 where it does not run (yet).
+    pub fn exec_resize(&self, id: &str, size: &ResizeQuery) -> Result<(), Error> {
+        self.post("exec_resize", &[Fixed("exec"), Id(id), Fixed("resize")]).query(size).send().map(drop)
+    }
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResizeQuery {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+impl Query for ResizeQuery {
+    fn write(&self, to: &mut QueryString) {
+        to.text("h", &self.height.to_string());
+        to.text("w", &self.width.to_string());
+    }
+}
+
+/// A command that one is attached to. Dropping it ends the connection, not the command.
+pub struct Attached {
+    upgraded: Upgraded,
+    pieces: Pieces,
+}
+
+impl Attached {
+    /// What the command reads: its standard input, from any thread.
+    pub fn stdin(&self) -> Stdin {
+        Stdin { sender: self.upgraded.sender() }
+    }
+
+    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
+    pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
+        let Self { upgraded, pieces } = self;
+        pieces.next(|buffer| upgraded.read(buffer))
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").field("call", self.upgraded.call()).finish_non_exhaustive()
+    }
+}
+
+/// A command's standard input. Dropping it leaves it open: say [`Stdin::close`] where this was all.
+#[derive(Debug, Clone)]
+pub struct Stdin {
+    sender: Sender,
+}
+
+impl Stdin {
+    /// Says that this was all: the command reads an end. What it writes goes on.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn close(&self) -> io::Result<()> {
+        self.sender.end()
+    }
+}
+
+impl Write for Stdin {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.sender.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sender.flush()
+    }
+}
