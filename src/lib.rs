@@ -25,6 +25,7 @@ pub mod logs;
 pub mod replay;
 #[cfg(feature = "cli")]
 pub mod runner;
+mod stats;
 mod threads;
 pub mod values;
 

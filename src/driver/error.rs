@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::create::CreateError;
+use super::exec::{ExecFate, ExecOutput};
+use super::handle::HANDLE_VERSION;
 use super::options::OptionProblem;
 use super::task::TaskId;
 use crate::engine;
@@ -127,6 +129,40 @@ pub enum Error {
         /// Why not.
         source: engine::Error,
     },
+    /// A handle cannot be used: it was written by a newer driver, or says nothing.
+    Handle {
+        /// Whose.
+        task: TaskId,
+        /// The version of its data.
+        version: u32,
+    },
+    /// A task's container is no longer there.
+    Gone {
+        /// Whose.
+        task: TaskId,
+        /// The container's id.
+        container: String,
+    },
+    /// A command could not be run in a task.
+    Exec {
+        /// In which container.
+        container: String,
+        /// Why not.
+        source: engine::Error,
+    },
+    /// A command makes no sense: there is none.
+    NoCommand,
+    /// A command did not end in time.
+    ExecTimeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// What became of it.
+        fate: ExecFate,
+        /// What it had written by then.
+        output: Box<ExecOutput>,
+    },
+    /// What a command wrote could not be passed on, or what it was to read could not be read.
+    ExecIo(io::Error),
     /// The task runs, and was not to be forced.
     StillRunning {
         /// Which.
@@ -159,6 +195,7 @@ impl Error {
             | Self::Start { source, .. }
             | Self::Signal { source, .. }
             | Self::Stop { source, .. }
+            | Self::Exec { source, .. }
             | Self::Remove { source, .. } => source.is_transient(),
             Self::Thread(_) | Self::RemovalStuck { .. } => true,
             Self::AlreadyStarted { .. }
@@ -172,6 +209,11 @@ impl Error {
             | Self::NotInArchive { .. }
             | Self::NameTaken { .. }
             | Self::Logs { .. }
+            | Self::Handle { .. }
+            | Self::Gone { .. }
+            | Self::NoCommand
+            | Self::ExecTimeout { .. }
+            | Self::ExecIo(_)
             | Self::StillRunning { .. } => false,
         }
     }
@@ -198,6 +240,12 @@ impl Error {
             Self::Thread(_) => "thread",
             Self::Signal { .. } => "signal",
             Self::Stop { .. } => "stop",
+            Self::Handle { .. } => "handle",
+            Self::Gone { .. } => "gone",
+            Self::Exec { .. } => "exec",
+            Self::NoCommand => "no_command",
+            Self::ExecTimeout { .. } => "exec_timeout",
+            Self::ExecIo(_) => "exec_io",
             Self::StillRunning { .. } => "still_running",
             Self::Remove { .. } => "remove",
             Self::RemovalStuck { .. } => "removal_stuck",
@@ -242,6 +290,18 @@ impl fmt::Display for Error {
                 write!(f, "cannot send {signal} to the container {container:.12}")
             }
             Self::Stop { container, .. } => write!(f, "cannot stop the container {container:.12}"),
+            Self::Handle { task, version: 0..=HANDLE_VERSION } => {
+                write!(f, "the handle of task {task} names no container")
+            }
+            Self::Handle { task, version } => write!(
+                f,
+                "the handle of task {task} has version {version}, and {HANDLE_VERSION} is the newest known here: a newer longshore wrote it"
+            ),
+            Self::Gone { task, container } => write!(f, "the container {container:.12} of task {task} is gone"),
+            Self::Exec { container, .. } => write!(f, "cannot run a command in the container {container:.12}"),
+            Self::NoCommand => f.write_str("there is no command to run"),
+            Self::ExecTimeout { after, fate, .. } => write!(f, "the command did not end within {after:?}; {fate}"),
+            Self::ExecIo(_) => f.write_str("what the command reads or writes could not be passed on"),
             Self::StillRunning { task } => write!(f, "task {task} runs: stop it first, or force it"),
             Self::Remove { container, .. } => write!(f, "cannot remove the container {container:.12}"),
             Self::RemovalStuck { container, after } => {
@@ -256,7 +316,7 @@ impl error::Error for Error {
         match self {
             Self::Plan(source) => Some(source),
             Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => Some(source),
-            Self::Thread(source) => Some(source),
+            Self::Thread(source) | Self::ExecIo(source) => Some(source),
             Self::Image { source, .. }
             | Self::Load { source, .. }
             | Self::Create { source, .. }
@@ -264,6 +324,7 @@ impl error::Error for Error {
             | Self::Inspect { source, .. }
             | Self::Signal { source, .. }
             | Self::Stop { source, .. }
+            | Self::Exec { source, .. }
             | Self::Remove { source, .. } => Some(source),
             _ => None,
         }

@@ -47,6 +47,8 @@ pub(super) struct Task {
 pub(super) struct Workers {
     pub(super) wait: Option<Worker>,
     pub(super) logs: Option<Collector>,
+    /// Those that sample for subscribers.
+    stats: Vec<Worker>,
 }
 
 impl Task {
@@ -71,10 +73,18 @@ impl Task {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Owns a thread that samples for a subscriber; those that have ended are let go.
+    pub(super) fn watched_by(&self, worker: Worker) {
+        let stats = &mut self.workers().stats;
+        stats.retain(|worker| !worker.has_ended());
+        stats.push(worker);
+    }
+
     /// Ends the task's threads and joins them. The container is not touched.
     pub(super) fn end_threads(&self) {
         self.hangup.hang_up();
-        let Workers { wait, logs } = std::mem::take(&mut *self.workers());
+        let Workers { wait, logs, stats } = std::mem::take(&mut *self.workers());
+        drop(stats);
         if let Some(mut wait) = wait {
             wait.stop();
         }

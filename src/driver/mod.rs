@@ -6,12 +6,17 @@
 pub mod config;
 pub mod create;
 mod destroy;
+mod end_exec;
 mod error;
 mod events;
+mod exec;
 mod handle;
 mod inspect;
 pub mod options;
+mod recover;
+mod signal;
 mod start;
+mod stats;
 mod stop;
 mod sweep;
 mod task;
@@ -27,10 +32,12 @@ use crossbeam_channel::Receiver;
 pub use crate::engine::types::{ContainerCreate, LogConfig, SecretMap};
 pub use crate::host::{CgroupVersion, Host};
 pub use crate::logs::{Record, Sink, Stamp, Stream};
+pub use crate::stats::{BlkioUsage, CpuUsage, MemoryUsage, NetworkUsage, ResourceUsage};
 pub use crate::values::Signal;
 pub use config::{DriverConfig, VolumesConfig};
 pub use error::Error;
 pub use events::TaskEvent;
+pub use exec::{ExecFate, ExecIo, ExecOptions, ExecOutput, ExecResult, TerminalSize};
 pub use handle::TaskHandle;
 pub use options::TaskOptions;
 pub use task::*;
@@ -179,6 +186,65 @@ impl Driver {
     /// [`Error::TaskNotFound`], [`Error::Inspect`].
     pub fn inspect_task(&self, id: &TaskId) -> Result<TaskStatus, Error> {
         inspect::inspect(&self.owner.inner, id)
+    }
+
+    /// Takes a task up again that was started before, by its handle: collects what it writes to the targets of its
+    /// [`TaskConfig::logs`], and waits for its end. One that ended meanwhile has its exit result at once. Where the Engine
+    /// does not answer now, the task is taken to run on, and an event says so. One that is taken up already is no error
+    /// (driver-spec 1.5, 13.2).
+    ///
+    /// # Errors
+    /// [`Error::Handle`]: a newer driver wrote the handle, or it names no container. [`Error::Gone`]: its container was
+    /// removed. [`Error::Logs`], [`Error::Thread`], [`Error::ShutDown`].
+    pub fn recover_task(&self, handle: &TaskHandle) -> Result<(), Error> {
+        self.recover_task_with(handle, Vec::new())
+    }
+
+    /// The same, with sinks that get what the task has written from its start, and writes from now on.
+    ///
+    /// # Errors
+    /// As [`Driver::recover_task`].
+    pub fn recover_task_with(&self, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
+        let inner = &self.owner.inner;
+        sweep::ensure(inner)?;
+        recover::recover(inner, handle, sinks)
+    }
+
+    /// Sends a task a signal (driver-spec 1.12).
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`]; [`Error::Signal`]: also where the task does not run.
+    pub fn signal_task(&self, id: &TaskId, signal: Signal) -> Result<(), Error> {
+        signal::signal(&self.owner.inner, id, signal)
+    }
+
+    /// Runs a command in a task's container to its end, at most for [`ExecOptions::timeout`], and keeps the last 64 KiB of
+    /// each of its streams (driver-spec 1.13, 8.5). It reads nothing. A code other than 0 is a result, no error.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::NoCommand`], [`Error::Exec`], [`Error::ShutDown`]; [`Error::ExecTimeout`], with what
+    /// became of the command and what it had written.
+    pub fn exec_task(&self, id: &TaskId, options: &ExecOptions) -> Result<ExecResult, Error> {
+        exec::collect(&self.owner.inner, id, options)
+    }
+
+    /// Runs a command in a task's container, and passes through what it reads and writes (driver-spec 1.14, 17.5). Blocks until
+    /// it has ended and its output is passed on; with a terminal, what it left behind there is not waited for.
+    ///
+    /// # Errors
+    /// Those of [`Driver::exec_task`]; [`Error::ExecIo`]: a sink of `io` took no more.
+    pub fn exec_task_streaming(&self, id: &TaskId, options: &ExecOptions, io: ExecIo) -> Result<ExitResult, Error> {
+        exec::stream(&self.owner.inner, id, options, io)
+    }
+
+    /// Gives a channel of a task's resource use: a sample every `interval` (no shorter than about a second: so long the Engine
+    /// takes for one). It holds one: while its receiver is slow the new sample is dropped. It disconnects when the task
+    /// has ended, within an interval (driver-spec 1.10, 9.2).
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::Thread`].
+    pub fn task_stats(&self, id: &TaskId, interval: Duration) -> Result<Receiver<ResourceUsage>, Error> {
+        stats::subscribe(&self.owner.inner, id, interval)
     }
 
     /// Gives a channel of all tasks' events from now on. It holds 256; while its receiver is slow it alone loses events,

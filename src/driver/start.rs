@@ -54,7 +54,7 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
         config: task,
     };
     let task = Arc::new(Task::new(handle.clone(), hangup));
-    let threads = threads(inner, &task, &inspect, sinks).and_then(|()| reservation.fill(task.clone()));
+    let threads = threads(inner, &task, inspect.config.tty, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = threads {
         task.end_threads();
         return Err(e);
@@ -255,7 +255,7 @@ fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Res
 }
 
 /// The live sinks, and those that the task's targets name.
-fn with_targets(task: &TaskConfig, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, Error> {
+pub(super) fn with_targets(task: &TaskConfig, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, Error> {
     for (target, stream) in [(&task.logs.stdout, Stream::Stdout), (&task.logs.stderr, Stream::Stderr)] {
         match target {
             LogTarget::Null => {}
@@ -270,29 +270,20 @@ fn open_file(path: &Path, stream: Stream) -> Result<FileSink, Error> {
 }
 
 /// Starts what waits for the container and collects its output.
-fn threads(
-    inner: &Arc<Inner>,
-    task: &Arc<Task>,
-    inspect: &ContainerInspect,
-    sinks: Vec<Box<dyn Sink>>,
-) -> Result<(), Error> {
-    let mut workers = Workers { wait: Some(wait::spawn(inner, task)?), logs: None };
+pub(super) fn threads(inner: &Arc<Inner>, task: &Arc<Task>, tty: bool, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
+    let mut workers = Workers::default();
+    workers.wait = Some(wait::spawn(inner, task)?);
     if !sinks.is_empty() {
-        workers.logs = Some(collect(inner, task, inspect, sinks)?);
+        workers.logs = Some(collect(inner, task, tty, sinks)?);
     }
     *task.workers() = workers;
     Ok(())
 }
 
-fn collect(
-    inner: &Arc<Inner>,
-    task: &Arc<Task>,
-    inspect: &ContainerInspect,
-    sinks: Vec<Box<dyn Sink>>,
-) -> Result<Collector, Error> {
+fn collect(inner: &Arc<Inner>, task: &Arc<Task>, tty: bool, sinks: Vec<Box<dyn Sink>>) -> Result<Collector, Error> {
     let settings = Settings {
-        id: inspect.id.clone(),
-        terminal: inspect.config.tty.then(|| inner.cuts()),
+        id: task.handle.container_id.clone(),
+        terminal: tty.then(|| inner.cuts()),
         // podman shows no log options: what we asked for holds.
         follow_bytes: inner
             .config

@@ -4,6 +4,7 @@
 pub mod duration;
 pub mod glob;
 pub mod path;
+pub(crate) mod rfc3339;
 mod signal;
 pub mod size;
 

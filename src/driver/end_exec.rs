@@ -1,0 +1,99 @@
+//! Ending a command that the Engine has no call to end.
+
+use std::fs;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::Inner;
+use super::exec::{ExecFate, MARK};
+use crate::engine::types::{Env, ExecCreate};
+use crate::http::Endpoint;
+
+/// Ends a command of a container, if it runs; `mark` is in its environment.
+pub(super) fn end(inner: &Inner, container: &str, exec: &str, mark: &str) -> ExecFate {
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    let ended = || engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some());
+    let pid = match engine.exec_inspect(exec) {
+        Ok(inspect) if !inspect.running && inspect.exit_code.is_some() => return ExecFate::Ended,
+        Ok(inspect) => inspect.pid,
+        Err(e) => {
+            log::debug!("{e}");
+            0
+        }
+    };
+    let here = matches!(inner.engine.endpoint(), Endpoint::Unix(_));
+    let killed = here && kill_process(pid, container) || kill_inside(inner, container, mark);
+    match killed {
+        true => ExecFate::Killed,
+        false if ended() => ExecFate::Ended,
+        false => ExecFate::GoesOn,
+    }
+}
+
+/// Kills a process of this machine that is surely the container's. An Engine in another pid namespace counts otherwise
+/// than we do: its number may be somebody else's process here.
+fn kill_process(pid: i64, container: &str) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let is_the_containers = || {
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero()));
+        cgroup.is_ok_and(|cgroup| names(&cgroup, container))
+    };
+    // The descriptor stands for one process for good; what the number stands for is asked after it was opened.
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    is_the_containers() && pidfd_send_signal(&process, Signal::KILL).is_ok()
+}
+
+/// Whether a process's `/proc/<pid>/cgroup` names a container.
+fn names(cgroup: &str, container: &str) -> bool {
+    container.len() >= 32 && cgroup.lines().any(|line| line.contains(container))
+}
+
+/// Kills the command from within its container, by a shell that looks for its mark.
+fn kill_inside(inner: &Inner, container: &str, mark: &str) -> bool {
+    // Not itself: the mark reaches it as a word, and not by the environment.
+    let script = format!(
+        "for e in /proc/[0-9]*/environ; do if tr '\\0' '\\n' <$e 2>/dev/null | grep -qx '{MARK}={mark}'; then p=${{e#/proc/}}; \
+         kill -9 ${{p%/environ}} && k=1; fi; done; [ \"$k\" = 1 ]"
+    );
+    let body = ExecCreate {
+        attach_stdout: true,
+        attach_stderr: true,
+        env: Env::default(),
+        cmd: vec!["sh".into(), "-c".into(), script],
+        user: "0".into(),
+        ..ExecCreate::default()
+    };
+    let hangup = inner.hangup.child();
+    let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
+    let done = || -> Result<bool, crate::engine::Error> {
+        let exec = engine.exec_create(container, &body)?.id;
+        let mut attached = engine.exec_start(&exec, false, &hangup)?;
+        while attached.next_piece()?.is_some() {}
+        let inspect = engine.exec_inspect(&exec)?;
+        Ok(!inspect.running && inspect.exit_code == Some(0))
+    };
+    done().unwrap_or_else(|e| {
+        log::debug!("{e}");
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_process() {
+        let id = "0123456789abcdef".repeat(4);
+        for (cgroup, want) in [
+            (format!("12:pids:/docker/{id}\n0::/docker/{id}\n"), true),
+            (format!("0::/system.slice/docker-{id}.scope\n"), true),
+            (format!("0::/machine.slice/libpod-{id}.scope/container\n"), true),
+            ("0::/user.slice\n".into(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(names(&cgroup, &id), want, "{cgroup}");
+        }
+        assert!(!names("0::/docker/abc", "abc"), "a short id could be anything");
+    }
+}

@@ -1,0 +1,51 @@
+//! Taking up a task that was started before: by this process's predecessor, or by a driver that was shut down
+//! (driver-spec 1.5, 13.2). An Engine that is away at that moment is no reason to give a task up.
+
+use std::sync::Arc;
+
+use super::handle::{HANDLE_VERSION, Task, TaskHandle};
+use super::inspect::network_of;
+use super::start::{threads, with_targets};
+use super::{Error, Inner, Sink, options};
+use crate::engine::InspectQuery;
+
+pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
+    if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
+        return Err(Error::Handle { task: handle.config.id.clone(), version: handle.version });
+    }
+    let reservation = match inner.tasks.reserve(&handle.config.id) {
+        Ok(reservation) => reservation,
+        // It was taken up before, or never let go of.
+        Err(Error::AlreadyStarted { .. }) if inner.tasks.find(&handle.config.id).is_ok() => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let sinks = with_targets(&handle.config, sinks)?;
+    let hangup = inner.hangup.child();
+    let mut handle = handle.clone();
+    // What a terminal is was decided when the container was made; the options that made it are at hand.
+    let mut tty = options::decode(&handle.config.options).is_ok_and(|options| options.tty);
+    let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
+    let mut away = None;
+    match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
+        Ok(inspect) => {
+            tty = inspect.config.tty;
+            handle.network = network_of(&inspect).or(handle.network);
+        }
+        Err(e) if e.is_not_found() => {
+            return Err(Error::Gone { task: handle.config.id, container: handle.container_id });
+        }
+        Err(_) if inner.hangup.is_hung_up() => return Err(Error::ShutDown),
+        Err(e) => away = Some(e),
+    }
+    let task = Arc::new(Task::new(handle, hangup));
+    let running = threads(inner, &task, tty, sinks).and_then(|()| reservation.fill(task.clone()));
+    if let Err(e) = running {
+        task.end_threads();
+        return Err(e);
+    }
+    if let Some(error) = away {
+        let message = format!("The task is taken up while the Engine does not answer: {error}");
+        inner.events.emit(&task.handle.config, message, &[("kind", "recovered_unseen")]);
+    }
+    Ok(())
+}
