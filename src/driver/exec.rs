@@ -53,7 +53,7 @@ pub type TerminalSize = ResizeQuery;
 
 /// What is said with a command that is passed through.
 pub struct ExecIo {
-    /// What it reads; at its end the command's standard input ends. `None`: nothing.
+    /// What it reads; at its end the command's standard input ends, but for a terminal, which has no end. `None`: nothing.
     pub stdin: Option<Box<dyn Read + Send>>,
     /// Where its standard output goes; with a terminal all it writes.
     pub stdout: Box<dyn Write + Send>,
@@ -227,10 +227,11 @@ impl Command<'_> {
             // Blocked in a read of the caller's, which no latch can end: it is left to itself, and ends with its source.
             let (to, hangup) = (to.clone(), self.hangup.clone());
             let feed = thread::Builder::new().name("exec stdin".into()).stack_size(128 * 1024);
-            feed.spawn(move || feed_stdin(from, to, &hangup)).map_err(Broken::Io)?;
+            let ends = !self.options.tty;
+            feed.spawn(move || feed_stdin(from, to, ends, &hangup)).map_err(Broken::Io)?;
         }
         // A non-terminal command that reads nothing has an end for its input.
-        if !has_stdin {
+        if !has_stdin && !self.options.tty {
             let _ = to.close();
         }
         let _watch = self.watch(resize)?;
@@ -351,8 +352,8 @@ impl Command<'_> {
     }
 }
 
-/// Passes on what a command is to read, and says when that was all.
-fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, hangup: &Hangup) {
+/// Passes on what a command is to read, and says when that was all, if `ends`.
+fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, ends: bool, hangup: &Hangup) {
     let mut buf = [0; 16 * 1024];
     loop {
         match from.read(&mut buf) {
@@ -369,8 +370,11 @@ fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, hangup: &Hangup) {
             }
         }
     }
-    // An error: it has ended, and reads nothing any more.
-    let _ = to.close();
+    // A terminal has no end: Docker takes that of its connection for a hang-up, and the command would see nothing of it.
+    if ends {
+        // An error: it has ended, and reads nothing any more.
+        let _ = to.close();
+    }
 }
 
 /// The end of a stream.

@@ -7,8 +7,10 @@ mod support;
 
 mod bench;
 mod counts;
+mod execs;
 mod exits;
 mod failures;
 mod faults;
+mod lives;
 mod stops;
 mod streams;
