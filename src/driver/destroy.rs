@@ -20,7 +20,10 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
     let task = inner.tasks.find(id)?;
     let container = &task.handle.container_id;
     match inner.engine.container_inspect(container, &InspectQuery::default()) {
-        Ok(inspect) if inspect.state.running && !force => return Err(Error::StillRunning { task: id.clone() }),
+        // A task that has ended, and whose container runs, was started again by somebody else: it is no longer the task's.
+        Ok(inspect) if inspect.state.running && !force && task.exit.result().is_none() => {
+            return Err(Error::StillRunning { task: id.clone() });
+        }
         Ok(inspect) => {
             if inspect.state.running
                 && let Err(e) = engine_stop(inner, &task, Duration::ZERO)

@@ -1,8 +1,8 @@
 //! An Engine that dies and comes back, on a dockerd of the test's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use longshore::driver::TaskState;
+use longshore::driver::{Driver, DriverConfig, ExecOptions, TaskState};
 use longshore::engine::Engine;
 
 use crate::bench::{Bench, PATIENCE, assert_same};
@@ -80,4 +80,136 @@ fn without_live_restore_the_engine_takes_its_tasks_along() {
     let exit = waiter.recv_timeout(PATIENCE).expect("it has ended");
     assert_eq!((exit.exit_code, exit.oom_killed), (137, false), "{exit:?}");
     bench.driver.destroy_task(&id, false).unwrap();
+}
+
+#[test]
+#[ignore = "needs root and dockerd"]
+fn twenty_tasks_outlive_an_engine_that_is_away() {
+    let outages = match rounds(1, 2) {
+        1 => &[500, 5_000][..],
+        _ => &[500, 5_000, 60_000],
+    };
+    let mut dockerd = Dockerd::start(&["--live-restore"]);
+    dockerd.import_image();
+    for gently in [false, true] {
+        for &outage in outages {
+            let bench = Bench::on(Engine::connect(dockerd.host().parse().unwrap()));
+            let events = bench.driver.task_events();
+            let tasks: Vec<_> = (0..20)
+                .map(|n| {
+                    let (id, output) =
+                        bench
+                            .start(bench.task(&format!(
+                                "echo begun {n}; while [ ! -e /end ]; do usleep 50000; done; exit {n}"
+                            )));
+                    eventually(PATIENCE, "it writes", || output.out() == format!("begun {n}\n"));
+                    (id, output)
+                })
+                .collect();
+            match gently {
+                true => dockerd.stop(),
+                false => dockerd.kill(),
+            }
+            std::thread::sleep(Duration::from_millis(outage));
+            for (id, _) in &tasks {
+                assert!(
+                    bench.driver.wait_task(id).unwrap().try_recv().is_err(),
+                    "gently {gently}, {outage} ms: no exit"
+                );
+            }
+            dockerd.start_again();
+            let back = Instant::now();
+            for (n, (id, _)) in tasks.iter().enumerate() {
+                assert_eq!(bench.driver.inspect_task(id).unwrap().state, TaskState::Running, "{n}");
+                let options = ExecOptions { command: vec!["touch".into(), "/end".into()], ..ExecOptions::default() };
+                bench.driver.exec_task(id, &options).unwrap();
+            }
+            for (n, (id, output)) in tasks.iter().enumerate() {
+                assert_eq!(bench.wait(id).exit_code, n as i64, "gently {gently}, {outage} ms");
+                bench.driver.destroy_task(id, false).unwrap();
+                assert_eq!(output.out(), format!("begun {n}\n"));
+            }
+            assert!(back.elapsed() < Duration::from_secs(60), "{:?}", back.elapsed());
+            let lost =
+                events.try_iter().filter(|e| e.annotations.get("kind").is_some_and(|kind| kind == "engine_lost"));
+            assert_eq!(lost.count(), 20, "each is told of once");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and dockerd"]
+fn containerd_dies() {
+    let mut dockerd = Dockerd::start(&["--live-restore"]);
+    dockerd.import_image();
+    let bench = Bench::on(Engine::connect(dockerd.host().parse().unwrap()));
+    let (id, output) = bench.start(bench.task("echo begun; sleep 6; echo after; exit 4"));
+    eventually(PATIENCE, "it writes", || output.out() == "begun\n");
+    dockerd.kill_containerd();
+    let exit = bench.wait(&id);
+    assert_eq!(exit.exit_code, 4, "{exit:?}");
+    bench.driver.destroy_task(&id, false).unwrap();
+    assert_eq!(output.out(), "begun\nafter\n");
+}
+
+#[test]
+#[ignore = "needs root and dockerd"]
+fn an_engine_that_is_away_while_a_task_is_taken_up() {
+    let mut dockerd = Dockerd::start(&["--live-restore"]);
+    dockerd.import_image();
+    let bench = Bench::on(Engine::connect(dockerd.host().parse().unwrap()));
+    let (handle, _) = bench.driver.start_task(bench.task("sleep 4; exit 8")).unwrap();
+    bench.driver.shutdown();
+    dockerd.kill();
+
+    let config = DriverConfig { instance: bench.instance.clone(), ..DriverConfig::default() };
+    let driver = Driver::new(bench.engine.clone(), config);
+    let events = driver.task_events();
+    driver.recover_task(&handle).unwrap();
+    let waiter = driver.wait_task(&handle.config.id).unwrap();
+    assert!(waiter.recv_timeout(Duration::from_millis(500)).is_err(), "nobody can know yet");
+    dockerd.start_again();
+    assert_eq!(waiter.recv_timeout(PATIENCE).unwrap().exit_code, 8);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+    let kinds: Vec<_> = events.try_iter().filter_map(|e| e.annotations.get("kind").cloned()).collect();
+    assert!(kinds.contains(&"recovered_unseen".into()), "{kinds:?}");
+    driver.shutdown();
+}
+
+#[test]
+#[ignore = "needs root and dockerd"]
+fn many_starts_while_the_engine_restarts() {
+    let mut dockerd = Dockerd::start(&["--live-restore"]);
+    dockerd.import_image();
+    let bench = Bench::on(Engine::connect(dockerd.host().parse().unwrap()));
+    let tasks: Vec<_> = (0..rounds(30, 100)).map(|n| bench.task(&format!("exit {}", n % 100))).collect();
+    let started: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> =
+            tasks.into_iter().map(|task| scope.spawn(|| (task.id.clone(), bench.driver.start_task(task)))).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        dockerd.kill();
+        dockerd.start_again();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    let mut failed = 0;
+    for (n, (id, start)) in started.iter().enumerate() {
+        match start {
+            Ok(_) => {
+                let exit = bench.wait(id);
+                // One that the Engine was starting when it died has no code of its own.
+                assert!(
+                    exit.exit_code == n as i64 % 100 || exit.err.is_some() || exit.exit_code >= 126,
+                    "{n}: {exit:?}"
+                );
+                bench.driver.destroy_task(id, false).unwrap();
+            }
+            Err(error) => {
+                assert!(error.is_recoverable(), "{n}: {error}");
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed < started.len(), "some start all the same");
+    // What a failed start created is gone, or goes: the Engine was away when it was to be removed.
+    eventually(PATIENCE, "nothing is left", || bench.containers().is_empty());
 }

@@ -47,6 +47,10 @@ while read -r word; do
       kill -s "$word" "$pid"
       wait "$pid" || :
       ;;
+    containerd)
+      # The daemon's own, which it starts again.
+      kill -s KILL "$(cat "$dir/exec/containerd/containerd.pid")"
+      ;;
   esac
   echo done
 done
@@ -115,6 +119,11 @@ impl Dockerd {
     /// Ends the daemon as a service manager does, with SIGTERM, and returns when it has ended.
     pub(crate) fn stop(&mut self) {
         self.order("TERM");
+    }
+
+    /// Ends the daemon's containerd with SIGKILL; the daemon starts another one.
+    pub(crate) fn kill_containerd(&mut self) {
+        self.order("containerd");
     }
 
     /// Its address, as DOCKER_HOST takes it.
