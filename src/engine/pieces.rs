@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use super::{BadFrame, Call, Decoder, Error, Stream};
 
-/// Read at a time: as much as a connection's buffer holds.
-const CHUNK: usize = 64 * 1024;
+/// Read at a time, at first: most are silent.
+const SMALL: usize = 4 * 1024;
+/// Read at a time, once so much comes: as much as a connection's buffer holds.
+const LARGE: usize = 64 * 1024;
 
 /// A piece of what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub(super) struct Pieces {
     call: Call,
     /// `None`: raw.
     decoder: Option<Decoder>,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     /// What of the buffer is not lent out yet.
     start: usize,
     end: usize,
@@ -35,7 +37,7 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Whether there are frames depends on the terminal alone: the content type of some Engines says otherwise.
     pub(super) fn new(call: Call, tty: bool) -> Self {
-        Self { call, decoder: (!tty).then(Decoder::default), buffer: vec![0; CHUNK].into(), start: 0, end: 0 }
+        Self { call, decoder: (!tty).then(Decoder::default), buffer: vec![0; SMALL], start: 0, end: 0 }
     }
 
     /// Lends the next piece; `read` waits for more bytes, and gives 0 at their end.
@@ -48,6 +50,10 @@ impl Pieces {
                 self.buffered().map_err(|bad| Error::bad_frame(&self.call, bad))?
             {
                 return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
+            }
+            if self.end == self.buffer.len() && self.buffer.len() < LARGE {
+                // The last read filled it: there is more where that came from.
+                self.buffer = vec![0; self.buffer.len() * 4];
             }
             match read(&mut self.buffer)? {
                 0 => {
