@@ -1,4 +1,11 @@
 //! Tests on what Engines have said: they need none.
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
+#[path = "../cases/mod.rs"]
+mod cases;
+#[path = "../support/mod.rs"]
+mod support;
+
 mod answers;
+mod recorded;
