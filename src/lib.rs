@@ -7,6 +7,8 @@
 //! 3. The `longshore` program (feature `cli`, on by default): runs the docker tasks of a Nomad job file on one machine,
 //!    without Nomad; `job` reads such files, `runner` runs them.
 //!
+//! Beside them, [`replay`] records what an Engine says and plays it back, for tests without Docker.
+//!
 //! There is no async runtime in any of it. What waits blocks in a system call or on a channel, and a [`Hangup`] ends it.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -29,7 +31,8 @@ pub mod values;
 pub use http::{Endpoint, EndpointError};
 pub use threads::Hangup;
 
-/// The README's example is compiled with the documentation's tests.
+/// The examples of README and docs are compiled with the documentation's tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/recordings.md")]
 struct Readme;

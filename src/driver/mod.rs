@@ -36,7 +36,6 @@ pub use options::TaskOptions;
 pub use task::*;
 
 use crate::engine::Engine;
-use crate::http::Endpoint;
 use crate::logs::Cuts;
 use crate::threads::{Hangup, Worker};
 use create::Facts;

@@ -2,7 +2,7 @@
 //!
 //! A [`Recording`] is made by a proxy, which any client may go through, or in process; it is a HAR file, a [`Cassette`].
 //! A [`Player`] answers from one, in process and on a socket, and can be told to do something wrong. A [`Session`] is both, as
-//! a test's [`Mode`] says. No secret reaches the file, as far as names tell what is one: [`SECRET_NAMES`].
+//! a test's [`Mode`] says. An Engine that misbehaves without any recording is [`scripted`]. No secret reaches the file, as far as names tell what is one: [`SECRET_NAMES`].
 
 mod cassette;
 mod error;
@@ -17,6 +17,7 @@ mod read;
 mod recorder;
 mod redact;
 mod script;
+pub mod scripted;
 mod server;
 mod session;
 mod spool;
@@ -33,5 +34,5 @@ pub use fault::{Fault, FaultKind};
 pub use player::{PlayOptions, Player};
 pub use proxy::Recording;
 pub use recorder::Recorded;
-pub use redact::{SECRET_HEADERS, SECRET_NAMES};
+pub use redact::{MASKED, SECRET_HEADERS, SECRET_NAMES};
 pub use session::{Mode, Session};

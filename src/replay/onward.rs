@@ -38,7 +38,7 @@ impl Onward {
         let engine = Arc::new(Socket::connect(&self.endpoint, CONNECT)?);
         let _registration = under(hangup, &engine).map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
         let tape = Mutex::new(Tape::new(&self.recorder));
-        let mut send = |bytes: &[u8]| -> io::Result<()> {
+        let send = |bytes: &[u8]| -> io::Result<()> {
             lock(&tape).client(bytes);
             (&*engine).write_all(bytes)
         };

@@ -162,6 +162,11 @@ impl Reading<'_> {
             "version" => Err(field.wrong("HAR 1.2 is known, and this is another version")),
             "_peer" => field.words().map(|words| preface.peer = words),
             "_vars" => field.words().map(|words| preface.vars = words),
+            "_redact" => field.items().and_then(|items| {
+                let patterns = items.iter().take(MOST_WORDS).map(|item| item.word(LONGEST_WORD));
+                preface.redact = patterns.collect::<Result<_, _>>()?;
+                Ok(())
+            }),
             _ => field
                 .object()
                 .map(|facts| preface.host = facts.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
@@ -581,5 +586,288 @@ impl<'de> DeserializeSeed<'de> for Entry<'_> {
         let line = self.0.position.line.get();
         self.0.position.left.set(LONGEST_ENTRY);
         Value::deserialize(from).map(|value| (line, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::server::Place;
+    use crate::replay::write;
+
+    /// Numbers as from a die, the same each time.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % n
+        }
+
+        fn bytes(&mut self, most: u64) -> Vec<u8> {
+            let (len, kind) = (self.below(most + 1), self.below(4));
+            let text = "a\"b\\c\n\t\r\u{7f}é€😀/</script>\u{2028}0";
+            match kind {
+                0 => (0..len).map(|_| self.below(256) as u8).collect(),
+                1 => (0..len).map(|_| b" {}[]\",:\\\n\x00\x1f\x7fazAZ09"[self.below(19) as usize]).collect(),
+                2 => text.repeat(len as usize / text.len() + 1).into_bytes(),
+                // Cut within a character.
+                _ => text.repeat(3).into_bytes()[..(len as usize).min(text.len())].to_vec(),
+            }
+        }
+
+        fn word(&mut self) -> String {
+            let len = 1 + self.below(12);
+            (0..len).map(|_| char::from(b"abcXYZ-019"[self.below(10) as usize])).collect()
+        }
+
+        fn headers(&mut self) -> Vec<(String, String)> {
+            let values = ["", "x", "a, b; c=\"d\"", "application/json", "é", "\\"];
+            (0..self.below(5)).map(|_| (self.word(), values[self.below(6) as usize].to_owned())).collect()
+        }
+
+        fn mark(&mut self, after: Mark) -> Mark {
+            Mark {
+                at: after.at + self.below(3_000_000) * self.below(2),
+                requests: after.requests + self.below(3) * self.below(2),
+                sent: after.sent + self.below(3000) * self.below(2),
+            }
+        }
+
+        fn body(&mut self, spool: &Arc<Spool>) -> Body {
+            let (mut body, mut mark) = (Body::new(spool), Mark::default());
+            let most = if self.below(60) == 0 { 200_000 } else { 300 };
+            for _ in 0..self.below(6) {
+                let bytes = self.bytes(most);
+                mark = self.mark(mark);
+                body.note(Chunk { mark, len: bytes.len() as u64 }).unwrap();
+                body.bytes.push(&bytes).unwrap();
+            }
+            body
+        }
+
+        fn exchange(&mut self, spool: &Arc<Spool>) -> Exchange {
+            let ends = [End::Whole, End::Cut, End::Left, End::Open];
+            Exchange {
+                started: Moment(1_700_000_000_000_000 + self.below(1 << 50) as i64),
+                connection: self.below(100),
+                request: Request {
+                    method: ["GET", "POST", "HEAD", "DELETE"][self.below(4) as usize].into(),
+                    target: format!("/v1.{}/{}?{}=%22%7B", self.below(60), self.word(), self.word()),
+                    headers: self.headers(),
+                    body: self.body(spool),
+                },
+                answer: (self.below(8) > 0).then(|| Answer {
+                    status: 100 + self.below(500) as u16,
+                    reason: ["", "OK", "No \"such\""][self.below(3) as usize].into(),
+                    headers: self.headers(),
+                    head: self.mark(Mark::default()),
+                    body: self.body(spool),
+                }),
+                end: ends[self.below(4) as usize],
+                sent: (self.below(3) == 0).then(|| Sent { body: self.body(spool), closed: self.below(2) == 0 }),
+            }
+        }
+    }
+
+    /// All of it, to be compared.
+    fn told(exchange: &Exchange) -> String {
+        let body = |body: &Body| {
+            let chunks: Vec<_> = body.chunks().map(Result::unwrap).collect();
+            format!("{:?} {chunks:?}", body.bytes.whole(u64::MAX).unwrap())
+        };
+        let Exchange { started, connection, request, answer, end, sent } = exchange;
+        let answer = answer.as_ref().map(|a| (a.status, &a.reason, &a.headers, a.head, body(&a.body)));
+        let sent = sent.as_ref().map(|s| (s.closed, body(&s.body)));
+        let Request { method, target, headers, body: asked } = request;
+        format!("{started:?} {connection} {method} {target} {headers:?} {} {answer:?} {end:?} {sent:?}", body(asked))
+    }
+
+    fn spool() -> (Place, Arc<Spool>) {
+        let place = Place::new("longshore-read").unwrap();
+        let spool = Spool::new(place.path()).unwrap();
+        (place, spool)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let ((_place, spool), mut dice) = (spool(), Dice(0x2545_f491_4f6c_dd1d));
+        for round in 0..60 {
+            let exchanges: Vec<_> = (0..dice.below(6)).map(|_| dice.exchange(&spool)).collect();
+            let words = |dice: &mut Dice| (0..dice.below(3)).map(|_| (dice.word(), dice.word())).collect();
+            let preface = Preface {
+                peer: words(&mut dice),
+                vars: words(&mut dice),
+                redact: (0..dice.below(3)).map(|_| dice.word()).collect(),
+                host: BTreeMap::from([("cores".to_owned(), Value::from(dice.below(64)))]),
+            };
+            let mut file = Vec::new();
+            write::begin(&preface, &mut file).unwrap();
+            for (n, exchange) in exchanges.iter().enumerate() {
+                write::separate(n == 0, &mut file).unwrap();
+                write::entry(exchange, &mut file).unwrap();
+            }
+            write::end(&mut file).unwrap();
+            let contents = read(Path::new("x.har"), &file[..], &spool).unwrap_or_else(|e| panic!("round {round}: {e}"));
+            assert_eq!(contents.preface, preface, "round {round}");
+            assert_eq!(contents.exchanges.len(), exchanges.len(), "round {round}");
+            for (n, (read, written)) in contents.exchanges.iter().zip(&exchanges).enumerate() {
+                assert_eq!(told(read), told(written), "round {round}, entry {n}");
+                assert_eq!(contents.lines[n], n as u64 + 2, "one a line");
+            }
+        }
+    }
+
+    fn file(entries: &str) -> String {
+        format!(r#"{{"log":{{"version":"1.2","creator":{{}},"entries":[{entries}]}}}}"#)
+    }
+
+    const GOOD: &str = r#"{"startedDateTime":"2026-01-01T00:00:00Z","request":{"method":"GET","url":"http://x/info","headers":[]},
+        "response":{"status":200,"headers":[],"content":{"size":2,"mimeType":"","text":"{}"}}}"#;
+
+    #[test]
+    fn damage_is_named() {
+        let (_place, spool) = spool();
+        let changed = |from: &str, to: &str| {
+            assert!(GOOD.contains(from), "{from}");
+            file(&format!("{GOOD},\n{}", GOOD.replace(from, to)))
+        };
+        for (row, text, want) in [
+            ("empty", String::new(), "x.har:1: not a HAR file: EOF while parsing a value"),
+            ("no JSON", "hello".into(), "x.har:1: not a HAR file: expected value"),
+            ("a list", "[]".into(), "x.har:1: not a HAR file: invalid type: sequence, expected an object with a `log`"),
+            ("no log", "{}".into(), "x.har:1: not a HAR file: it has no `log`"),
+            ("cut", file(GOOD).split_at(80).0.into(), "x.har:1: not a HAR file: EOF while parsing a string"),
+            ("after the end", file(GOOD) + "x", "x.har:2: not a HAR file: trailing characters"),
+            (
+                "another version",
+                file("").replace("1.2", "2.0"),
+                "x.har:1: log.version: HAR 1.2 is known, and this is another version",
+            ),
+            (
+                "entries no list",
+                r#"{"log":{"entries":{}}}"#.into(),
+                "x.har:1: not a HAR file: invalid type: map, expected a list of entries",
+            ),
+            ("an entry no object", file("1"), "x.har:1: entry 1: expected an object, found the number 1"),
+            ("no request", changed("request", "questions"), "x.har:3: entry 2: request: it is missing"),
+            (
+                "status a text",
+                changed("200", "\"200\""),
+                "x.har:3: entry 2: response.status: expected a whole number up to 999, found a text",
+            ),
+            (
+                "status too high",
+                changed("200", "2000"),
+                "x.har:3: entry 2: response.status: expected a whole number up to 999, found the number 2000",
+            ),
+            (
+                "status too low",
+                changed("200", "7"),
+                "x.har:3: entry 2: response.status: expected a status from 100 to 999",
+            ),
+            (
+                "no moment",
+                changed("2026-01-01T", "yesterday"),
+                "x.har:3: entry 2: startedDateTime: expected a moment in RFC 3339",
+            ),
+            ("no path", changed("http://x/info", "info"), "x.har:3: entry 2: request.url: it has no path"),
+            (
+                "two lines in a URL",
+                changed("/info", "/a\\r\\nHost: b"),
+                "x.har:3: entry 2: request.url: it holds a blank",
+            ),
+            (
+                "two lines in a header",
+                changed(r#""status":200,"headers":[]"#, r#""status":200,"headers":[{"name":"a","value":"b\r\nc"}]"#),
+                "x.har:3: entry 2: response.headers[0].value: it has a line break",
+            ),
+            (
+                "a header of two",
+                changed(r#""status":200,"headers":[]"#, r#""status":200,"headers":[{"name":"a: b","value":""}]"#),
+                "x.har:3: entry 2: response.headers[0].name: it is no name of a header",
+            ),
+            (
+                "no base64",
+                changed(r#""text":"{}""#, r#""text":"{}","encoding":"base64""#),
+                "x.har:3: entry 2: response.content.text: not base64: Invalid symbol 123, offset 0.",
+            ),
+            (
+                "another encoding",
+                changed(r#""text":"{}""#, r#""text":"{}","encoding":"rot13""#),
+                "x.har:3: entry 2: response.content.encoding: `rot13` is not known, base64 is",
+            ),
+            (
+                "chunks too long",
+                changed(r#""status":200"#, r#""_chunks":[[0,3]],"status":200"#),
+                "x.har:3: entry 2: response._chunks: its chunks have 3 bytes, its text has 2",
+            ),
+            (
+                "chunks of words",
+                changed(r#""status":200"#, r#""_chunks":["a"],"status":200"#),
+                "x.har:3: entry 2: response._chunks[0]: expected a list of numbers, with more of them",
+            ),
+            (
+                "time before its start",
+                changed(r#""status":200"#, r#""_chunks":[[-1,2]],"status":200"#),
+                "x.har:3: entry 2: response._chunks[0][0]: expected a time in milliseconds",
+            ),
+            (
+                "another end",
+                changed(r#""status":200"#, r#""_end":"soon","status":200"#),
+                "x.har:3: entry 2: response._end: expected whole, cut, left or open",
+            ),
+            (
+                "an empty word",
+                file(GOOD).replace("\"creator\"", "\"_vars\":{\"a\":\"\"},\"creator\""),
+                "x.har:1: log._vars.a: it is empty",
+            ),
+            ("too deep", file(&"[".repeat(500)), "x.har:1: not a HAR file: recursion limit exceeded"),
+        ] {
+            let error = read(Path::new("x.har"), text.as_bytes(), &spool).expect_err(row);
+            assert_eq!(error.to_string(), want, "{row}");
+        }
+        let many = r#"{"name":"a","value":""},"#.repeat(MOST_HEADERS) + r#"{"name":"a","value":""}"#;
+        let text = changed(r#""status":200,"headers":[]"#, &format!(r#""status":200,"headers":[{many}]"#));
+        let error = read(Path::new("x.har"), text.as_bytes(), &spool).expect_err("headers").to_string();
+        assert_eq!(error, "x.har:3: entry 2: response.headers: more than a thousand headers");
+    }
+
+    #[test]
+    fn a_file_of_another_program() {
+        let (_place, spool) = spool();
+        // As browsers and proxies write: what was packed is unpacked, failures have status 0, some bodies are not kept.
+        let entry = |url: &str, status: u16, headers: &str, content: &str| {
+            format!(
+                r#"{{"startedDateTime":"2026-01-01T00:00:00+01:00","connection":"http","_initiator":{{"type":"other"}},
+                "request":{{"method":"GET","url":"{url}","headers":[{{"name":":authority","value":"x"}}]}},
+                "response":{{"status":{status},"statusText":"","headers":[{headers}],"content":{{{content}}}}},"timings":{{}}}}"#
+            )
+        };
+        let gzip = r#"{"name":"content-encoding","value":"gzip"},{"name":"Transfer-Encoding","value":"chunked"}"#;
+        let entries = [
+            entry("http://localhost:2375/v1.41/info?a=b#c", 200, gzip, r#""size":2,"text":"{}""#),
+            entry(
+                "http+unix://%2Fvar%2Frun%2Fdocker.sock/_ping",
+                200,
+                "",
+                r#""size":2,"text":"T0s=","encoding":"base64""#,
+            ),
+            entry("https://example.com", 0, "", ""),
+            entry("https://example.com/big", 200, "", r#""size":100000"#),
+            entry("https://example.com/none", 204, "", r#""size":0"#),
+        ];
+        let text = format!("\u{feff}{}", file(&entries.join(",\n")));
+        let contents = read(Path::new("x.har"), text.as_bytes(), &spool).unwrap();
+        let found: Vec<_> = contents.exchanges.iter().map(|e| e.request.target.as_str()).collect();
+        assert_eq!(found, ["/v1.41/info?a=b", "/_ping", "/none"]);
+        assert_eq!(contents.skipped.len(), 2, "{:?}", contents.skipped);
+        assert!(contents.exchanges[0].request.headers.is_empty());
+        let answer = contents.exchanges[0].answer.as_ref().unwrap();
+        assert_eq!(answer.headers, [("Content-Length".to_owned(), "2".to_owned())]);
+        let ping = contents.exchanges[1].answer.as_ref().unwrap();
+        assert_eq!(ping.body.bytes.whole(9).unwrap().unwrap(), b"OK");
     }
 }

@@ -48,9 +48,8 @@ impl Crew {
         let latch = hangup.clone();
         let body = move || {
             let Ok(_registration) = under(&latch, &socket) else { return };
-            serve(socket.clone(), &latch);
-            // The peer hears of the end now, whoever else still holds the socket.
-            socket.cut();
+            // It is the last to hold the socket: the connection ends with it.
+            serve(socket, &latch);
         };
         let mut members = lock(&self.members);
         members.retain(|member| !member.has_ended());

@@ -13,5 +13,6 @@ mod hostile;
 mod output;
 mod place;
 mod plan;
+mod recordings;
 mod refusals;
 mod signals;

@@ -8,4 +8,7 @@ mod cases;
 mod support;
 
 mod answers;
+mod players;
 mod recorded;
+mod sessions;
+mod tapes;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use longshore::Hangup;
 use longshore::engine::{Error, InspectQuery, ListQuery, LogsQuery, WaitCondition};
+use longshore::replay::scripted::{Answer, Scripted, chunk};
 use serde_json::json;
 
-use crate::answer::{Answer, chunk, frame};
-use crate::engine::Scripted;
+use crate::kit::{engine_within, frame};
 
 const INSPECT: &str = "GET /containers/*/json";
 const LOGS: &str = "GET /containers/*/logs";
@@ -20,9 +20,9 @@ fn forms(body: &[u8]) -> [(&'static str, Answer); 4] {
     let extended = [extended.as_bytes(), body, b"\r\n0\r\nTrailer: x\r\n\r\n"].concat();
     let bare = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
     [
-        ("length", Answer::body(200, "Content-Type: application/json\r\n", body)),
-        ("chunks", Answer::chunked().chunk(first).chunk(second).end()),
-        ("a chunk with an extension and a trailer", Answer::chunked().send(extended)),
+        ("length", Answer::body(200, body).header("Content-Type", "application/json")),
+        ("chunks", Answer::chunked(200).chunk(first).chunk(second).end()),
+        ("a chunk with an extension and a trailer", Answer::chunked(200).send(extended)),
         ("until it closes", Answer::raw(bare).send(body).close()),
     ]
 }
@@ -32,7 +32,7 @@ fn an_answer_has_many_forms() {
     let body = json!({"Id": "a".repeat(64), "Name": "/é", "Config": {"Labels": {"k": "v".repeat(3000)}}}).to_string();
     for piece in [usize::MAX, 7, 1] {
         for form in 0..4 {
-            let scripted = Scripted::unix();
+            let scripted = Scripted::unix().unwrap();
             scripted.on(INSPECT, {
                 let body = body.clone();
                 move |_| {
@@ -40,7 +40,7 @@ fn an_answer_has_many_forms() {
                     Some(answer.in_pieces(piece, Duration::ZERO))
                 }
             });
-            let engine = scripted.client();
+            let engine = scripted.engine();
             let name = forms(b"")[form].0;
             for _ in 0..2 {
                 let inspect = engine.container_inspect("a", &InspectQuery::default()).unwrap();
@@ -56,9 +56,9 @@ fn a_stream_has_many_forms() {
     let body = [frame(1, b"one\n"), frame(2, b"two\n"), frame(1, &[b'x'; 5000]), frame(2, b"")].concat();
     for piece in [usize::MAX, 7, 1] {
         for (name, answer) in forms(&body) {
-            let scripted = Scripted::unix();
+            let scripted = Scripted::unix().unwrap();
             scripted.answers(LOGS, [answer.in_pieces(piece, Duration::ZERO)]);
-            let mut logs = scripted.client().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
+            let mut logs = scripted.engine().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
             let (mut bytes, mut frames) = (Vec::new(), 0);
             while let Some(piece) = logs.next_piece().unwrap() {
                 bytes.extend_from_slice(piece.bytes);
@@ -73,13 +73,13 @@ fn a_stream_has_many_forms() {
 fn a_body_that_was_cut_has_no_end() {
     let body = frame(1, b"hello world\n");
     for (name, answer) in forms(&body).into_iter().take(3) {
-        let head = answer.len() - body.len();
-        let scripted = Scripted::unix();
+        let head = answer.size() - body.len();
+        let scripted = Scripted::unix().unwrap();
         // Everything but the last byte: for chunks that is the end of the last one.
-        for cut in [head, head + 1, answer.len() - 1] {
+        for cut in [head, head + 1, answer.size() - 1] {
             let again = forms(&body).into_iter().find(|form| form.0 == name).unwrap().1;
             scripted.answers(LOGS, [again.cut(cut)]);
-            let mut logs = match scripted.client().container_logs("a", &LogsQuery::new(), &Hangup::new()) {
+            let mut logs = match scripted.engine().container_logs("a", &LogsQuery::new(), &Hangup::new()) {
                 Ok(logs) => logs,
                 Err(e) => {
                     assert!(matches!(e, Error::Disconnected { .. } | Error::Protocol { .. }), "{name}: {e:?}");
@@ -89,7 +89,7 @@ fn a_body_that_was_cut_has_no_end() {
             let error = loop {
                 match logs.next_piece() {
                     Ok(Some(_)) => {}
-                    Ok(None) => panic!("{name} cut after {cut} of {}: an end", answer.len()),
+                    Ok(None) => panic!("{name} cut after {cut} of {}: an end", answer.size()),
                     Err(e) => break e,
                 }
             };
@@ -102,10 +102,10 @@ fn a_body_that_was_cut_has_no_end() {
 fn a_stream_that_ends_within_a_frame_has_no_end() {
     let frames = [frame(1, b"one\n"), frame(2, b"two\n")].concat();
     for cut in 0..=frames.len() {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         // The body itself ends well.
-        scripted.answers(LOGS, [Answer::body(200, "", &frames[..cut])]);
-        let mut logs = scripted.client().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
+        scripted.answers(LOGS, [Answer::body(200, &frames[..cut])]);
+        let mut logs = scripted.engine().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
         let end = loop {
             match logs.next_piece() {
                 Ok(Some(_)) => {}
@@ -124,35 +124,35 @@ fn a_list_that_was_cut_is_no_list() {
     // Cut where the JSON so far is whole: only the framing tells.
     for (name, answer) in [
         ("length", Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]").close()),
-        ("chunks", Answer::chunked().chunk("[]").close()),
+        ("chunks", Answer::chunked(200).chunk("[]").close()),
     ] {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         let again = match name {
             "length" => Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]").close(),
-            _ => Answer::chunked().chunk("[]").close(),
+            _ => Answer::chunked(200).chunk("[]").close(),
         };
         scripted.answers("GET /containers/json", [answer, again]);
-        let error = scripted.client().container_list(&ListQuery::new()).unwrap_err();
+        let error = scripted.engine().container_list(&ListQuery::new()).unwrap_err();
         assert!(matches!(error, Error::Disconnected { .. } | Error::Protocol { .. }), "{name}: {error:?}");
     }
 }
 
 #[test]
 fn heads_may_dribble_and_be_large() {
-    let large = format!("X-Large: {}\r\n", "x".repeat(7000));
-    let scripted = Scripted::unix();
+    let large = "x".repeat(7000);
+    let scripted = Scripted::unix().unwrap();
     scripted.answers(
         INSPECT,
         [
             Answer::json(200, &json!({"Id": "a"})).in_pieces(1, Duration::from_millis(1)),
-            Answer::body(200, &large, r#"{"Id":"b"}"#),
+            Answer::body(200, r#"{"Id":"b"}"#).header("X-Large", &large),
         ],
     );
     scripted.answers(
         "POST /containers/*/wait",
-        [Answer::body(200, &large, r#"{"StatusCode":3}"#).in_pieces(100, Duration::ZERO)],
+        [Answer::body(200, r#"{"StatusCode":3}"#).header("X-Large", &large).in_pieces(100, Duration::ZERO)],
     );
-    let engine = scripted.client();
+    let engine = scripted.engine();
     for id in ["a", "b"] {
         assert_eq!(engine.container_inspect(id, &InspectQuery::default()).unwrap().id, id);
     }
@@ -162,14 +162,14 @@ fn heads_may_dribble_and_be_large() {
 
 #[test]
 fn a_head_without_end_is_refused() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     let huge = || Answer::raw(format!("HTTP/1.1 200 OK\r\nX-Huge: {}", "x".repeat(200_000))).hold();
     let many = || {
-        let headers: String = (0..5000).map(|n| format!("X-{n}: y\r\n")).collect();
-        Answer::body(200, &headers, "{}").hold()
+        let answer = Answer::body(200, "{}");
+        (0..5000).fold(answer, |answer, n| answer.header(&format!("X-{n}"), "y")).hold()
     };
     for answer in [huge, many] {
-        let engine = scripted.client();
+        let engine = scripted.engine();
         let begun = Instant::now();
         scripted.answers(INSPECT, [answer()]);
         let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
@@ -195,10 +195,10 @@ fn what_is_no_http_is_told() {
         b"<html>\r\n\r\n",
         b"\r\n\r\n\r\n",
     ] {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.always(INSPECT, move || Answer::raw(garbage).close());
         scripted.always(LOGS, move || Answer::raw(garbage).close());
-        let (engine, begun) = (scripted.client(), Instant::now());
+        let (engine, begun) = (scripted.engine(), Instant::now());
         let shown = String::from_utf8_lossy(garbage);
         let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
         assert!(matches!(error, Error::Disconnected { .. } | Error::Protocol { .. }), "{shown:?}: {error:?}");
@@ -218,14 +218,14 @@ fn an_answer_that_dribbles_on_meets_its_deadline() {
     let head = || Answer::raw(format!("HTTP/1.1 200 OK\r\nX-Slow: {}\r\n", "x".repeat(1000))).in_pieces(1, slow);
     let dribbled = |bytes: Vec<u8>| Answer::raw(bytes).in_pieces(1, slow);
     let body = || Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").and(dribbled(vec![b' '; 1000]));
-    let chunks = || Answer::chunked().and(dribbled(chunk(b" ").repeat(500)));
+    let chunks = || Answer::chunked(200).and(dribbled(chunk(" ").repeat(500)));
     let silence = || Answer::nothing().hold();
     for (name, answer) in
         [("head", &head as &dyn Fn() -> Answer), ("body", &body), ("chunks", &chunks), ("silence", &silence)]
     {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.answers(INSPECT, [answer()]);
-        let engine = scripted.client_within(Duration::from_millis(300));
+        let engine = engine_within(&scripted, Duration::from_millis(300));
         engine.ping().unwrap();
         let begun = Instant::now();
         let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use longshore::Hangup;
 use longshore::engine::types::ContainerCreate;
 use longshore::engine::{Engine, EngineConfig, Error, InspectQuery, LogsQuery};
+use longshore::replay::scripted::{Answer, Scripted};
 use serde_json::json;
 
-use crate::answer::{Answer, Named, frame};
-use crate::engine::Scripted;
+use crate::kit::{Named, engine_within, frame};
 use crate::support::unique;
 
 const CREATE: &str = "POST /containers/create";
@@ -22,7 +22,7 @@ fn created() -> Answer {
 }
 
 /// Answers an inspect with the id that was asked for.
-fn same_id(request: &crate::request::Request) -> Answer {
+fn same_id(request: &longshore::replay::scripted::Request) -> Answer {
     let id = request.path.split('/').nth(2).unwrap();
     Answer::json(200, &json!({ "Id": id }))
 }
@@ -37,20 +37,20 @@ fn inspect(engine: &Engine, id: &str) -> Result<String, Error> {
 
 #[test]
 fn a_connection_is_used_again() {
-    let scripted = Scripted::unix();
-    let engine = scripted.client();
+    let scripted = Scripted::unix().unwrap();
+    let engine = scripted.engine();
     for _ in 0..50 {
         engine.ping().unwrap();
     }
-    assert_eq!((scripted.count("GET /_ping"), scripted.state().connections), (50, 1));
+    assert_eq!((scripted.count("GET /_ping"), scripted.state().connections()), (50, 1));
 }
 
 #[test]
 fn a_connection_that_the_engine_closed_while_it_was_idle_is_not_used_again() {
-    for scripted in [Scripted::unix(), Scripted::tcp()] {
+    for scripted in [Scripted::unix().unwrap(), Scripted::tcp().unwrap()] {
         scripted.on(INSPECT, |request| Some(same_id(request).close()));
         scripted.always(CREATE, || created().close());
-        let engine = scripted.client();
+        let engine = scripted.engine();
         engine.ping().unwrap();
         for round in 0..20 {
             assert_eq!(inspect(&engine, "a").unwrap(), "a", "round {round}");
@@ -64,9 +64,9 @@ fn a_connection_that_the_engine_closed_while_it_was_idle_is_not_used_again() {
 
 #[test]
 fn fifty_creates_are_fifty_containers() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.always(CREATE, || created().close());
-    let engine = scripted.client();
+    let engine = scripted.engine();
     engine.ping().unwrap();
     // At once, so that some meet a connection that is just being closed: those may fail, and are never done twice.
     let failed = (0..50).filter(|n| create(&engine, &format!("quick{n}")).is_err()).count();
@@ -89,13 +89,13 @@ fn a_create_that_was_read_is_not_repeated() {
     let answers: [Named; 3] = [
         ("no answer", || Answer::nothing().close()),
         ("half a head", || Answer::raw("HTTP/1.1 201 Cre").close()),
-        ("half a body", || created().cut(60)),
+        ("half a body", || created().cut(95)),
     ];
     for kept in [false, true] {
         for (name, answer) in answers {
-            let scripted = Scripted::unix();
+            let scripted = Scripted::unix().unwrap();
             scripted.answers(CREATE, [answer()]);
-            let engine = scripted.client();
+            let engine = scripted.engine();
             let error = match kept {
                 // The ping before it leaves a kept connection.
                 true => create(&engine, "b").unwrap_err(),
@@ -114,10 +114,10 @@ fn a_create_that_was_read_is_not_repeated() {
 
 #[test]
 fn a_read_that_broke_is_repeated_once() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.on(INSPECT, |request| Some(same_id(request)));
     scripted.answers(INSPECT, [Answer::nothing().close()]);
-    let engine = scripted.client();
+    let engine = scripted.engine();
     assert_eq!(inspect(&engine, "a").unwrap(), "a");
     assert_eq!(scripted.count(INSPECT), 2);
     scripted.answers(INSPECT, [Answer::nothing().close(), Answer::raw("HTTP/1.").close()]);
@@ -131,7 +131,7 @@ fn a_late_answer_is_never_another_calls() {
     let whole = json!({"Id": "late"}).to_string();
     let length = whole.len();
     for sent_in_time in [0, 10, 60] {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.on(INSPECT, |request| Some(same_id(request)));
         let gate = Arc::new(AtomicBool::new(false));
         let late = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{whole}");
@@ -139,12 +139,12 @@ fn a_late_answer_is_never_another_calls() {
         let open = gate.clone();
         let answer = Answer::raw(early).until(move || open.load(Ordering::SeqCst)).send(rest);
         scripted.answers("GET /containers/late/json", [answer]);
-        let engine = scripted.client_within(Duration::from_millis(150));
+        let engine = engine_within(&scripted, Duration::from_millis(150));
         engine.ping().unwrap();
         let error = inspect(&engine, "late").unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         gate.store(true, Ordering::SeqCst);
-        scripted.poker()();
+        scripted.poker().poke();
         for id in ["a", "b", "c"] {
             assert_eq!(inspect(&engine, id).unwrap(), id, "after {sent_in_time} bytes in time");
         }
@@ -156,16 +156,16 @@ fn a_late_answer_is_never_another_calls() {
 
 #[test]
 fn an_engine_that_wants_to_close_is_believed() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     // It says that it will close, and does not: no answer may wait for it.
-    scripted.always("GET /_ping", || Answer::body(200, "Api-Version: 1.41\r\nConnection: close\r\n", "OK").hold());
-    let engine = scripted.client();
+    scripted.always("GET /_ping", || Answer::ping("1.41").header("Connection", "close").hold());
+    let engine = scripted.engine();
     let begun = Instant::now();
     for _ in 0..5 {
         engine.ping().unwrap();
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!(scripted.state().connections, 5, "none is used again");
+    assert_eq!(scripted.state().connections(), 5, "none is used again");
     scripted.wait_for("none is kept", |state| state.open() == 0);
 }
 
@@ -190,9 +190,9 @@ fn an_engine_that_takes_no_connection_is_given_up() {
 
 #[test]
 fn streams_that_were_dropped_are_closed() {
-    let scripted = Scripted::unix();
-    scripted.always("GET /containers/*/logs", || Answer::chunked().chunk(frame(1, b"hello\n")).hold());
-    let (engine, hangup) = (scripted.client(), Hangup::new());
+    let scripted = Scripted::unix().unwrap();
+    scripted.always("GET /containers/*/logs", || Answer::chunked(200).chunk(frame(1, b"hello\n")).hold());
+    let (engine, hangup) = (scripted.engine(), Hangup::new());
     engine.ping().unwrap();
     let before = scripted.state().open();
     for n in 0..1000 {
@@ -211,10 +211,10 @@ fn streams_that_were_dropped_are_closed() {
 
 #[test]
 fn three_hundred_follows_do_not_delay_a_stop() {
-    let scripted = Scripted::unix();
-    scripted.always("GET /containers/*/logs", || Answer::chunked().chunk(frame(1, b"hello\n")).hold());
+    let scripted = Scripted::unix().unwrap();
+    scripted.always("GET /containers/*/logs", || Answer::chunked(200).chunk(frame(1, b"hello\n")).hold());
     scripted.always("POST /containers/*/stop", || Answer::empty(204));
-    let (engine, hangup) = (scripted.client(), Hangup::new());
+    let (engine, hangup) = (scripted.engine(), Hangup::new());
     let mut follows = Vec::new();
     for _ in 0..300 {
         follows.push(engine.container_logs("a", &LogsQuery::new().follow(), &hangup).unwrap());

@@ -7,10 +7,8 @@ use longshore::engine::{
     Engine, Error, ImageListQuery, ImportQuery, InspectQuery, ListQuery, LoadQuery, LogsQuery, StartQuery, Started,
     StopQuery, Stopped, WaitCondition,
 };
+use longshore::replay::scripted::{Answer, Scripted};
 use serde_json::json;
-
-use crate::answer::Answer;
-use crate::engine::Scripted;
 
 const INSPECT: &str = "GET /containers/*/json";
 
@@ -32,10 +30,10 @@ fn a_no_is_sorted_by_its_status() {
         (502, false, false, true),
         (503, false, false, true),
     ] {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.always(INSPECT, move || Answer::error(status, "No such container: web"));
         scripted.always("GET /containers/*/logs", move || Answer::error(status, "No such container: web"));
-        let engine = scripted.client();
+        let engine = scripted.engine();
         let followed = engine.container_logs("web 1", &LogsQuery::new(), &Hangup::new()).map(drop);
         for (error, call) in [(inspect(&engine), "json"), (followed, "logs")] {
             let error = error.unwrap_err();
@@ -54,23 +52,26 @@ fn a_no_is_sorted_by_its_status() {
 
 #[test]
 fn every_engines_words_are_found() {
-    let json = "Content-Type: application/json\r\n";
-    for (headers, body, want) in [
+    let json = "application/json";
+    for (content_type, body, want) in [
         (
             json,
             r#"{"cause":"no such container","message":"no container with name \"x\"","response":404}"#,
             "no container with name \"x\"",
         ),
         (json, r#"{"message":"with a newline\n"}"#, "with a newline"),
-        ("Content-Type: text/plain; charset=utf-8\r\n", "Not Found\n", "Not Found"),
+        ("text/plain; charset=utf-8", "Not Found\n", "Not Found"),
         ("", r#"{"message":"no type"}"#, "no type"),
         (json, "{\"message\":\"cut", "{\"message\":\"cut"),
         (json, "", "no reason given"),
-        ("Content-Type: text/html\r\n", "<html>Bad Gateway</html>", "<html>Bad Gateway</html>"),
+        ("text/html", "<html>Bad Gateway</html>", "<html>Bad Gateway</html>"),
     ] {
-        let scripted = Scripted::unix();
-        scripted.always(INSPECT, move || Answer::body(404, headers, body));
-        let error = inspect(&scripted.client()).unwrap_err();
+        let scripted = Scripted::unix().unwrap();
+        scripted.always(INSPECT, move || match content_type {
+            "" => Answer::body(404, body),
+            content_type => Answer::body(404, body).header("Content-Type", content_type),
+        });
+        let error = inspect(&scripted.engine()).unwrap_err();
         assert_eq!(error.message(), Some(want));
         assert!(error.is_not_found());
     }
@@ -78,16 +79,10 @@ fn every_engines_words_are_found() {
 
 #[test]
 fn an_endless_error_is_cut() {
-    let scripted = Scripted::unix();
-    let endless = || {
-        let mut answer = Answer::raw("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for _ in 0..100 {
-            answer = answer.chunk([b'x'; 10_000]);
-        }
-        answer.hold()
-    };
+    let scripted = Scripted::unix().unwrap();
+    let endless = || (0..100).fold(Answer::chunked(500), |answer, _| answer.chunk([b'x'; 10_000])).hold();
     scripted.always("GET /containers/*/logs", endless);
-    let opened = scripted.client().container_logs("a", &LogsQuery::new(), &Hangup::new());
+    let opened = scripted.engine().container_logs("a", &LogsQuery::new(), &Hangup::new());
     let error = opened.map(drop).unwrap_err();
     assert_eq!(error.status(), Some(500), "{error:?}");
     assert!(error.to_string().len() < 3000);
@@ -99,10 +94,10 @@ fn a_yes_that_is_a_no() {
         "{\"status\":\"Loading layer\",\"progressDetail\":{\"current\":1}}\r\n",
         "{\"errorDetail\":{\"message\":\"unexpected EOF\"},\"error\":\"unexpected EOF\"}\r\n"
     );
-    let scripted = Scripted::unix();
-    scripted.always("POST /images/load", move || Answer::chunked().chunk(failure).end());
-    scripted.always("POST /images/create", move || Answer::chunked().chunk(failure).end());
-    let (engine, hangup) = (scripted.client(), Hangup::new());
+    let scripted = Scripted::unix().unwrap();
+    scripted.always("POST /images/load", move || Answer::chunked(200).chunk(failure).end());
+    scripted.always("POST /images/create", move || Answer::chunked(200).chunk(failure).end());
+    let (engine, hangup) = (scripted.engine(), Hangup::new());
     let loaded = engine.image_load(&b"no archive"[..], &LoadQuery::default(), &hangup).map(drop);
     let imported = engine.image_import(&b"no archive"[..], &ImportQuery::new(), &hangup).map(drop);
     for (error, path) in [(loaded, "/images/load"), (imported, "/images/create")] {
@@ -113,7 +108,7 @@ fn a_yes_that_is_a_no() {
     }
     assert_eq!(scripted.requests("POST /images/load")[0].body, b"no archive");
     // A stream that was cut is no success either.
-    scripted.always("POST /images/load", || Answer::chunked().chunk("{\"stream\":\"Loading\"}\n").close());
+    scripted.always("POST /images/load", || Answer::chunked(200).chunk("{\"stream\":\"Loading\"}\n").close());
     let error = engine.image_load(&b"x"[..], &LoadQuery::default(), &hangup).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. } | Error::Protocol { .. }), "{error:?}");
     // A refusal with a status, too, keeps the Engine's words.
@@ -130,19 +125,19 @@ fn an_archive_that_cannot_be_read_is_our_own_fault() {
             Err(std::io::Error::other("the disk is gone"))
         }
     }
-    let scripted = Scripted::unix();
-    scripted.always("POST /images/load", || Answer::chunked().end());
-    let error = scripted.client().image_load(Broken, &LoadQuery::default(), &Hangup::new()).unwrap_err();
+    let scripted = Scripted::unix().unwrap();
+    scripted.always("POST /images/load", || Answer::chunked(200).end());
+    let error = scripted.engine().image_load(Broken, &LoadQuery::default(), &Hangup::new()).unwrap_err();
     assert!(matches!(&error, Error::Source { source, .. } if source.to_string().contains("disk")), "{error:?}");
 }
 
 #[test]
 fn nothing_is_nothing() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     for body in ["null", "[]", "null\n"] {
-        scripted.answers("GET /containers/json", [Answer::body(200, "", body)]);
-        scripted.answers("GET /images/json", [Answer::body(200, "", body)]);
-        let engine = scripted.client();
+        scripted.answers("GET /containers/json", [Answer::body(200, body)]);
+        scripted.answers("GET /images/json", [Answer::body(200, body)]);
+        let engine = scripted.engine();
         assert!(engine.container_list(&ListQuery::new()).unwrap().is_empty(), "{body}");
         assert!(engine.image_list(&ImageListQuery::default()).unwrap().is_empty(), "{body}");
     }
@@ -151,25 +146,25 @@ fn nothing_is_nothing() {
         "NetworkSettings": {"Ports": null, "Networks": null}, "Mounts": null, "HostConfig": null,
     });
     scripted.answers(INSPECT, [Answer::json(200, &nulls)]);
-    let inspect = scripted.client().container_inspect("a", &InspectQuery::default()).unwrap();
+    let inspect = scripted.engine().container_inspect("a", &InspectQuery::default()).unwrap();
     assert!(!inspect.state.running && inspect.network_settings.networks.is_empty());
 }
 
 #[test]
 fn a_wrong_shape_is_told_with_its_call() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     for body in ["", "[]", "\"text\"", "{\"Id\": 7}", "{\"Id\": \"a\"", "<html>"] {
-        scripted.answers(INSPECT, [Answer::body(200, "", body)]);
-        let error = inspect(&scripted.client()).unwrap_err();
+        scripted.answers(INSPECT, [Answer::body(200, body)]);
+        let error = inspect(&scripted.engine()).unwrap_err();
         assert!(matches!(error, Error::Decode { .. }), "{body}: {error:?}");
         assert!(error.to_string().contains("/containers/web%201/json") && error.source().is_some(), "{error}");
     }
     // Without the one field that makes it an answer it is none: no container without an id, no exit without a code.
     for body in ["null", "{}", "[]", r#"{"Id":"","State":{"Running":false}}"#, r#"{"StatusCode":null}"#] {
-        scripted.answers(INSPECT, [Answer::body(200, "", body)]);
-        scripted.answers("POST /containers/create", [Answer::body(201, "", body)]);
-        scripted.answers("POST /containers/*/wait", [Answer::body(200, "", body)]);
-        let engine = scripted.client();
+        scripted.answers(INSPECT, [Answer::body(200, body)]);
+        scripted.answers("POST /containers/create", [Answer::body(201, body)]);
+        scripted.answers("POST /containers/*/wait", [Answer::body(200, body)]);
+        let engine = scripted.engine();
         let waited = engine.container_wait("a", WaitCondition::NotRunning, &Hangup::new()).map(drop);
         let created = engine.container_create(None, &Default::default()).map(drop);
         for result in [inspect(&engine), created, waited] {
@@ -180,10 +175,10 @@ fn a_wrong_shape_is_told_with_its_call() {
 
 #[test]
 fn what_is_so_already_is_no_error() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.answers("POST /containers/*/start", [Answer::empty(304), Answer::empty(204)]);
     scripted.answers("POST /containers/*/stop", [Answer::empty(304), Answer::empty(204)]);
-    let engine = scripted.client();
+    let engine = scripted.engine();
     assert_eq!(engine.container_start("a", &StartQuery::default()).unwrap(), Started::Already);
     assert_eq!(engine.container_start("a", &StartQuery::default()).unwrap(), Started::Now);
     assert_eq!(engine.container_stop("a", &StopQuery::default()).unwrap(), Stopped::Already);
@@ -192,14 +187,14 @@ fn what_is_so_already_is_no_error() {
 
 #[test]
 fn nobody_is_there() {
-    let scripted = Scripted::unix();
-    let engine = scripted.client();
+    let scripted = Scripted::unix().unwrap();
+    let engine = scripted.engine();
     engine.ping().unwrap();
     scripted.go_away();
     let error = inspect(&engine).unwrap_err();
     assert!(error.is_unreachable() && error.is_transient() && error.call().is_none(), "{error:?}");
     assert!(error.to_string().contains("no Engine answers at unix://"), "{error}");
-    scripted.come_back();
+    scripted.come_back().unwrap();
     scripted.always(INSPECT, || Answer::json(200, &json!({"Id": "a"})));
     inspect(&engine).unwrap();
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use longshore::Hangup;
 use longshore::engine::{Engine, Error, InspectQuery, LoadQuery, LogsQuery, StopQuery, Stopped, WaitCondition};
+use longshore::replay::scripted::{Answer, Scripted};
 use serde_json::json;
 
-use crate::answer::{Answer, frame};
-use crate::engine::Scripted;
+use crate::kit::{engine_within, frame};
 
 /// A call that blocks, the request that shows that it is under way, and how it is answered.
 type Blocked = (&'static str, &'static str, fn() -> Answer, fn(&Engine, &Hangup) -> Result<(), Error>);
@@ -31,28 +31,28 @@ fn inspect(engine: &Engine, hangup: &Hangup) -> Result<(), Error> {
 }
 
 const BLOCKED: &[Blocked] = &[
-    ("a wait, after its head", "POST /containers/a/wait", || Answer::chunked().hold(), wait),
+    ("a wait, after its head", "POST /containers/a/wait", || Answer::chunked(200).hold(), wait),
     ("a wait, before its head", "POST /containers/a/wait", || Answer::nothing().hold(), wait),
-    ("a follow", "GET /containers/a/logs", || Answer::chunked().chunk(frame(1, b"x\n")).hold(), logs),
+    ("a follow", "GET /containers/a/logs", || Answer::chunked(200).chunk(frame(1, b"x\n")).hold(), logs),
     (
         "a follow within a frame",
         "GET /containers/a/logs",
-        || Answer::chunked().chunk(&frame(1, b"x\n")[..9]).hold(),
+        || Answer::chunked(200).chunk(&frame(1, b"x\n")[..9]).hold(),
         logs,
     ),
     ("a follow that ends by close", "GET /containers/a/logs", || Answer::raw("HTTP/1.1 200 OK\r\n\r\n").hold(), logs),
     ("a follow, before its head", "GET /containers/a/logs", || Answer::nothing().hold(), logs),
     ("an ordinary call, before its head", "GET /containers/a/json", || Answer::nothing().hold(), inspect),
     ("an ordinary call, in its head", "GET /containers/a/json", || Answer::raw("HTTP/1.1 2").hold(), inspect),
-    ("an ordinary call, in its body", "GET /containers/a/json", || Answer::chunked().chunk("{").hold(), inspect),
+    ("an ordinary call, in its body", "GET /containers/a/json", || Answer::chunked(200).chunk("{").hold(), inspect),
 ];
 
 #[test]
 fn a_hang_up_ends_what_is_blocked() {
     for (name, request, answer, call) in BLOCKED {
-        let scripted = Scripted::unix();
-        scripted.always(request, answer);
-        let (engine, hangup) = (scripted.client(), Hangup::new());
+        let scripted = Scripted::unix().unwrap();
+        scripted.always(*request, answer);
+        let (engine, hangup) = (scripted.engine(), Hangup::new());
         let parent = Hangup::new();
         let under = parent.child();
         let threads = [hangup.clone(), under].map(|latch| {
@@ -70,11 +70,11 @@ fn a_hang_up_ends_what_is_blocked() {
         }
         assert_eq!(scripted.count(request), 2, "{name}: nothing is asked again");
         // A closed latch lets nothing through.
-        let connections = scripted.state().connections;
+        let connections = scripted.state().connections();
         let result = call(&engine, &hangup);
         assert!(result.as_ref().is_err_and(Error::is_hung_up), "{name}, again: {result:?}");
         assert_eq!(scripted.count(request), 2, "{name}: no new call");
-        assert!(scripted.state().connections <= connections + 1, "{name}");
+        assert!(scripted.state().connections() <= connections + 1, "{name}");
         engine.ping().unwrap();
     }
 }
@@ -115,14 +115,14 @@ fn a_hang_up_ends_an_upload_that_nobody_reads() {
 
 #[test]
 fn a_stop_outlives_deadlines_and_hang_ups() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     let gate = Arc::new(AtomicBool::new(false));
     let open = gate.clone();
     scripted.answers(
         "POST /containers/*/stop",
         [Answer::nothing().until(move || open.load(Ordering::SeqCst)).send("HTTP/1.1 204 No Content\r\n\r\n")],
     );
-    let (engine, hangup) = (scripted.client_within(Duration::from_millis(100)), Hangup::new());
+    let (engine, hangup) = (engine_within(&scripted, Duration::from_millis(100)), Hangup::new());
     let under = engine.with(&hangup);
     let begun = Instant::now();
     let stopping = thread::spawn(move || under.container_stop("a", &StopQuery::default()));
@@ -134,17 +134,17 @@ fn a_stop_outlives_deadlines_and_hang_ups() {
     assert!(begun.elapsed() >= Duration::from_millis(100));
     assert!(!stopping.is_finished());
     gate.store(true, Ordering::SeqCst);
-    scripted.poker()();
+    scripted.poker().poke();
     assert_eq!(stopping.join().unwrap().unwrap(), Stopped::Now);
 }
 
 #[test]
 fn a_stop_has_the_deadline_that_it_is_given() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.always("POST /containers/*/stop", || Answer::nothing().hold());
     let query = StopQuery { deadline: Some(Duration::from_millis(200)), ..StopQuery::default() };
     let begun = Instant::now();
-    let error = scripted.client().container_stop("a", &query).unwrap_err();
+    let error = scripted.engine().container_stop("a", &query).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(190) && took < Duration::from_secs(1), "{took:?}");
@@ -152,13 +152,13 @@ fn a_stop_has_the_deadline_that_it_is_given() {
 
 #[test]
 fn a_wait_and_a_follow_have_no_deadline() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     let late = Duration::from_millis(400);
     let waited = Answer::nothing().pause(late).and(Answer::json(200, &json!({"StatusCode": 4})));
     scripted.answers("POST /containers/*/wait", [waited]);
-    let followed = Answer::chunked().chunk(frame(1, b"x\n")).pause(late).chunk(frame(1, b"y\n")).end();
+    let followed = Answer::chunked(200).chunk(frame(1, b"x\n")).pause(late).chunk(frame(1, b"y\n")).end();
     scripted.answers("GET /containers/*/logs", [Answer::nothing().pause(late).and(followed)]);
-    let engine = scripted.client_within(Duration::from_millis(100));
+    let engine = engine_within(&scripted, Duration::from_millis(100));
     let waited = engine.container_wait("a", WaitCondition::NotRunning, &Hangup::new()).unwrap();
     assert_eq!(waited.status_code, 4);
     let mut logs = engine.container_logs("a", &LogsQuery::new().follow(), &Hangup::new()).unwrap();

@@ -4,9 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod answer;
-mod engine;
-mod request;
+mod kit;
 mod world;
 
 mod bodies;

@@ -9,10 +9,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use longshore::driver::{Driver, DriverConfig, Record, Sink, TaskId, TaskState};
 use longshore::logs::{Stamp, Stream};
 
-use crate::answer::{Answer, frame};
-use crate::engine::{PATIENCE, Scripted};
+use crate::kit::frame;
 use crate::support::eventually;
-use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, quick, sent, started};
+use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, is_follow, quick, sent, started};
+use longshore::replay::scripted::{Answer, PATIENCE, Scripted};
 
 /// 2026-11-25T03:36:00Z.
 const T: i64 = 1_795_577_760_000_000_000;
@@ -132,7 +132,7 @@ fn finish(world: &World, driver: &Driver, id: &TaskId, code: i64) {
 fn first_follow(world: &World, records: Vec<Written>, answer: Answer) {
     let (shared, mut answer) = (world.shared(), Some(answer));
     world.scripted.on(LOGS, move |request| {
-        if request.parameter("follow") != "1" {
+        if !is_follow(request) {
             return None;
         }
         let answer = answer.take()?;
@@ -156,7 +156,7 @@ fn broken_follow(scripted: Scripted, records: &[Written], tty: bool, cut: usize,
     world.model().tty = tty;
     let bytes: Vec<u8> = records.iter().flat_map(|record| sent(record, tty)).collect();
     // No chunk is empty: that would be the end.
-    let begun = if cut == 0 { Answer::chunked() } else { Answer::chunked().chunk(&bytes[..cut]) };
+    let begun = if cut == 0 { Answer::chunked(200) } else { Answer::chunked(200).chunk(&bytes[..cut]) };
     let answer = match kind {
         Break::Cut => begun.close(),
         Break::End => begun.end(),
@@ -195,10 +195,12 @@ fn a_follow_that_breaks_anywhere_loses_and_doubles_nothing() {
     thread::scope(|scope| {
         for kind in [Break::Cut, Break::End] {
             let records = &records;
-            scope.spawn(move || (0..=length).for_each(|cut| broken_follow(Scripted::tcp(), records, false, cut, kind)));
+            scope.spawn(move || {
+                (0..=length).for_each(|cut| broken_follow(Scripted::tcp().unwrap(), records, false, cut, kind))
+            });
         }
         for cut in (0..=length).step_by(7) {
-            broken_follow(Scripted::unix(), &records, false, cut, Break::Cut);
+            broken_follow(Scripted::unix().unwrap(), &records, false, cut, Break::Cut);
         }
     });
 }
@@ -225,17 +227,16 @@ fn a_terminals_follow_that_breaks_loses_and_doubles_nothing() {
     cuts.retain(|cut| *cut <= at);
     for cut in cuts {
         for kind in [Break::Cut, Break::End] {
-            broken_follow(Scripted::tcp(), &records, true, cut, kind);
+            broken_follow(Scripted::tcp().unwrap(), &records, true, cut, kind);
         }
     }
 }
 
 #[test]
 fn podman_cuts_a_terminals_lines_anywhere() {
-    let world = World::on(Scripted::tcp());
+    let world = World::on(Scripted::tcp().unwrap());
     world.model().tty = true;
-    let ping = "Api-Version: 1.41\r\nLibpod-Api-Version: 5.8.6\r\n";
-    world.scripted.always("GET /_ping", move || Answer::body(200, ping, "OK"));
+    world.scripted.always("GET /_ping", || Answer::ping("1.41").header("Libpod-Api-Version", "5.8.6"));
     let driver = world.driver();
     let (id, seen, _) = collected(&driver);
     let records =
@@ -251,12 +252,12 @@ fn an_engine_that_repeats_itself_in_one_follow() {
     let records: Vec<_> = (0..1500).map(|n| out(T + n / 3, &format!("line {}\n", n / 2))).collect();
     // From one border between stamps to another, and from within. (Of the last stamp alone it would be nothing new.)
     for again in [4, 6, 500, 999, 1000, 1200] {
-        let world = World::on(Scripted::tcp());
+        let world = World::on(Scripted::tcp().unwrap());
         let bytes = |records: &[Written]| records.iter().flat_map(|r| sent(r, false)).collect::<Vec<u8>>();
         let (before, after) = records.split_at(1200);
         let repeated = &before[before.len() - again..];
         let gate = world.shared();
-        let answer = Answer::chunked()
+        let answer = Answer::chunked(200)
             .chunk(bytes(before))
             .chunk(bytes(repeated))
             .chunk(bytes(after))
@@ -267,7 +268,7 @@ fn an_engine_that_repeats_itself_in_one_follow() {
         let (id, seen, _) = collected(&driver);
         let what = format!("the last {again} again");
         seen.wait_for(&records, &what);
-        let follows = world.scripted.requests(LOGS).iter().filter(|r| r.parameter("follow") == "1").count();
+        let follows = world.scripted.requests(LOGS).iter().filter(|r| is_follow(r)).count();
         assert_eq!(follows, 1, "{what}: in one connection");
         finish(&world, &driver, &id, 0);
         seen.assert_is(&records, &what);
@@ -277,7 +278,9 @@ fn an_engine_that_repeats_itself_in_one_follow() {
 #[test]
 fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
     // Engines before 23 leave out every record from before `since`; later ones give all that follow the first one after it.
-    for (scripted, since_once) in [(Scripted::tcp(), false), (Scripted::tcp(), true), (Scripted::unix(), true)] {
+    for (scripted, since_once) in
+        [(Scripted::tcp().unwrap(), false), (Scripted::tcp().unwrap(), true), (Scripted::unix().unwrap(), true)]
+    {
         let world = World::on(scripted);
         world.model().since_once = since_once;
         let driver = world.driver();
@@ -288,9 +291,11 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
         let after = [out(T + 50 * SECOND, "tick\n"), out(T + 51 * SECOND, "tick\n"), err(T + 52 * SECOND, "tock\n")];
         world.write(before.clone());
         seen.wait_for(&before, "before it is set back");
-        world
-            .scripted
-            .wait_for("a follow", |state| state.last_answered().is_some_and(|r| r.parameter("follow") == "1"));
+        // The last of the logs' requests; the task's wait may come after it.
+        world.scripted.wait_for("a follow", |state| {
+            let last = state.requests().filter(|request| request.path.ends_with("/logs")).last();
+            state.last_answered().is_some() && last.is_some_and(is_follow)
+        });
         world.write(after.clone());
         let all = [before, after].concat();
         seen.wait_for(&all, "after it");
@@ -303,10 +308,10 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
 fn what_a_follow_kept_back_is_read_at_the_end() {
     let records: Vec<_> = (0..10).map(|n| out(T + n, &format!("line {n}\n"))).collect();
     for short in [false, true] {
-        let world = World::on(Scripted::tcp());
+        let world = World::on(Scripted::tcp().unwrap());
         let gate = world.shared();
         // Not a word of what was written, though it lasts until the end.
-        let answer = Answer::chunked().until(move || gate.lock().containers[0].status == "exited").end();
+        let answer = Answer::chunked(200).until(move || gate.lock().containers[0].status == "exited").end();
         first_follow(&world, records.clone(), answer);
         let (shared, half) = (world.shared(), records[..5].to_vec());
         let mut first_read = short;
@@ -316,14 +321,12 @@ fn what_a_follow_kept_back_is_read_at_the_end() {
                 return None;
             }
             // Nor does the first read say all.
-            let said = half.iter().fold(Answer::chunked(), |answer, record| answer.chunk(sent(record, false)));
+            let said = half.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
             Some(said.end())
         });
         let driver = world.driver();
         let (id, seen, _) = collected(&driver);
-        world.scripted.wait_for("a follow", |state| {
-            state.last_answered().is_some() && state.requests.iter().any(|r| r.parameter("follow") == "1")
-        });
+        world.scripted.wait_for("a follow", |state| state.last_answered().is_some() && state.requests().any(is_follow));
         assert!(seen.out().is_empty());
         finish(&world, &driver, &id, 0);
         seen.assert_is(&records, if short { "two reads" } else { "one read" });
@@ -342,7 +345,7 @@ fn an_engine_that_is_away_loses_nothing() {
         if round % 2 == 0 {
             world.scripted.go_away();
             world.write(more);
-            world.scripted.come_back();
+            world.scripted.come_back().unwrap();
         } else {
             world.write(more);
         }
@@ -380,10 +383,10 @@ fn logs_that_cannot_be_read_are_told_once() {
 
 #[test]
 fn what_the_engine_says_in_the_midst_is_a_notice() {
-    let world = World::on(Scripted::tcp());
+    let world = World::on(Scripted::tcp().unwrap());
     let records = [out(T, "before\n"), out(T + 1, "after\n")];
     let words = frame(3, b"error from daemon in stream: Error grabbing logs: invalid character\n");
-    let answer = Answer::chunked().chunk(sent(&records[0], false)).chunk(words).end();
+    let answer = Answer::chunked(200).chunk(sent(&records[0], false)).chunk(words).end();
     first_follow(&world, records[..1].to_vec(), answer);
     let driver = world.driver();
     let (id, seen, _) = collected(&driver);
@@ -402,9 +405,9 @@ fn what_the_engine_says_in_the_midst_is_a_notice() {
 fn what_is_no_log_is_a_notice() {
     // Bytes that are no frames, and frames without a stamp: told, and tried again.
     for garbage in [&b"plain text, and no frames\n"[..], &frame(1, b"no stamp here, whatever was asked\n")] {
-        let world = World::on(Scripted::tcp());
+        let world = World::on(Scripted::tcp().unwrap());
         let records = vec![out(T, "line\n")];
-        first_follow(&world, records.clone(), Answer::chunked().chunk(garbage).end());
+        first_follow(&world, records.clone(), Answer::chunked(200).chunk(garbage).end());
         let driver = world.driver();
         let (id, seen, _) = collected(&driver);
         seen.wait_for(&records, "it goes on");
@@ -427,11 +430,11 @@ fn logs_of_a_container_that_was_removed_end() {
             // The Engine has its logs no more, while it says that the container runs.
             false => world.scripted.always(LOGS, || Answer::error(404, "No such container")),
         }
-        world.scripted.poker()();
+        world.scripted.poker().poke();
         if !gone {
             // The present follow ends.
             world.scripted.go_away();
-            world.scripted.come_back();
+            world.scripted.come_back().unwrap();
         }
         assert!(dropped.recv_timeout(PATIENCE).is_err_and(|e| e.is_disconnected()), "gone: {gone}");
         let begun = Instant::now();
@@ -451,17 +454,17 @@ fn a_destroy_waits_for_the_end_of_the_output_but_not_for_ever() {
         let (records, shared) = (written.clone(), world.shared());
         world.scripted.on(LOGS, move |request| {
             // Nothing before the end, then a read that dribbles.
-            if request.parameter("follow") == "1" {
+            if is_follow(request) {
                 let shared = shared.clone();
                 let ended = move || shared.lock().containers[0].status == "exited";
-                return Some(Answer::chunked().until(ended).end());
+                return Some(Answer::chunked(200).until(ended).end());
             }
             if shared.lock().containers[0].status != "exited" {
-                return Some(Answer::chunked().end());
+                return Some(Answer::chunked(200).end());
             }
             let from = crate::world::since(request);
             let wanted = records.iter().filter(|record| record.1 >= from);
-            let answer = wanted.fold(Answer::chunked(), |answer, record| {
+            let answer = wanted.fold(Answer::chunked(200), |answer, record| {
                 answer.chunk(sent(record, false)).pause(Duration::from_millis(5))
             });
             Some(if endless { answer.hold() } else { answer.end() })

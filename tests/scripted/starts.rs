@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore::driver::{Driver, Error, TaskConfig};
+use longshore::replay::scripted::Answer;
 use serde_json::json;
 
-use crate::answer::{Answer, Named};
+use crate::kit::Named;
 use crate::world::{CREATE, Container, IMAGE, INSPECT, REMOVE, START, World, exit_of, task};
 
 fn start(driver: &Driver, task: &TaskConfig) -> Result<String, Error> {
@@ -66,7 +67,8 @@ fn a_start_that_fails_leaves_no_container() {
                 let created = world.scripted.count(CREATE) > 0 && pattern != CREATE;
                 assert_eq!(world.scripted.count(REMOVE), usize::from(created), "{name}");
                 for removed in world.scripted.requests(REMOVE) {
-                    assert_eq!((removed.parameter("force"), removed.parameter("v")), ("1", "1"), "{name}");
+                    let [force, volumes] = ["force", "v"].map(|name| removed.parameter(name));
+                    assert_eq!((force.as_deref(), volumes.as_deref()), (Some("1"), Some("1")), "{name}");
                 }
                 assert!(world.model().containers.is_empty(), "{name}");
                 assert!(matches!(driver.inspect_task(&task.id), Err(Error::TaskNotFound { .. })), "{name}");
@@ -124,8 +126,8 @@ fn a_create_whose_answer_was_lost_is_not_done_twice() {
     let lost: [Named; 5] = [
         ("no answer", || Answer::nothing().close()),
         ("half an answer", || Answer::raw("HTTP/1.1 201 Created\r\nContent-Length: 90\r\n\r\n{\"Id\":").close()),
-        ("garbage", || Answer::body(201, "", "<html>")),
-        ("no id", || Answer::body(201, "", "{}")),
+        ("garbage", || Answer::body(201, "<html>")),
+        ("no id", || Answer::body(201, "{}")),
         ("an error, though it was done", || Answer::error(500, "context deadline exceeded")),
     ];
     for (name, answer) in lost {

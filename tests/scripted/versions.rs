@@ -2,10 +2,8 @@
 
 use longshore::Hangup;
 use longshore::engine::{ApiVersion, Engine, EngineConfig, Error, InspectQuery, LogsQuery, StopQuery};
+use longshore::replay::scripted::{Answer, Scripted};
 use serde_json::json;
-
-use crate::answer::Answer;
-use crate::engine::Scripted;
 
 const INSPECT: &str = "GET /containers/*/json";
 const TOO_NEW: &str = "client version 1.51 is too new. Maximum supported API version is 1.41";
@@ -30,11 +28,11 @@ fn the_highest_that_both_know() {
         ("", "1.12", "1.24"),
         ("no version", "1.12", "1.24"),
     ] {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.always("GET /_ping", || Answer::ping(header));
         scripted.always("GET /version", move || Answer::json(200, &json!({"MinAPIVersion": lowest})));
         scripted.always(INSPECT, inspected);
-        let engine = scripted.client();
+        let engine = scripted.engine();
         for _ in 0..3 {
             engine.container_inspect("a", &InspectQuery::default()).unwrap();
         }
@@ -47,9 +45,9 @@ fn the_highest_that_both_know() {
 
 #[test]
 fn an_engine_that_is_too_old() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.always("GET /_ping", || Answer::ping("1.23"));
-    let error = scripted.client().container_inspect("a", &InspectQuery::default()).unwrap_err();
+    let error = scripted.engine().container_inspect("a", &InspectQuery::default()).unwrap_err();
     assert!(matches!(error, Error::Version { highest, .. } if highest == ApiVersion::new(1, 23)), "{error:?}");
     assert!(error.to_string().contains("1.23") && error.to_string().contains("1.24"), "{error}");
     assert_eq!(scripted.count(INSPECT), 0);
@@ -57,10 +55,10 @@ fn an_engine_that_is_too_old() {
 
 #[test]
 fn a_version_that_is_set_is_spoken() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.answers(INSPECT, [inspected(), Answer::error(400, TOO_NEW)]);
     let engine =
-        scripted.client_with(EngineConfig { api_version: Some(ApiVersion::new(1, 30)), ..EngineConfig::default() });
+        scripted.engine_with(EngineConfig { api_version: Some(ApiVersion::new(1, 30)), ..EngineConfig::default() });
     engine.container_inspect("a", &InspectQuery::default()).unwrap();
     let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
     assert_eq!(error.status(), Some(400), "no other version is tried");
@@ -78,10 +76,10 @@ fn an_engine_that_was_exchanged_is_asked_anew() {
         ("POST /containers/create", |engine| engine.container_create(None, &Default::default()).map(drop)),
     ];
     for (pattern, call) in calls {
-        let scripted = Scripted::unix();
+        let scripted = Scripted::unix().unwrap();
         scripted.answers("GET /_ping", [Answer::ping("1.51"), Answer::ping("1.41")]);
         scripted.answers(pattern, [inspected()]);
-        let engine = scripted.client();
+        let engine = scripted.engine();
         call(&engine).unwrap();
         scripted.answers(pattern, [Answer::error(400, TOO_NEW), inspected(), inspected()]);
         call(&engine).unwrap();
@@ -94,19 +92,19 @@ fn an_engine_that_was_exchanged_is_asked_anew() {
 
 #[test]
 fn an_engine_that_refuses_every_version_is_asked_twice() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.always(INSPECT, || Answer::error(400, TOO_NEW));
-    let error = scripted.client().container_inspect("a", &InspectQuery::default()).unwrap_err();
+    let error = scripted.engine().container_inspect("a", &InspectQuery::default()).unwrap_err();
     assert_eq!((error.status(), error.message()), (Some(400), Some(TOO_NEW)));
     assert_eq!((scripted.count(INSPECT), scripted.count("GET /_ping")), (2, 2));
 }
 
 #[test]
 fn what_a_bad_ping_says_is_not_remembered() {
-    let scripted = Scripted::unix();
+    let scripted = Scripted::unix().unwrap();
     scripted.always(INSPECT, inspected);
     scripted.answers("GET /_ping", [Answer::error(500, "not well")]);
-    let engine = scripted.client();
+    let engine = scripted.engine();
     let error = engine.container_inspect("a", &InspectQuery::default()).unwrap_err();
     assert_eq!(error.status(), Some(500), "{error}");
     assert!(error.to_string().contains("/_ping"), "it names the call that failed: {error}");

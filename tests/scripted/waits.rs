@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use longshore::driver::{Driver, DriverConfig, TaskEvent, TaskId, TaskState};
+use longshore::replay::scripted::{Answer, PATIENCE};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Named};
-use crate::engine::PATIENCE;
+use crate::kit::Named;
 use crate::support::eventually;
 use crate::world::{INSPECT, LIST, LOGS, WAIT, World, exit_of, quick, started};
 
@@ -27,12 +27,12 @@ fn a_broken_wait_is_no_exit() {
     let broken: [Named; 10] = [
         ("no head", || Answer::nothing().close()),
         ("half a head", || Answer::raw("HTTP/1.1 200").close()),
-        ("no body", || Answer::chunked().close()),
-        ("half a body", || Answer::chunked().chunk("{\"StatusCode\":").close()),
-        ("an end without a word", || Answer::chunked().end()),
-        ("a whole body without its end", || Answer::chunked().chunk("{\"StatusCode\":0}").close()),
-        ("garbage", || Answer::body(200, "", "<html>")),
-        ("an object without a code", || Answer::body(200, "", "{}")),
+        ("no body", || Answer::chunked(200).close()),
+        ("half a body", || Answer::chunked(200).chunk("{\"StatusCode\":").close()),
+        ("an end without a word", || Answer::chunked(200).end()),
+        ("a whole body without its end", || Answer::chunked(200).chunk("{\"StatusCode\":0}").close()),
+        ("garbage", || Answer::body(200, "<html>")),
+        ("an object without a code", || Answer::body(200, "{}")),
         ("an error", || Answer::error(500, "i/o timeout")),
         ("an error with a code", || Answer::json(200, &json!({"StatusCode": 0, "Error": {"Message": "lost it"}}))),
     ];
@@ -58,7 +58,7 @@ fn what_a_wait_or_an_inspect_says_of_an_end() {
         ("wait's code, though inspect says 0", code(137, Value::Null), 137),
         ("wait's code without an error field", Answer::json(200, &json!({"StatusCode": 137})), 137),
         ("inspect's code, where wait itself failed", code(137, json!({"Message": "lost it"})), 0),
-        ("inspect's code, where wait was cut", Answer::chunked().chunk("{\"Stat").close(), 0),
+        ("inspect's code, where wait was cut", Answer::chunked(200).chunk("{\"Stat").close(), 0),
         ("inspect's code, where wait knows nobody", Answer::error(404, "No such container"), 0),
     ] {
         let world = World::new();
@@ -97,7 +97,7 @@ fn what_inspect_adds() {
 fn a_container_that_somebody_removed_is_gone() {
     for (name, waited, want) in [
         ("without a word", Answer::error(404, "No such container"), -1),
-        ("by a cut", Answer::chunked().close(), -1),
+        ("by a cut", Answer::chunked(200).close(), -1),
         ("after its code", Answer::json(200, &json!({"StatusCode": 5})), 5),
     ] {
         let world = World::new();
@@ -107,7 +107,7 @@ fn a_container_that_somebody_removed_is_gone() {
         let driver = world.driver();
         let id = started(&driver, Vec::new());
         world.model().containers.clear();
-        world.scripted.poker()();
+        world.scripted.poker().poke();
         let exit = exit_of(&driver, &id);
         assert_eq!((exit.exit_code, exit.err.is_some()), (want, want == -1), "{name}: {exit:?}");
         assert!(want != -1 || !exit.is_successful(), "{name}");
@@ -125,7 +125,7 @@ fn an_engine_that_has_trouble_for_a_while() {
     world.scripted.answers(WAIT, trouble(3));
     let inspects = trouble(2).chain([
         Answer::error(503, "starting"),
-        Answer::body(200, "", "<html>"),
+        Answer::body(200, "<html>"),
         Answer::json(200, &json!({"Id": "x"})),
         Answer::nothing().close(),
         Answer::nothing().close(),
@@ -155,7 +155,7 @@ fn an_engine_that_is_away_for_a_while() {
         }
         let exit = driver.wait_task(&id).unwrap();
         assert!(exit.recv_timeout(Duration::from_millis(100)).is_err(), "an Engine that is away is no exit");
-        world.scripted.come_back();
+        world.scripted.come_back().unwrap();
         if !ends_meanwhile {
             let back = events.recv_timeout(PATIENCE).unwrap();
             assert_eq!(back.annotations["kind"], "engine_back");
@@ -172,7 +172,7 @@ fn an_inspect_that_never_answers_is_asked_again() {
     let driver = world.driver();
     world.scripted.answers(WAIT, [Answer::nothing().close()]);
     // The first inspect is the start's.
-    world.later(INSPECT, 1, [Answer::nothing().hold(), Answer::chunked().chunk("{").hold()]);
+    world.later(INSPECT, 1, [Answer::nothing().hold(), Answer::chunked(200).chunk("{").hold()]);
     let id = started(&driver, Vec::new());
     let begun = Instant::now();
     world.scripted.wait_for("a second wait", |state| state.count(WAIT) == 2);
@@ -194,18 +194,16 @@ fn a_code_that_was_delivered_survives_the_engine() {
 #[test]
 fn the_sweep_finds_an_end_that_no_wait_reported() {
     let world = World::new();
-    world.scripted.always(WAIT, || Answer::chunked().hold());
+    world.scripted.always(WAIT, || Answer::chunked(200).hold());
     let driver = world.driver_with(DriverConfig { sweep_period: Duration::from_millis(20), ..quick() });
     let id = started(&driver, Vec::new());
-    world
-        .scripted
-        .answers(LIST, [Answer::error(500, "no luck"), Answer::body(200, "", "<"), Answer::nothing().close()]);
+    world.scripted.answers(LIST, [Answer::error(500, "no luck"), Answer::body(200, "<"), Answer::nothing().close()]);
     world.scripted.wait_for("some sweeps", |state| state.count(LIST) > 8);
     assert_eq!(world.scripted.count(WAIT), 1, "a wait of what runs is left alone");
     assert_runs(&driver, &id, "swept");
     let list = &world.scripted.requests(LIST)[0];
-    assert_eq!(list.parameter("all"), "1");
-    assert!(list.parameter("filters").contains("longshore.instance%3Ddefault"), "{}", list.query);
+    assert_eq!(list.parameter("all").as_deref(), Some("1"));
+    assert!(list.parameter("filters").is_some_and(|f| f.contains("longshore.instance=default")), "{}", list.query);
     world.exit(7);
     assert_eq!(exit_of(&driver, &id).exit_code, 7);
     // Nothing to look for: no list.
@@ -245,7 +243,7 @@ fn an_engine_that_never_answers_does_not_hold_a_shutdown() {
         if broken {
             let before = world.scripted.count(INSPECT);
             world.scripted.go_away();
-            world.scripted.come_back();
+            world.scripted.come_back().unwrap();
             world.scripted.wait_for("inspects", |state| state.count(INSPECT) >= before + 5);
         }
         let exits: Vec<_> = ids.iter().map(|id| driver.wait_task(id).unwrap()).collect();

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use longshore::driver::{Driver, DriverConfig, ExitResult, NomadResources, Resources, Sink, TaskConfig, TaskId};
 use longshore::logs::Stamp;
+use longshore::replay::scripted::{Answer, PATIENCE, Scripted};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, frame};
-use crate::engine::{PATIENCE, Scripted};
-use crate::request::Request;
+use crate::kit::frame;
 use crate::support::unique;
+use longshore::replay::scripted::Request;
 
 pub(crate) const IMAGE: &str = "GET /images/*/json";
 pub(crate) const CREATE: &str = "POST /containers/create";
@@ -78,14 +78,14 @@ impl Shared {
     }
 
     fn create(&self, request: &Request) -> Answer {
-        let name = request.parameter("name").to_owned();
+        let name = request.parameter("name").unwrap_or_default();
         let mut model = self.lock();
         if model.containers.iter().any(|c| c.name == name) {
             return Answer::error(409, "Conflict. The container name is already in use");
         }
         model.made += 1;
         let id = format!("{:08x}{}", model.made, "0".repeat(56));
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let body: Value = request.json().unwrap();
         model.containers.push(Container {
             id: id.clone(),
             name,
@@ -117,7 +117,7 @@ impl Shared {
         let (shared, id) = (self.clone(), container.id.clone());
         let find = move || shared.lock().containers.iter().find(|c| c.id == id).cloned();
         let ended = find.clone();
-        Answer::chunked().until(move || ended().is_none_or(|c| c.status != "running")).then(move || {
+        Answer::chunked(200).until(move || ended().is_none_or(|c| c.status != "running")).then(move || {
             let code = find().map_or(0, |c| c.exit_code);
             Answer::nothing().chunk(json!({"StatusCode": code, "Error": null}).to_string()).end()
         })
@@ -133,10 +133,10 @@ impl Shared {
             begun |= record.1 >= since;
             if since_once { begun } else { record.1 >= since }
         });
-        let answer = Answer::chunked().and(said(&wanted, tty));
-        match request.parameter("follow") {
-            "1" => self.follow(container.id.clone(), container.records.len(), tty, answer),
-            _ => answer.end(),
+        let answer = Answer::chunked(200).and(said(&wanted, tty));
+        match is_follow(request) {
+            true => self.follow(container.id.clone(), container.records.len(), tty, answer),
+            false => answer.end(),
         }
     }
 
@@ -155,9 +155,15 @@ impl Shared {
     }
 }
 
+/// Whether a request wants logs as they come.
+pub(crate) fn is_follow(request: &Request) -> bool {
+    request.parameter("follow").as_deref() == Some("1")
+}
+
 /// The moment from which a request wants logs, in ns.
 pub(crate) fn since(request: &Request) -> i64 {
-    let Some((seconds, nanos)) = request.parameter("since").split_once('.') else { return 0 };
+    let since = request.parameter("since").unwrap_or_default();
+    let Some((seconds, nanos)) = since.split_once('.') else { return 0 };
     seconds.parse::<i64>().unwrap() * 1_000_000_000 + nanos.parse::<i64>().unwrap()
 }
 
@@ -175,7 +181,7 @@ pub(crate) fn sent(Written(stream, stamp, bytes): &Written, tty: bool) -> Vec<u8
 impl World {
     /// Containers on an Engine of this machine.
     pub(crate) fn new() -> Self {
-        Self::on(Scripted::unix())
+        Self::on(Scripted::unix().unwrap())
     }
 
     pub(crate) fn on(scripted: Scripted) -> Self {
@@ -206,14 +212,13 @@ impl World {
         let shared = model.clone();
         scripted.always(LIST, move || {
             let told = |c: &Container| json!({"Id": c.id, "State": c.status});
-            Answer::json(200, &shared.lock().containers.iter().map(told).collect())
+            Answer::json(200, &shared.lock().containers.iter().map(told).collect::<Value>())
         });
-        let (shared, poke) = (model.clone(), scripted.poker());
+        let (shared, poker) = (model.clone(), scripted.poker());
         scripted.on(STOP, move |request| {
             let container = shared.named(request)?;
             shared.change(&container.id, |c| (c.status, c.exit_code) = ("exited", 137));
-            // In a thread of its own: the answer is given under the rules' lock, which whoever waits may want.
-            std::thread::spawn(poke.clone());
+            poker.poke();
             Some(Answer::empty(204))
         });
         Self { scripted, model }
@@ -234,7 +239,7 @@ impl World {
     }
 
     pub(crate) fn driver_with(&self, config: DriverConfig) -> Driver {
-        Driver::new(self.scripted.client(), config)
+        Driver::new(self.scripted.engine(), config)
     }
 
     /// A rule that leaves so many requests to the older rules, and then holds for as many as there are answers.
@@ -260,14 +265,14 @@ impl World {
     /// The only container writes.
     pub(crate) fn write(&self, records: impl IntoIterator<Item = Written>) {
         self.model().containers[0].records.extend(records);
-        self.scripted.poker()();
+        self.scripted.poker().poke();
     }
 
     /// The only container ends, by itself.
     pub(crate) fn exit(&self, code: i64) {
         let id = self.only().id;
         self.model.change(&id, |c| (c.status, c.exit_code) = ("exited", code));
-        self.scripted.poker()();
+        self.scripted.poker().poke();
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Json {
     decisions: Runs,
     scan: Scan,
     is_text: bool,
+    /// In the `Plugins` of `/info`, whose `Authorization` names plugins.
+    in_plugins: bool,
     /// Of a body of credentials; and whether this string is its user.
     user: Vec<u8>,
     is_user: bool,
@@ -103,18 +105,36 @@ impl Json {
             decisions: Runs::default(),
             scan: Scan::new(rules, Place::Json, learned_only),
             is_text: false,
+            in_plugins: false,
             user: Vec::new(),
             is_user: false,
             password: Vec::new(),
         }
     }
 
-    /// Takes more of the writing.
+    /// Takes more of the writing, and reads as far as it can.
     pub(super) fn feed(&mut self, bytes: &[u8], runs: &mut Runs) {
+        self.append(bytes, runs);
+        self.read(runs);
+    }
+
+    /// Reads as far as it can.
+    fn read(&mut self, runs: &mut Runs) {
+        match &mut self.string {
+            _ if self.is_text => self.scan.read(runs),
+            Some(StringOf::Text) => self.scan.read(&mut self.decisions),
+            Some(StringOf::Json(json)) => json.read(&mut self.decisions),
+            _ => {}
+        }
+        self.units.apply(&mut self.decisions, runs);
+    }
+
+    /// Takes more of the writing. The text of a string gathers: its pieces between escapes are too short to be read one by one.
+    fn append(&mut self, bytes: &[u8], runs: &mut Runs) {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = if self.is_text {
-                self.scan.feed(rest, runs);
+                self.scan.append(rest, runs);
                 &[]
             } else if self.string.is_some() {
                 self.in_string(rest, runs)
@@ -174,8 +194,9 @@ impl Json {
     fn go_on_as_text<'a>(&mut self, bytes: &'a [u8], from: usize, runs: &mut Runs) -> &'a [u8] {
         runs.push(from, false);
         self.is_text = true;
-        self.scan =
-            Scan::new(&self.rules, if self.level == 0 { Place::Output } else { Place::Json }, self.learned_only);
+        let place = if self.level == 0 { Place::Output } else { Place::Json };
+        self.scan = Scan::new(&self.rules, place, self.learned_only);
+        self.scan.begin_within();
         &bytes[from..]
     }
 
@@ -184,6 +205,9 @@ impl Json {
         self.stack.push(if object { Container::Object } else { Container::List });
         if self.secret && self.secret_depth.is_none() {
             self.secret_depth = Some(self.stack.len());
+        }
+        if self.stack.len() == 2 {
+            self.in_plugins = self.key == b"Plugins";
         }
         self.secret = false;
         self.key_next = object;
@@ -349,14 +373,13 @@ impl Json {
                     self.user.extend(text.iter().take(room));
                 }
                 self.units.push(text.len(), written);
-                self.read(text);
-                self.units.apply(&mut self.decisions, runs);
+                self.take_text(text);
             }
         }
     }
 
-    /// Reads a string's text as what it is.
-    fn read(&mut self, text: &[u8]) {
+    /// Takes a string's text as what it is.
+    fn take_text(&mut self, text: &[u8]) {
         match &mut self.string {
             Some(StringOf::Unknown(start)) => {
                 start.extend_from_slice(text);
@@ -364,8 +387,8 @@ impl Json {
                     self.decide_string();
                 }
             }
-            Some(StringOf::Text) => self.scan.feed(text, &mut self.decisions),
-            Some(StringOf::Json(json)) => json.feed(text, &mut self.decisions),
+            Some(StringOf::Text) => self.scan.append(text, &mut self.decisions),
+            Some(StringOf::Json(json)) => json.append(text, &mut self.decisions),
             _ => {}
         }
     }
@@ -380,16 +403,14 @@ impl Json {
             self.scan.begin();
             StringOf::Text
         });
-        self.read(&start);
+        self.take_text(&start);
     }
 
     /// A string has ended.
     fn end_string(&mut self, runs: &mut Runs) {
         self.flush_escape(runs);
-        if let Some(StringOf::Unknown(start)) = &self.string {
-            if !start.is_empty() {
-                self.decide_string();
-            }
+        if matches!(&self.string, Some(StringOf::Unknown(start)) if !start.is_empty()) {
+            self.decide_string();
         }
         match self.string.take() {
             Some(StringOf::Key) => self.end_key(),
@@ -409,7 +430,8 @@ impl Json {
     fn end_key(&mut self) {
         let key = String::from_utf8_lossy(&self.key);
         // The data of a swarm's secrets and configs, when they are made.
-        self.secret = self.rules.names.is_secret(&key) || (self.is_body() && key == "Data");
+        let names_plugins = self.in_plugins && self.stack.len() == 2 && key == "Authorization";
+        self.secret = (self.rules.names.is_secret(&key) && !names_plugins) || (self.is_body() && key == "Data");
     }
 
     fn end_secret(&mut self, value: &[u8]) {

@@ -24,15 +24,15 @@ use learned::Learned;
 use names::Names;
 
 pub(crate) use mask::Masker;
-pub(crate) use names::NOT_SECRET;
 #[allow(unused_imports)]
+pub(crate) use names::NOT_SECRET;
 pub use names::{SECRET_HEADERS, SECRET_NAMES};
 
 /// What stands in place of a secret header or parameter.
 pub(crate) const REDACTED: &str = "redacted";
 
 /// Everything that is masked, for people: one line each.
-pub(crate) const MASKED: &[&str] = &[
+pub const MASKED: &[&str] = &[
     "headers of credentials, and those with a secret name: the whole value",
     "parameters of a request with a secret name: the whole value",
     "JSON members with a secret name: every string in the value",

@@ -82,29 +82,20 @@ pub(super) const LONGEST_NAME: usize = 128;
 
 /// The patterns in force.
 pub(super) struct Names {
-    built_in: Vec<String>,
-    more: Vec<String>,
-    letters: Letters,
+    built_in: Patterns,
+    more: Patterns,
 }
 
 impl Names {
     /// The built-in patterns and some more. What `more` matches is secret whatever the exceptions say.
     pub(super) fn new(more: &[String]) -> Self {
-        let lower = |pattern: &str| pattern.to_ascii_lowercase();
-        let built_in: Vec<_> = SECRET_NAMES.iter().chain(SECRET_HEADERS).map(|p| lower(p)).collect();
-        let more: Vec<_> = more.iter().map(|p| lower(p)).collect();
-        let letters = Letters::of(built_in.iter().chain(&more));
-        Self { built_in, more, letters }
+        let built_in = SECRET_NAMES.iter().chain(SECRET_HEADERS).copied();
+        Self { built_in: Patterns::of(built_in), more: Patterns::of(more.iter().map(String::as_str)) }
     }
 
     /// Whether the value of that name is secret.
     pub(super) fn is_secret(&self, name: &str) -> bool {
-        if !self.letters.may_match(name.as_bytes()) {
-            return false;
-        }
-        let lower = name.to_ascii_lowercase();
-        glob::matches_any(&self.more, &lower)
-            || (glob::matches_any(&self.built_in, &lower) && !glob::matches_any(NOT_SECRET, name))
+        self.more.match_any(name) || (self.built_in.match_any(name) && !glob::matches_any(NOT_SECRET, name))
     }
 }
 
@@ -113,35 +104,41 @@ pub(super) fn is_credential_header(name: &str) -> bool {
     SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
-/// Three letters of each pattern, as a set of bits: a name without any of them matches no pattern. Five bits a letter, which takes
-/// upper and lower case as one.
-struct Letters {
+/// Globs, each found by three of its letters: a name without them does not match it. Five bits a letter, which takes upper and
+/// lower case as one.
+struct Patterns {
     bits: Box<[u64; 512]>,
-    /// A pattern has no three letters in a row: every name may match.
-    all: bool,
+    by_letters: Vec<(usize, String)>,
+    /// Those without three letters in a row.
+    short: Vec<String>,
 }
 
-impl Letters {
-    fn of<'a>(patterns: impl Iterator<Item = &'a String>) -> Self {
-        let mut letters = Self { bits: Box::new([0; 512]), all: false };
+impl Patterns {
+    fn of<'a>(patterns: impl Iterator<Item = &'a str>) -> Self {
+        let mut all = Self { bits: Box::new([0; 512]), by_letters: Vec::new(), short: Vec::new() };
         for pattern in patterns {
+            let pattern = pattern.to_ascii_lowercase();
             let piece = pattern.split('*').max_by_key(|piece| piece.len()).unwrap_or("");
-            match piece.as_bytes() {
-                [a, b, c, ..] => {
-                    let at = index(*a, *b, *c);
-                    letters.bits[at / 64] |= 1 << (at % 64);
-                }
-                _ => letters.all = true,
+            if let [a, b, c, ..] = *piece.as_bytes() {
+                let letters = index(a, b, c);
+                all.bits[letters / 64] |= 1 << (letters % 64);
+                all.by_letters.push((letters, pattern));
+            } else {
+                all.short.push(pattern);
             }
         }
-        letters
+        all
     }
 
-    fn may_match(&self, name: &[u8]) -> bool {
-        self.all
-            || name.windows(3).any(|w| {
-                let at = index(w[0], w[1], w[2]);
-                self.bits[at / 64] & (1 << (at % 64)) != 0
+    fn match_any(&self, name: &str) -> bool {
+        let mut lower = None;
+        let mut matches =
+            |pattern: &str| glob::matches(pattern, lower.get_or_insert_with(|| name.to_ascii_lowercase()));
+        self.short.iter().any(|pattern| matches(pattern))
+            || name.as_bytes().windows(3).any(|w| {
+                let letters = index(w[0], w[1], w[2]);
+                self.bits[letters / 64] & (1 << (letters % 64)) != 0
+                    && self.by_letters.iter().any(|(of, pattern)| *of == letters && matches(pattern))
             })
     }
 }

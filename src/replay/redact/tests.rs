@@ -35,7 +35,7 @@ const JSON: &[(&str, &str)] = &[
         r#"{"JoinTokens":{"Worker":"****","Manager":"****"},"d":"e"}"#,
     ),
     (r#"{"Env":["A=b","DB_PASSWORD=x y","TOKEN="]}"#, r#"{"Env":["A=b","DB_PASSWORD=***","TOKEN="]}"#),
-    (r#"{"password":"a\"b\\c\nd\u0041\ud83d\ude00"}"#, r#"{"password":"*****************************"}"#),
+    (r#"{"password":"a\"b\\c\nd\u0041\ud83d\ude00"}"#, r#"{"password":"****************************"}"#),
     (r#"["PASSWORD=a\"b"]"#, r#"["PASSWORD=****"]"#),
     (r#"["x PASSWORD=a\u0041b\u0020c"]"#, r#"["x PASSWORD=********\u0020c"]"#),
     (r#"["x P\u0041SSWORD\u003da b"]"#, r#"["x P\u0041SSWORD\u003d* b"]"#),
@@ -44,7 +44,7 @@ const JSON: &[(&str, &str)] = &[
         r#"["x PASSWORD=************ \ud83d PASSWORD=****** c"]"#,
     ),
     (r#"{"a":"{\"password\":\"x\",\"b\":\"c\"}"}"#, r#"{"a":"{\"password\":\"*\",\"b\":\"c\"}"}"#),
-    (r#"{"a":"{\"password\":[\"x\\\"y\"],\"b\":\"c\"}"}"#, r#"{"a":"{\"password\":[\"*****\"],\"b\":\"c\"}"}"#),
+    (r#"{"a":"{\"password\":[\"x\\\"y\"],\"b\":\"c\"}"}"#, r#"{"a":"{\"password\":[\"******\"],\"b\":\"c\"}"}"#),
     (r#"{"a":" [{\"b\":\"{\\\"secret\\\":\\\"x\\\"}\"}]"}"#, r#"{"a":" [{\"b\":\"{\\\"secret\\\":\\\"*\\\"}\"}]"}"#),
     (r#"{"a":"[\"TOKEN=x y\",\"z\"]"}"#, r#"{"a":"[\"TOKEN=***\",\"z\"]"}"#),
     (r#"{"a":"say {\"password\":\"x\"} twice"}"#, r#"{"a":"say {\"password\":\"*\"} twice"}"#),
@@ -66,6 +66,10 @@ const JSON: &[(&str, &str)] = &[
     (
         r#"{"LogConfig":{"Config":{"splunk-token":"x","splunk-url":"y"}}}"#,
         r#"{"LogConfig":{"Config":{"splunk-token":"*","splunk-url":"y"}}}"#,
+    ),
+    (
+        r#"{"Plugins":{"Authorization":["p"]},"b":{"Authorization":["p"]}}"#,
+        r#"{"Plugins":{"Authorization":["p"]},"b":{"Authorization":["*"]}}"#,
     ),
     // What is no JSON is text.
     ("not JSON: DB_PASSWORD=x y", "not JSON: DB_PASSWORD=* y"),
@@ -297,8 +301,8 @@ fn an_auth_body_teaches() {
         let redactor = Redactor::new(&[]);
         let out = mask_in_pieces(&mut redactor.masker(Kind::Json), body.as_bytes(), &[3]);
         assert!(!String::from_utf8(out).unwrap().contains("hunt"), "{row}");
-        let text = mask_in_pieces(&mut redactor.masker(Kind::Text), b"a hunt aHVudA== bWU6aHVudA== b", &[100]);
-        assert_eq!(String::from_utf8(text).unwrap(), "a **** ******== **********== b", "{row}");
+        let text = mask_in_pieces(&mut redactor.masker(Kind::Text), b"a hunt aHVudA bWU6aHVudA b", &[100]);
+        assert_eq!(String::from_utf8(text).unwrap(), "a **** ****** ********** b", "{row}");
     }
 }
 
@@ -378,7 +382,7 @@ fn huge_strings_are_not_held() {
         masker.feed(start.as_bytes(), &mut out);
         let piece = if row == "escapes" { vec![b'\\'; PIECE] } else { vec![b'x'; PIECE] };
         let mut given = 0;
-        for _ in 0..64 {
+        for _ in 0..16 {
             given += out.len();
             out.clear();
             masker.feed(&piece, &mut out);
@@ -405,6 +409,12 @@ fn secrets_are_not_in_debug() {
     is_shared::<Redactor>();
 }
 
+/// For how long this thread had a processor, in nanoseconds: the machine may be busy.
+fn on_cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 /// Prints how fast it is. `cargo test --release --lib redact -- --ignored --nocapture`
 #[test]
 #[ignore]
@@ -428,15 +438,15 @@ fn speed() {
             ("json", Kind::Json, json.as_bytes()),
         ] {
             let mut masker = redactor.masker(kind);
-            let (mut out, begun, mut fed) = (Vec::new(), std::time::Instant::now(), 0);
-            while fed < 200_000_000 {
+            let (mut out, begun, mut fed) = (Vec::new(), on_cpu(), 0);
+            while fed < 100_000_000 {
                 for piece in body.chunks(32 * 1024) {
                     masker.feed(piece, &mut out);
                     out.clear();
                 }
                 fed += body.len();
             }
-            println!("{learned} learned, {row}: {:.0} MB/s", fed as f64 / 1e6 / begun.elapsed().as_secs_f64());
+            println!("{learned} learned, {row}: {:.0} MB/s", fed as f64 * 1e3 / (on_cpu() - begun));
         }
     }
 }

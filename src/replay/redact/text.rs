@@ -4,32 +4,32 @@
 //! Bytes in, decisions out, in order and late by a few kilobytes at most. Each decision depends on where a byte stands in its text,
 //! never on how the text was cut into pieces; so what is looked at ahead of a byte or behind it has fixed bounds.
 
+mod pem;
+#[cfg(test)]
+mod tests;
+mod url;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memchr2;
 use memchr::memmem::Finder;
-use memchr::{memchr2, memrchr};
 
 use super::Rules;
 use super::learned::Needles;
 use super::names::{LONGEST_NAME, is_credential_header};
 use super::runs::Runs;
+use pem::{PEM, PEM_MARK};
+use url::ends_authority;
 
 /// What is kept of the text behind the byte that is looked at: a name with its quotes and spaces.
 const BEHIND: usize = 256;
 /// Taken in at a time.
 const PORTION: usize = 64 * 1024;
-/// How far the `@` of a URL is looked for.
-const AUTHORITY: usize = 2 * 1024;
 /// Spaces between a name and its value, at most.
 const SPACES: usize = 8;
 /// A row of backslashes that is looked at as one.
 const SLASHES: usize = 64;
-/// The longest private key: a PEM block without an end masks so much and no more.
-const PEM: usize = 64 * 1024;
-/// How many values one text gives to learn.
-const FOUND: usize = 64;
-const PEM_MARK: &[u8] = b"PRIVATE KEY-----";
 
 /// What kind of text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) struct Scan {
     at: usize,
     /// Searched for learned values up to here.
     searched: usize,
-    /// Searched for private keys up to here.
+    /// The next private key is looked for from here on.
     pem_searched: usize,
     /// Where the body of the next private key begins.
     pem: Option<usize>,
@@ -134,6 +134,12 @@ impl Scan {
         self.rules.learned.refresh(&mut self.needles);
     }
 
+    /// What comes is no start: `NAME=value` there is one in the middle.
+    pub(super) fn begin_within(&mut self) {
+        self.begin();
+        self.dropped = true;
+    }
+
     /// Takes more of the text, and reads as far as it can.
     pub(super) fn feed(&mut self, bytes: &[u8], runs: &mut Runs) {
         self.append(bytes, runs);
@@ -205,16 +211,6 @@ impl Scan {
         self.searched = self.text.len();
     }
 
-    /// Looks for the next private key, unless one is known.
-    fn find_pem(&mut self) {
-        let known = self.pem.is_some_and(|body| body >= self.at);
-        if !known && (self.pem.is_some() || self.pem_searched < self.text.len()) {
-            let from = self.pem_searched.max(self.at).saturating_sub(PEM_MARK.len());
-            self.pem = self.pem_finder.find(&self.text[from..]).map(|at| from + at + PEM_MARK.len());
-            self.pem_searched = self.pem.unwrap_or(self.text.len());
-        }
-    }
-
     /// Goes to the next sign of a secret, and begins to mask if it is one.
     fn plain(&mut self, end: bool) -> Result<(), Wait> {
         self.find_pem();
@@ -231,7 +227,6 @@ impl Scan {
                     self.state = State::Pem { left: PEM };
                 }
                 self.pem = None;
-                self.pem_searched = pem;
                 Ok(())
             }
             _ => {
@@ -291,55 +286,6 @@ impl Scan {
         Ok(())
     }
 
-    /// The part of a URL from `://` to its host. A user alone is a token, but for schemes whose users are none.
-    fn authority(&mut self, colon: usize, end: bool) -> Result<(), Wait> {
-        let start = colon + 3;
-        let mut password = None;
-        let mut last_at = None;
-        let mut i = start;
-        loop {
-            if i == start + AUTHORITY {
-                // Nobody's host is that long: what can be a secret is masked, until it ends.
-                self.mask_from(password.unwrap_or(start), Closer::Authority);
-                return Ok(());
-            }
-            match self.text.get(i) {
-                None if !end => {
-                    self.at = colon;
-                    return Err(Wait);
-                }
-                None => break,
-                Some(&b) if ends_authority(b, password.is_some()) => break,
-                Some(b':') if password.is_none() && last_at.is_none() => password = Some(i + 1),
-                Some(b'@') => last_at = Some(i),
-                Some(_) => {}
-            }
-            i += 1;
-        }
-        self.at = start;
-        let Some(host) = last_at else { return Ok(()) };
-        let secret = match password {
-            // GitHub's tokens are users, with a password that says so or none.
-            Some(password) if matches!(&self.text[password..host], b"" | b"x-oauth-basic") => start..password - 1,
-            Some(password) => password..host,
-            None if self.has_plain_users(colon) => start..start,
-            None => start..host,
-        };
-        if self.place != Place::Output && self.found.len() < FOUND {
-            self.found.push(self.text[secret.clone()].to_vec());
-        }
-        self.mark(secret);
-        self.at = host;
-        Ok(())
-    }
-
-    /// Whether a scheme's user is a name and no token, as in `ssh://git@host`.
-    fn has_plain_users(&self, colon: usize) -> bool {
-        let from =
-            (0..colon).rev().take(16).take_while(|&i| self.text[i].is_ascii_alphabetic()).last().unwrap_or(colon);
-        [&b"ssh"[..], b"git", b"sftp"].iter().any(|scheme| scheme.eq_ignore_ascii_case(&self.text[from..colon]))
-    }
-
     /// Masks on until the value's end.
     fn value(&mut self, closer: Closer, end: bool) -> Result<(), Wait> {
         let start = self.at;
@@ -394,44 +340,6 @@ impl Scan {
             Closer::Line => (control && b != b'\t') || is_quote(b),
             Closer::Authority => b == b'@' || ends_authority(b, true),
         }
-    }
-
-    /// Masks a private key's body up to its end line; its line breaks stay.
-    fn pem(&mut self, left: usize, end: bool) -> Result<(), Wait> {
-        let start = self.at;
-        let stop = self.text.len().min(start + left);
-        let dash = self.text[start..stop].iter().position(|&b| b == b'-').map_or(stop, |at| start + at);
-        for i in start..dash {
-            if !self.text[i].is_ascii_whitespace() {
-                self.mark(i..i + 1);
-            }
-        }
-        self.at = dash;
-        self.state = State::Pem { left: left - (dash - start) };
-        let dashes = self.text[dash..].iter().take(5).take_while(|&&b| b == b'-').count();
-        if dash == stop {
-            if left == dash - start {
-                self.state = State::Plain;
-            }
-        } else if dashes == 5 {
-            self.state = State::Plain;
-        } else if dash + dashes == self.text.len() && !end {
-            return Err(Wait);
-        } else {
-            // `Proc-Type`, `AES-128-CBC`: the lines before an encrypted key.
-            self.mark(dash..dash + 1);
-            self.at = dash + 1;
-            let left = left - (dash - start) - 1;
-            self.state = if left == 0 { State::Plain } else { State::Pem { left } };
-        }
-        Ok(())
-    }
-
-    fn begins_pem(&self, body: usize) -> bool {
-        let line = &self.text[body.saturating_sub(96)..body - PEM_MARK.len()];
-        let line = memrchr(b'\n', line).map_or(line, |at| &line[at + 1..]);
-        let begin = memchr::memmem::rfind(line, b"-----BEGIN ");
-        begin.is_some_and(|at| memchr::memmem::find(&line[at..], b"-----END ").is_none())
     }
 
     /// Where the value begins, behind spaces and an opening quote, and what closes it if there is such a quote.
@@ -541,13 +449,3 @@ fn is_quote(b: u8) -> bool {
 fn is_header(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(is_credential_header) || name.to_ascii_lowercase().ends_with(b"authorization")
 }
-
-/// In a password people write `?` and `#` as they are; before one they end the host.
-fn ends_authority(b: u8, in_password: bool) -> bool {
-    b <= b' '
-        || matches!(b, 0x7F | b'/' | b'"' | b'<' | b'>' | b'`' | b'\\')
-        || (!in_password && matches!(b, b'?' | b'#'))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,5 @@
+use super::pem::PEM;
+use super::url::AUTHORITY;
 use super::*;
 
 fn masked_in(place: Place, text: &str) -> String {

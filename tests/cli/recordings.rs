@@ -1,0 +1,183 @@
+//! `record`, `replay` and `-H replay:FILE`, without an Engine: what is recorded is a recording that is played.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use longshore::Endpoint;
+use longshore::engine::Engine;
+use longshore::replay::Cassette;
+
+use crate::place::{PATIENCE, Place, Ran, Running};
+use crate::support::eventually;
+
+/// A recording of one container's life.
+const TAPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cassettes/example-replayed.har");
+
+/// A program that listens at a socket in a place's folder.
+struct Listening {
+    running: Running,
+    socket: PathBuf,
+}
+
+impl Listening {
+    fn start(place: &Place, name: &str, args: &[&str]) -> Self {
+        let socket = place.dir.join(name);
+        let listen = format!("unix://{}", socket.display());
+        let args: Vec<&str> = args.iter().copied().chain(["--listen", &listen]).collect();
+        let running = Running::start(place.longshore(&args));
+        eventually(PATIENCE, "it listens", || UnixStream::connect(&socket).is_ok());
+        Self { running, socket }
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::connect(Endpoint::Unix(self.socket.clone()))
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    fn end(self, signal: &str) -> Ran {
+        self.running.signal(signal);
+        let ran = self.running.end();
+        assert!(signal == "KILL" || !self.socket.exists(), "the socket is left");
+        ran
+    }
+}
+
+fn path(place: &Place, name: &str) -> String {
+    place.dir.join(name).display().to_string()
+}
+
+#[test]
+fn what_is_recorded_is_played() {
+    let place = Place::new();
+    let engine = Listening::start(&place, "engine.sock", &["replay", TAPE]);
+    for (signal, file) in [("TERM", "a.har"), ("INT", "b.har"), ("HUP", "c.har")] {
+        let out = path(&place, file);
+        let record = Listening::start(&place, "record.sock", &["-H", &engine.url(), "record", "--out", &out]);
+        record.engine().version().unwrap();
+        let ran = record.end(signal);
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+        assert!(ran.err.contains(&format!("recording {} into {out}", engine.url())), "{}", ran.err);
+        assert!(ran.err.contains(&format!("{out}: ")) && ran.err.contains(" requests on "), "{}", ran.err);
+        let cassette = Cassette::read(&out).unwrap();
+        let asked: Vec<_> = cassette.entries().map(|entry| entry.target().to_owned()).collect();
+        assert!(asked.iter().any(|target| target.ends_with("/version")), "{signal}: {asked:?}");
+    }
+    let ran = engine.end("TERM");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let played = Listening::start(&place, "played.sock", &["replay", &path(&place, "a.har")]);
+    assert_eq!(played.engine().version().unwrap().api_version, "1.41");
+    let ran = played.end("INT");
+    assert!(ran.err.contains("playing") && ran.err.contains("recorded on 20"), "{}", ran.err);
+}
+
+#[test]
+fn a_crash_leaves_the_older_file() {
+    let place = Place::new();
+    let engine = Listening::start(&place, "engine.sock", &["replay", TAPE]);
+    let out = place.file("old.har", "what was there");
+    let record = Listening::start(&place, "record.sock", &["-H", &engine.url(), "record", "--out", &out]);
+    record.engine().version().unwrap();
+    record.end("KILL");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "what was there");
+    let left: Vec<_> = fs::read_dir(&place.dir).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(
+        !left.iter().any(|name| name.to_string_lossy().contains("spool") || name.to_string_lossy().contains("tmp")),
+        "{left:?}"
+    );
+    // The socket of the dead one is taken over.
+    let record = Listening::start(&place, "record.sock", &["-H", &engine.url(), "record", "--out", &out]);
+    assert_eq!(record.end("TERM").code, 0);
+    assert!(Cassette::read(&out).is_ok());
+}
+
+#[test]
+fn a_recording_stands_in_for_an_engine() {
+    let place = Place::new();
+    let host = format!("replay:{TAPE}");
+    for ran in [
+        Ran::of(place.longshore(&["-H", &host, "ping", "--json"]).output().unwrap()),
+        Ran::of(place.longshore(&["ping", "--json"]).env("DOCKER_HOST", &host).output().unwrap()),
+    ] {
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let answer: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((answer["endpoint"].as_str(), answer["negotiated"].as_str()), (Some(host.as_str()), Some("1.41")));
+        assert!(ran.err.starts_with(&format!("longshore: playing {TAPE} (Docker Engine 20.10")), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_job_that_was_not_recorded_is_told_what_is_missing() {
+    let place = Place::new();
+    let file = place.job(&[("t", "true")], "", "");
+    let ran = Ran::of(place.longshore(&["-H", &format!("replay:{TAPE}"), "run", &file]).output().unwrap());
+    assert_eq!(ran.code, 125, "{}", ran.err);
+    assert!(ran.err.contains("nothing was recorded for GET /info"), "{}", ran.err);
+}
+
+#[test]
+fn faults_and_speed_are_what_is_asked_for() {
+    let place = Place::new();
+    let fault = ["replay", TAPE, "--fault", "once:500@GET /version", "--speed", "100"];
+    let engine = Listening::start(&place, "engine.sock", &fault);
+    assert_eq!(engine.engine().version().unwrap_err().status(), Some(500));
+    engine.engine().version().unwrap();
+    engine.end("TERM");
+}
+
+#[test]
+fn wrong_usage_and_bad_files() {
+    let place = Place::new();
+    let damaged = place.file("damaged.har", "{\"log\":{\"version\":\"1.2\",\"entries\":[\n{\"request\":1}]}}");
+    let (missing, socket) = (path(&place, "missing.har"), format!("unix://{}", path(&place, "x.sock")));
+    let occupied = place.file("occupied", "a file");
+    let occupied = format!("unix://{occupied}");
+    for (args, code, words) in [
+        (vec!["replay", TAPE], 2, "--listen <URL>"),
+        (vec!["replay", TAPE, "--listen", "/x"], 2, "--listen: bad Engine address `/x`"),
+        (vec!["replay", TAPE, "--listen", "ssh://x"], 2, "a Unix socket (unix://PATH) or a port"),
+        (
+            vec!["replay", TAPE, "--listen", "unix:///no/such/folder/x.sock"],
+            125,
+            "cannot listen at unix:///no/such/folder/x.sock",
+        ),
+        (vec!["replay", TAPE, "--listen", &occupied], 125, "cannot listen at"),
+        (vec!["replay", TAPE, "--listen", &socket, "--speed", "0"], 2, "--speed: expected a number above 0"),
+        (vec!["replay", TAPE, "--listen", &socket, "--fault", "fire"], 2, "--fault: `fire` is no fault: cut:BYTES,"),
+        (vec!["replay", &missing, "--listen", &socket], 125, "there is no recording"),
+        (vec!["replay", &damaged, "--listen", &socket], 125, "damaged.har:2: entry 1: response: it is missing"),
+        (vec!["-H", "replay:", "ping"], 2, "it names no recording"),
+        (vec!["-H", &format!("replay:{missing}"), "ping"], 125, "there is no recording"),
+        (
+            vec!["-H", &format!("replay:{TAPE}"), "record", "--listen", &socket, "--out", "x"],
+            2,
+            "a recording of a recording",
+        ),
+        (vec!["-H", &socket, "record", "--listen", &socket, "--out", "/no/such/folder/x.har"], 125, "/no/such/folder"),
+    ] {
+        let ran = Ran::of(place.longshore(&args).output().unwrap());
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{args:?}: {}", ran.err);
+    }
+    assert_eq!(fs::read_to_string(place.dir.join("occupied")).unwrap(), "a file", "it is not taken over");
+}
+
+#[test]
+fn any_port_will_do() {
+    let place = Place::new();
+    let mut running = place.longshore(&["replay", TAPE, "--listen", "tcp://127.0.0.1:0"]);
+    let mut child = running.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stderr.take().unwrap()), &mut line).unwrap();
+    let url = line.split("DOCKER_HOST=").nth(1).unwrap().split(';').next().unwrap();
+    let engine = Engine::connect(url.parse().unwrap()).within(Duration::from_secs(10));
+    let answered = engine.version();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(answered.unwrap().api_version, "1.41", "{url}");
+}
