@@ -185,6 +185,15 @@ impl Recorder {
         lock(&self.state).vars.learn(name, &body);
     }
 
+    /// Learns the same from a request for a list: a driver that has created nothing asks by its name, too.
+    pub(super) fn learn_list(&self, target: &str) {
+        let query = Target::of(target).query;
+        let filters = query.iter().find(|(key, _)| key == "filters").map_or("", |(_, value)| value.as_str());
+        if let Ok(filters) = serde_json::from_str::<Value>(filters) {
+            lock(&self.state).vars.learn_filters(&filters);
+        }
+    }
+
     /// Keeps an exchange that is over.
     pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
         match self.put(&mut exchange) {
