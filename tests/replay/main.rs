@@ -8,6 +8,7 @@ mod cases;
 mod support;
 
 mod answers;
+mod order;
 mod players;
 mod recorded;
 mod sessions;
