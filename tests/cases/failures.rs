@@ -8,8 +8,9 @@ use serde_json::json;
 use super::bench::Bench;
 use crate::support::IMAGE;
 
+/// Starts a task that cannot be started, and looks for what is left of it.
 #[track_caller]
-fn fails(bench: &Bench, task: TaskConfig) -> Error {
+pub(crate) fn fails(bench: &Bench, task: TaskConfig) -> Error {
     let id = task.id.clone();
     let error = bench.driver.start_task(task).expect_err("it must fail");
     assert_eq!(bench.containers(), Vec::<String>::new(), "after: {error}");
@@ -33,8 +34,6 @@ pub(crate) fn an_image_that_is_not_there(bench: &Bench) {
 pub(crate) fn a_create_that_the_engine_refuses(bench: &Bench) {
     let error = fails(bench, bench.with(json!({"image": IMAGE, "network_mode": "no-such-network-at-all"})));
     // Docker says it at the start, podman at the create.
-    assert!(matches!(error, Error::Create { .. } | Error::Start { .. }), "{error:?}");
-    let error = fails(bench, bench.with(json!({"image": IMAGE, "hostname": "a".repeat(300)})));
     assert!(matches!(error, Error::Create { .. } | Error::Start { .. }), "{error:?}");
 }
 

@@ -32,6 +32,7 @@ macro_rules! for_every_case {
             }
             stops {
                 a_stop_gives_the_signal
+                a_stop_without_grace_kills
                 a_stop_kills_after_the_grace
                 a_destroy_must_be_forced_while_the_task_runs
                 a_shutdown_joins_all_and_touches_no_container
@@ -40,6 +41,7 @@ macro_rules! for_every_case {
                 two_streams_of_many_short_lines
                 many_short_lines_on_a_terminal
                 one_line_longer_than_the_engine_keeps_in_one_piece
+                one_long_line_on_a_terminal
                 what_has_no_newline_at_the_end
             }
         }

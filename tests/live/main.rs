@@ -10,6 +10,7 @@ mod support;
 
 mod counts;
 mod faults;
+mod pauses;
 
 macro_rules! on_the_engine {
     ($($module:ident { $($case:ident)* })*) => { $(
