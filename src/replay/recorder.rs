@@ -21,6 +21,7 @@ use super::redact::{Kind, Redactor};
 use super::server::lock;
 use super::spool::Spool;
 use super::target::{self, Target};
+use super::unnamed::{tells_name, unnamed};
 use super::vars::{Replaced, Vars};
 use super::wire;
 use super::write::{self, Preface};
@@ -196,13 +197,26 @@ impl Recorder {
 
     /// Keeps an exchange that is over.
     pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
-        match self.put(&mut exchange) {
+        let put = self.unname(&mut exchange).and_then(|()| self.put(&mut exchange));
+        match put {
             Ok(line) => {
                 let kept = line.unwrap_or_else(|| Kept::Whole(Box::new(exchange)));
                 lock(&self.state).kept.insert(number, kept);
             }
             Err(e) => self.fail(e),
         }
+    }
+
+    fn unname(&self, exchange: &mut Exchange) -> io::Result<()> {
+        let Exchange { request, answer: Some(answer), .. } = exchange else { return Ok(()) };
+        if tells_name(&request.method, &request.target)
+            && let Some(body) = answer.body.bytes.whole(LONGEST_JSON)?
+            && let Some(replaced) = unnamed(&body)
+        {
+            answer.body = rechunked(&answer.body, &replaced, &self.spool)?;
+            said_length(answer);
+        }
+        Ok(())
     }
 
     fn put(&self, exchange: &mut Exchange) -> io::Result<Option<Kept>> {
