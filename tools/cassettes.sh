@@ -12,6 +12,7 @@ cassettes=fixtures/cassettes
 
 # The tests of tests/cases, one after the other: what is recorded is then in the order in which it is done.
 LONGSHORE_RECORD=all cargo test --locked --test replay recorded:: -- --test-threads 1
+LONGSHORE_RECORD=all cargo test --locked --example replayed
 
 place=$(mktemp -d)
 recorder=
@@ -38,13 +39,19 @@ record() {
 }
 
 record hello.har 0 "$longshore" --data-dir "$place/data" run fixtures/jobs/hello.nomad.hcl
-if command -v docker >/dev/null; then
-  # With no configuration of its user's, which may have headers and proxies.
-  DOCKER_CONFIG=$place/docker
-  export DOCKER_CONFIG
-  record docker-run.har 3 docker run --rm longshore/busybox:test sh -c 'echo hi; exit 3'
-else
-  echo "no docker program here: docker-run.har is as it was"
-fi
+
+# Every version of the docker program has a way of its own to ask for the same, and so a recording of its own.
+# It runs without its user's configuration, which may have headers and proxies.
+DOCKER_CONFIG=$place/docker
+export DOCKER_CONFIG
+recorded=
+for docker in $(printf '%s' "$PATH" | tr : '\n' | sed 's,$,/docker,'); do
+  [ -x "$docker" ] || continue
+  version=$("$docker" --version | sed -n 's/^Docker version \([0-9]*\.[0-9]*\).*/\1/p')
+  case " $recorded " in *" $version "*) continue ;; esac
+  recorded="$recorded $version"
+  record "docker-run-$version.har" 3 "$docker" run --rm longshore/busybox:test sh -c 'echo hi; exit 3'
+done
+echo "recorded docker run of the programs here:${recorded:- none}"
 # A recorder's files are its user's alone; these are everybody's.
 chmod 644 $cassettes/*.har

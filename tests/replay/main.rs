@@ -8,6 +8,7 @@ mod cases;
 mod support;
 
 mod answers;
+mod docker_run;
 mod order;
 mod players;
 mod recorded;
