@@ -72,6 +72,21 @@ impl Form {
         matches!(self.method.as_str(), "GET" | "HEAD") || self.method == "POST" && self.target.path.ends_with("/wait")
     }
 
+    /// Whether it is a read whose answer tells how things are, and no more: it does not last until they change.
+    pub(super) fn is_brief(&self) -> bool {
+        let says = |name: &str, values: &[&str]| {
+            self.target.query.iter().any(|(key, value)| key == name && values.contains(&value.as_str()))
+        };
+        let last = self.target.path.rsplit('/').next().unwrap_or_default();
+        matches!(self.method.as_str(), "GET" | "HEAD")
+            && match last {
+                "logs" => !says("follow", &["1", "true"]),
+                "stats" => says("stream", &["0", "false"]),
+                "events" | "ws" => false,
+                _ => true,
+            }
+    }
+
     /// The id or name of the container or exec that it is about.
     pub(super) fn object(&self) -> Option<&str> {
         let mut parts = self.target.path.split('/').skip(1);

@@ -24,6 +24,7 @@ mod spool;
 mod tape;
 mod target;
 mod time;
+mod unnamed;
 mod vars;
 mod wire;
 mod write;

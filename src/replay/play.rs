@@ -27,7 +27,8 @@ use super::wire::{self, BodyDecoder, Framing, Head, HeadDecoder, Piece};
 use crate::http::Socket;
 use crate::threads::Hangup;
 
-/// How long an answer waits for requests that may not come in this run, counted from the last that came.
+/// How long an answer waits for requests that may not come in this run, counted from the last new one that came: somebody
+/// who asks the same again and again is waiting, too.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A JSON body up to this size gets what words stand for, whatever its length, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
@@ -60,7 +61,7 @@ pub(super) struct Own {
 struct Waiting {
     /// Woken when something happens.
     bells: Vec<Weak<OwnedFd>>,
-    /// When the last request came.
+    /// When the last new request came.
     last: Instant,
 }
 
@@ -115,10 +116,10 @@ impl Core {
         while let Ok(Then::Next) = connection.exchange() {}
     }
 
-    /// Something has happened that an answer may have waited for.
-    fn ring(&self, request: bool) {
+    /// Something has happened that an answer may have waited for. `new`: a request that had not come yet.
+    fn ring(&self, new: bool) {
         let mut waiting = lock(&self.waiting);
-        if request {
+        if new {
             waiting.last = Instant::now();
         }
         waiting.bells.retain(|bell| {
@@ -127,6 +128,12 @@ impl Core {
             let _ = rustix::io::write(&*bell, &1u64.to_ne_bytes());
             true
         });
+    }
+
+    /// The rest of an answer is on its way, for which others may wait.
+    fn given(&self, n: usize) {
+        self.script().given(n);
+        self.ring(false);
     }
 
     fn fault(&self, form: &Form) -> Option<FaultKind> {
@@ -200,9 +207,9 @@ impl Connection<'_> {
         let mut out =
             Out { socket: self.socket, left: if let Some(FaultKind::Cut(n)) = fault { Some(n) } else { None } };
         let found = self.core.script().find(&request.form);
-        self.core.ring(true);
+        self.core.ring(matches!(found, Found::Item { again: false, .. }));
         let then = match found {
-            Found::Item(n) => self.play(n, &request, &mut out)?,
+            Found::Item { n, .. } => self.play(n, &request, &mut out)?,
             Found::Miss(nearest) => self.unrecorded(&request, &nearest)?,
         };
         Ok(if keeps { then } else { Then::Close })
@@ -357,29 +364,31 @@ impl Connection<'_> {
             (self.from, self.to) = (0, 0);
         }
         self.until(&mut wait, answer.head)?;
+        // Said before the client can have read it: it may ask how things are at once.
+        let whole = exchange.end == End::Whole;
+        if whole && answer.body.count() == 0 {
+            self.core.given(n);
+        }
         let framing = match answer.status {
             101 => Framing::Close,
             _ => framing(&answer, &request.method)?,
         };
         out.write_all(&head(&answer, framing))?;
-        self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, out)?;
-        self.finish(&exchange, n, framing, &mut wait, out)
+        let manner = Manner { framing, json: is_json(&answer.headers), whole, bindings: &bindings };
+        self.body(&answer.body, &manner, &mut wait, out)?;
+        self.finish(&exchange, framing, &mut wait, out)
     }
 
     /// Sends a body as it came.
-    fn body(
-        &mut self,
-        body: &Body,
-        json: bool,
-        framing: Framing,
-        bindings: &Bindings,
-        wait: &mut Wait,
-        out: &mut Out<'_>,
-    ) -> io::Result<()> {
+    fn body(&mut self, body: &Body, manner: &Manner<'_>, wait: &mut Wait, out: &mut Out<'_>) -> io::Result<()> {
+        let Manner { framing, json, whole, bindings } = *manner;
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
-        for chunk in body.chunks() {
+        for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
             self.until(wait, chunk.mark)?;
+            if whole && n == body.count() {
+                self.core.given(wait.item);
+            }
             let mut left = chunk.len;
             // A chunk of any length is no reason to hold all of it, unless words are to be replaced in it.
             let at_once = if bindings.is_empty() { AT_ONCE as u64 } else { 16 * AT_ONCE as u64 };
@@ -412,7 +421,6 @@ impl Connection<'_> {
     fn finish(
         &mut self,
         exchange: &Exchange,
-        n: usize,
         framing: Framing,
         wait: &mut Wait,
         out: &mut Out<'_>,
@@ -429,8 +437,6 @@ impl Connection<'_> {
         if framing == Framing::Chunked {
             out.write_all(b"0\r\n\r\n")?;
         }
-        self.core.script().given(n);
-        self.core.ring(false);
         if framing != Framing::Close {
             return Ok(Then::Next);
         }
@@ -545,6 +551,15 @@ struct Wait {
     bell: Option<Arc<OwnedFd>>,
     /// Whether what the client sends now belongs to this answer.
     upgraded: bool,
+}
+
+/// How a body is sent.
+struct Manner<'a> {
+    framing: Framing,
+    json: bool,
+    /// Whether it came to its end.
+    whole: bool,
+    bindings: &'a Bindings,
 }
 
 /// Where an answer goes; cut after so many bytes.

@@ -21,6 +21,7 @@ use super::redact::{Kind, Redactor};
 use super::server::lock;
 use super::spool::Spool;
 use super::target::{self, Target};
+use super::unnamed::{tells_name, unnamed};
 use super::vars::{Replaced, Vars};
 use super::wire;
 use super::write::{self, Preface};
@@ -185,15 +186,37 @@ impl Recorder {
         lock(&self.state).vars.learn(name, &body);
     }
 
+    /// Learns the same from a request for a list: a driver that has created nothing asks by its name, too.
+    pub(super) fn learn_list(&self, target: &str) {
+        let query = Target::of(target).query;
+        let filters = query.iter().find(|(key, _)| key == "filters").map_or("", |(_, value)| value.as_str());
+        if let Ok(filters) = serde_json::from_str::<Value>(filters) {
+            lock(&self.state).vars.learn_filters(&filters);
+        }
+    }
+
     /// Keeps an exchange that is over.
     pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
-        match self.put(&mut exchange) {
+        let put = self.unname(&mut exchange).and_then(|()| self.put(&mut exchange));
+        match put {
             Ok(line) => {
                 let kept = line.unwrap_or_else(|| Kept::Whole(Box::new(exchange)));
                 lock(&self.state).kept.insert(number, kept);
             }
             Err(e) => self.fail(e),
         }
+    }
+
+    fn unname(&self, exchange: &mut Exchange) -> io::Result<()> {
+        let Exchange { request, answer: Some(answer), .. } = exchange else { return Ok(()) };
+        if tells_name(&request.method, &request.target)
+            && let Some(body) = answer.body.bytes.whole(LONGEST_JSON)?
+            && let Some(replaced) = unnamed(&body)
+        {
+            answer.body = rechunked(&answer.body, &replaced, &self.spool)?;
+            said_length(answer);
+        }
+        Ok(())
     }
 
     fn put(&self, exchange: &mut Exchange) -> io::Result<Option<Kept>> {

@@ -44,16 +44,24 @@ pub(super) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     Not,
-    /// Later ones of its kind were taken: it will not be asked any more.
+    /// The run is further than that: it will not be asked any more.
     Passed,
     Asked,
+}
+
+/// A part of a recording, by requests in their order.
+struct Window {
+    from: u64,
+    to: u64,
+    /// The first thing that is still to be done.
+    undone: u64,
 }
 
 /// What fits a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// This exchange.
-    Item(usize),
+    /// This exchange. `again`: as it was for another request before.
+    Item { n: usize, again: bool },
     /// None: what is to be said.
     Miss(String),
 }
@@ -66,7 +74,10 @@ impl Script {
         for (n, (exchange, line)) in cassette.contents.exchanges.iter().zip(&cassette.contents.lines).enumerate() {
             let form = Form::of(redactor, exchange)?;
             learn_object(&form, exchange, &mut objects)?;
-            let marks = exchange.answer.as_ref().map(|answer| answer.body.last_mark().unwrap_or(answer.head).requests);
+            let marks = exchange
+                .answer
+                .as_ref()
+                .map(|answer| answer.body.last_mark().map_or(0, |last| last.requests).max(answer.head.requests));
             items.push(Item {
                 exchange: Arc::new(exchange.clone()),
                 words: bindings.occur_in(&form.text),
@@ -93,8 +104,9 @@ impl Script {
         let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
         match found {
             Some(n) => {
-                self.items[n].made = Made::Asked;
-                Found::Item(n)
+                let again = std::mem::replace(&mut self.items[n].made, Made::Asked) == Made::Asked;
+                self.pass(n);
+                Found::Item { n, again }
             }
             None => Found::Miss(self.nearest(asked)),
         }
@@ -121,14 +133,17 @@ impl Script {
             }
         }
         let window = self.window(self.items[*same.first()?].object.as_deref());
-        let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.0);
+        let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.from);
         let last = same.iter().copied().rfind(|&n| self.items[n].made == Made::Asked);
         let chosen = match (next, last) {
-            (Some(next), Some(last)) if next as u64 >= window.1 => last,
+            // One that was answered after something that is still to be done: whoever asked it then may be somebody
+            // else now, and is not to wait.
+            (Some(next), Some(last)) if next as u64 >= window.to || self.items[next].end > window.undone => last,
             (Some(next), _) => next,
-            (None, Some(last)) => last,
-            // All were recorded before what has been done by now.
-            (None, None) => *same.last()?,
+            // All were recorded before what has been done by now: the latest of them.
+            (None, last) => {
+                same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last).or(same.last().copied())?
+            }
         };
         for n in same.into_iter().take_while(|&n| n < chosen) {
             if self.items[n].made == Made::Not {
@@ -139,47 +154,52 @@ impl Script {
     }
 
     /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
-    fn window(&self, object: Option<&str>) -> (u64, u64) {
-        let Some(object) = object else { return (0, u64::MAX) };
-        let (mut from, mut to) = (0, u64::MAX);
-        for (n, item) in self.items.iter().enumerate().filter(|(_, item)| item.object.as_deref() == Some(object)) {
-            let n = n as u64;
-            if !item.form.is_read() {
-                match item.made {
-                    Made::Asked => from = from.max(n),
-                    Made::Not | Made::Passed => to = to.min(n),
-                }
-            }
-            // An answer that outlasted other requests told of something that happened meanwhile.
-            if item.end > n + 1 {
-                match (item.made, item.given) {
-                    (Made::Asked, true) => from = from.max(item.end),
-                    (Made::Asked, false) => to = to.min(item.end),
-                    _ => {}
-                }
-            }
-        }
-        (from, to)
+    fn window(&self, object: Option<&str>) -> Window {
+        let Some(object) = object else { return Window { from: 0, to: u64::MAX, undone: u64::MAX } };
+        // What is done when its request has come, and what is told when its answer has been given: of this container.
+        let its = || (0u64..).zip(&self.items).filter(|(_, item)| item.object.as_deref() == Some(object));
+        let done = || its().filter(|(_, item)| !item.form.is_read());
+        // An answer that outlasted other requests told of something that happened meanwhile.
+        let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
+        let has_been = done().filter(|(_, item)| item.made == Made::Asked).map(|(n, _)| n);
+        let from = has_been.chain(told().filter(|(_, item)| item.given).map(|(_, item)| item.end)).max().unwrap_or(0);
+        // Where the run is further than that, it does not come any more, and tells of nothing to come.
+        let undone = done().filter(|(n, item)| item.made != Made::Asked && *n > from).map(|(n, _)| n);
+        let undone = undone.min().unwrap_or(u64::MAX);
+        let to = told().filter(|(_, item)| !item.given && item.end > from).map(|(_, item)| item.end);
+        Window { from, to: to.min().unwrap_or(u64::MAX).min(undone), undone }
     }
 
-    /// The answer of this exchange has been given whole.
+    /// The rest of this exchange's answer is on its way: whatever it told of has happened.
     pub(super) fn given(&mut self, n: usize) {
         self.items[n].given = true;
+        self.pass(n);
     }
 
-    /// What an answer has to wait for: requests that came before this part of it in the recording, and have not come
-    /// in this run. `sure`: only those about the same container.
+    /// What was asked of this one's container before what has been done by now will not be asked any more.
+    fn pass(&mut self, n: usize) {
+        let Some(object) = self.items[n].object.clone() else { return };
+        let from = self.window(Some(&object)).from;
+        for (_, item) in (0..from).zip(&mut self.items) {
+            if item.made == Made::Not && item.form.is_read() && item.object.as_ref() == Some(&object) {
+                item.made = Made::Passed;
+            }
+        }
+    }
+
+    /// Whether an answer has to wait: for requests that came before this part of it in the recording, and have not come
+    /// in this run. `sure`: only for those that it waits for however long they take: what was done with the same container
+    /// while it was being answered. A brief read waits for none of them so long: of two that asked the same at once, each
+    /// may have the other's answer.
     pub(super) fn awaits(&self, n: usize, requests: u64, sure: bool) -> bool {
-        let object = self.items[n].object.as_deref();
+        let (object, brief) = (self.items[n].object.as_deref(), self.items[n].form.is_brief());
         let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
-        let between = self.items.get(n + 1..until).unwrap_or_default();
-        between.iter().any(|item| {
-            item.made == Made::Not
-                && if sure {
-                    object.is_some() && item.object.as_deref() == object && !item.form.is_read()
-                } else {
-                    true
-                }
+        self.items[..until].iter().enumerate().filter(|(_, item)| item.made == Made::Not).any(|(other, item)| {
+            let later = other > n;
+            let changes = object.is_some() && item.object.as_deref() == object && !item.form.is_read();
+            // One that was never answered: nothing came of it, and whether its client asked at all was chance.
+            let idle = item.form.is_read() && item.exchange.answer.is_none();
+            if sure { later && changes && !brief } else { changes || later && !brief && !idle }
         })
     }
 

@@ -19,6 +19,8 @@ use super::wire::{self, Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece};
 const MOST_UNDECIDED: usize = 1024 * 1024;
 /// A chunk longer than this is noted in parts, in bytes.
 const LONGEST_CHUNK: u64 = 1024 * 1024;
+/// An end that comes so soon after the last byte came with it, in microseconds.
+const AT_ONCE: u64 = 1_000;
 /// How much of a create request is looked at for what changes from run to run, in bytes.
 const MOST_TO_LEARN: usize = 1024 * 1024;
 
@@ -103,6 +105,16 @@ impl Part {
         }
     }
 
+    /// Notes when an answer ended, where that was later than its last byte: a follower's ends when its container does.
+    fn over(&mut self, mark: Mark, head: Mark, body: &mut Body) -> io::Result<()> {
+        self.note(mark, body)?;
+        let last = body.last_mark().unwrap_or(head);
+        if mark.requests > last.requests || mark.at > last.at + AT_ONCE {
+            body.note(Chunk { mark, len: 0 })?;
+        }
+        Ok(())
+    }
+
     fn end(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
         self.note(mark, body)?;
         if let Some(mut masker) = self.masker.take() {
@@ -178,6 +190,12 @@ impl Tape {
             // What goes as far as the connection is whole where the Engine ended it.
             let whole = matches!(&self.engine, Engine::Body(decoder) if decoder.is_endless()) && end == End::Cut;
             live.exchange.end = if whole { End::Whole } else { end };
+            if let (true, Some(answer)) = (whole, &mut live.exchange.answer) {
+                let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+                if let Err(e) = live.answered.over(mark, answer.head, &mut answer.body) {
+                    self.recorder.fail(e);
+                }
+            }
             self.engine = Engine::Blind;
             self.keep(live);
         }
@@ -256,6 +274,9 @@ impl Tape {
         let redactor = self.recorder.redactor();
         let path = target.split('?').next().unwrap_or_default();
         let creates = method == "POST" && path.ends_with("/containers/create");
+        if method == "GET" && path.ends_with("/containers/json") {
+            self.recorder.learn_list(target);
+        }
         let headers = head.headers.iter().map(|(name, value)| (name.clone(), redactor.header(name, value))).collect();
         let request = Request {
             method: method.into(),
@@ -352,7 +373,7 @@ impl Tape {
                             }
                             Some(Piece::ChunkEnd) => live.answered.note(mark, &mut answer.body)?,
                             Some(Piece::End) => {
-                                live.answered.note(mark, &mut answer.body)?;
+                                live.answered.over(mark, answer.head, &mut answer.body)?;
                                 live.answered_whole = true;
                                 self.engine = Engine::Head(HeadDecoder::default());
                                 self.answered();

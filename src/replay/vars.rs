@@ -1,7 +1,7 @@
 //! What changes from run to run in longshore's own conversations, and the words that stand for it in a recording:
 //! ids of allocations and tasks, the driver's name, the data directory.
 //!
-//! They are found where a driver says them, in its create requests. In JSON a word may be of any length; in a task's
+//! They are found where a driver says them, in its create requests and in the filters of its lists. In JSON a word may be of any length; in a task's
 //! output, whose frames say how long they are, only an allocation's id has one, for it is as long as what it stands for.
 
 use std::collections::BTreeMap;
@@ -67,6 +67,15 @@ impl Vars {
         self.add("task_id", task_id, |n| format!("~task_id.{n}~"));
         if alloc_id.is_empty() {
             self.add("container_name", name, |n| format!("~container_name.{n}~"));
+        }
+    }
+
+    /// Learns from the filters of a list, in either of their forms: `{"label":["a=b"]}`, `{"label":{"a=b":true}}`.
+    pub(super) fn learn_filters(&mut self, filters: &Value) {
+        let listed = filters["label"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let keyed = filters["label"].as_object().into_iter().flatten().map(|(label, _)| label.as_str());
+        for instance in listed.chain(keyed).filter_map(|label| label.strip_prefix("longshore.instance=")) {
+            self.add("instance", instance, |n| format!("~instance.{n}~"));
         }
     }
 
@@ -314,6 +323,21 @@ mod tests {
         let mut strangers = Vars::default();
         strangers.learn("web", &json!({"Env": ["NOMAD_ALLOC_ID=18ad5752"], "Labels": {"a": "b"}}));
         assert!(strangers.is_empty(), "not ours");
+    }
+
+    #[test]
+    fn lists_tell_the_drivers_name() {
+        for (filters, word) in [
+            (json!({"label": ["longshore.instance=f00d-1", "a=b"]}), Some("~instance.1~")),
+            (json!({"label": {"longshore.instance=f00d-1": true}}), Some("~instance.1~")),
+            (json!({"label": ["longshore.instance"], "name": ["longshore.instance=f00d-1"]}), None),
+            (json!({"label": "longshore.instance=f00d-1"}), None),
+            (json!([]), None),
+        ] {
+            let mut vars = Vars::default();
+            vars.learn_filters(&filters);
+            assert_eq!(vars.words().get("instance.1").map(String::as_str), word, "{filters}");
+        }
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! A driver of a test's own, whose containers are gone when the test ends, however it ends.
+//! The driver is shut down, and the containers are looked for, when the bench is dropped: before its recording is finished.
+// Each test program makes its benches in one of the ways.
+#![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,17 +21,46 @@ pub(crate) struct Bench {
     pub(crate) driver: Driver,
     pub(crate) engine: Engine,
     pub(crate) instance: String,
+    recorded: bool,
 }
 
 impl Bench {
+    /// On the Engine that answers.
     pub(crate) fn new() -> Self {
         Self::on(Engine::from_env().unwrap())
     }
 
+    /// On this Engine.
     pub(crate) fn on(engine: Engine) -> Self {
+        Self::of(engine, false)
+    }
+
+    /// On a recording, as it is made or as it is played.
+    pub(crate) fn recorded(engine: Engine) -> Self {
+        Self::of(engine, true)
+    }
+
+    fn of(engine: Engine, recorded: bool) -> Self {
         let instance = unique("test");
         let config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
-        Self { driver: Driver::new(engine.clone(), config), engine, instance }
+        Self { driver: Driver::new(engine.clone(), config), engine, instance, recorded }
+    }
+
+    /// Whether it is a recording, where time does not pass as it did.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// How often, or how much: little for a recording, which is to be small.
+    pub(crate) fn amount(&self, recorded: u32, real: u32) -> u32 {
+        if self.recorded { recorded } else { real }
+    }
+
+    /// An allocation's id that no other test has. It is as long as every other: in a recording, what changes from run to
+    /// run within a task's output has to be.
+    pub(crate) fn alloc_id(&self) -> String {
+        let number = unique("").rsplit('-').next().and_then(|number| number.parse::<u64>().ok()).unwrap();
+        format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id())
     }
 
     /// A task of a shell script, in the test image.
