@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::exchange::{Body, Exchange};
+use super::json;
 use super::redact::Redactor;
 use super::tape::kind;
 use super::target::Target;
@@ -38,7 +39,7 @@ impl Form {
         let mut target = Target::of(&redactor.target(target));
         for (_, value) in &mut target.query {
             if value.starts_with(['{', '['])
-                && let Ok(mut json) = serde_json::from_str::<Value>(value)
+                && let Some(mut json) = json::parse(value.as_bytes())
             {
                 redactor.comparable(&mut json);
                 *value = json.to_string();
@@ -150,7 +151,7 @@ impl Measured {
         if self.len == 0 {
             return String::new();
         }
-        let json = self.json.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+        let json = self.json.and_then(|json| json::parse(&json));
         match json {
             Some(mut json) => {
                 redactor.comparable(&mut json);
@@ -196,8 +197,8 @@ pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
         };
         line(&format!("query {name}"), &value(recorded), &value(asked));
     }
-    match (serde_json::from_str(&recorded.body), serde_json::from_str(&asked.body)) {
-        (Ok(a), Ok(b)) => compare("body", &a, &b, &mut lines),
+    match (json::parse(recorded.body.as_bytes()), json::parse(asked.body.as_bytes())) {
+        (Some(a), Some(b)) => compare("body", &a, &b, &mut lines),
         _ => line("body", &recorded.body, &asked.body),
     }
     lines
