@@ -17,11 +17,12 @@ use serde_json::Value;
 use super::Error;
 use super::cassette::Cassette;
 use super::exchange::{Answer, Body, Chunk, Exchange, Sent};
+use super::json;
 use super::redact::{Kind, Redactor};
 use super::server::lock;
 use super::spool::Spool;
 use super::target::{self, Target};
-use super::vars::{Replaced, Vars};
+use super::vars::{Bindings, Replaced, Vars};
 use super::wire;
 use super::write::{self, Preface};
 
@@ -79,6 +80,11 @@ impl Recorder {
     /// A recording that will be written to `path`. `redact`: more names whose values are secret.
     pub(super) fn new(path: &Path, redact: &[String]) -> Result<Arc<Self>, Error> {
         let dir = folder(path);
+        // What is there and is no file must not be lost to the rename, nor the recording to its failure.
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let e = io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and no file");
+            return Err(Error::io("write a recording to", path.display(), e));
+        }
         let spool = Spool::new(dir).map_err(|e| Error::io("write a recording in", dir.display(), e))?;
         let preface = Preface { redact: redact.to_vec(), ..Preface::default() };
         Ok(Arc::new(Self {
@@ -179,10 +185,18 @@ impl Recorder {
 
     /// Learns from a create request what changes from run to run.
     pub(super) fn learn(&self, target: &str, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+        let Some(body) = json::parse(body) else { return };
         let query = Target::of(target).query;
         let name = query.iter().find(|(key, _)| key == "name").map_or("", |(_, value)| value.as_str());
         lock(&self.state).vars.learn(name, &body);
+    }
+
+    /// Takes over what the words of an older recording stand for in this run, so that they stand for it in the new part
+    /// too.
+    pub(super) fn bind(&self, bindings: &Bindings) {
+        if !bindings.is_empty() {
+            lock(&self.state).vars.bind(bindings);
+        }
     }
 
     /// Keeps an exchange that is over.
@@ -232,11 +246,7 @@ impl Recorder {
     }
 
     fn write(&self, state: State) -> io::Result<()> {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = Temporary(folder(&self.path).join(name));
-        // Whoever may read the file of a recording may read what containers said and were told.
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary.0)?;
+        let (file, temporary) = Temporary::beside(&self.path)?;
         let mut to = BufWriter::with_capacity(64 * 1024, file);
         let State { mut preface, vars, kept, .. } = state;
         preface.vars.extend(vars.words());
@@ -263,6 +273,25 @@ fn folder(path: &Path) -> &Path {
 
 /// A file that is gone if it was not renamed.
 struct Temporary(PathBuf);
+
+impl Temporary {
+    /// A new file in the folder of `path`, of a name that no other recording has: another one of this process may be for
+    /// the same file, and a crash may have left one behind.
+    fn beside(path: &Path) -> io::Result<(File, Self)> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+            let temporary = folder(path).join(name);
+            // Whoever may read the file of a recording may read what containers said and were told.
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary) {
+                Ok(file) => return Ok((file, Self(temporary))),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
