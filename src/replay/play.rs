@@ -31,6 +31,8 @@ use crate::threads::Hangup;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A JSON body up to this size gets what words stand for, whatever its length, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
+/// So many misses are told one by one: a client may ask for ever what it does not get.
+const MOST_MISSES: usize = 1_000;
 /// How much of a body is sent at a time.
 const AT_ONCE: usize = 64 * 1024;
 
@@ -45,7 +47,14 @@ pub(super) struct Core {
     faults: Vec<(Fault, AtomicUsize)>,
     onward: Option<Onward>,
     waiting: Mutex<Waiting>,
-    misses: Mutex<Vec<String>>,
+    misses: Mutex<Misses>,
+}
+
+/// What was asked and not recorded.
+#[derive(Default)]
+struct Misses {
+    told: Vec<String>,
+    more: u64,
 }
 
 /// Answers that a recording need not have.
@@ -101,7 +110,9 @@ impl Core {
     }
 
     pub(super) fn misses(&self) -> Vec<String> {
-        lock(&self.misses).clone()
+        let misses = lock(&self.misses);
+        let more = (misses.more > 0).then(|| format!("and {} more", misses.more));
+        misses.told.iter().cloned().chain(more).collect()
     }
 
     pub(super) fn onward(&self) -> Option<&Onward> {
@@ -143,7 +154,12 @@ impl Core {
         let asked = format!("{} {}{question}{}", form.method, form.target.path, query.join("&"));
         let miss = format!("nothing was recorded for {asked}{nearest}");
         log::warn!("{miss}");
-        lock(&self.misses).push(miss.clone());
+        let misses = &mut *lock(&self.misses);
+        if misses.told.len() < MOST_MISSES {
+            misses.told.push(miss.clone())
+        } else {
+            misses.more += 1
+        }
         miss
     }
 }
@@ -314,9 +330,16 @@ impl Connection<'_> {
     /// Answers what no exchange fits.
     fn unrecorded(&mut self, request: &Request, nearest: &str) -> io::Result<Then> {
         if let (Some(onward), Some(body)) = (&self.core.onward, &request.body) {
-            let early = &self.buf[self.from..self.to];
-            let next = onward.ask(self.socket, &request.head, body, early, self.hangup)?;
-            return Ok(if next { Then::Next } else { Then::Close });
+            match onward.connect(self.hangup) {
+                Ok(engine) => {
+                    let early = &self.buf[self.from..self.to];
+                    onward.recorder.bind(self.core.script().bindings());
+                    let next = onward.ask(self.socket, engine, &request.head, body, early, self.hangup)?;
+                    return Ok(if next { Then::Next } else { Then::Close });
+                }
+                // Without an Engine it is what it would be without asking one.
+                Err(e) => log::warn!("no Engine answers at {}: {e}", onward.endpoint),
+            }
         }
         let (method, own) = (request.method.as_str(), &self.core.own);
         match (method, without_version(&request.form.target.path)) {
@@ -361,7 +384,7 @@ impl Connection<'_> {
             101 => Framing::Close,
             _ => framing(&answer, &request.method)?,
         };
-        out.write_all(&head(&answer, framing))?;
+        out.write_all(&head(&answer, framing, exchange.end))?;
         self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, out)?;
         self.finish(&exchange, n, framing, &mut wait, out)
     }
@@ -448,15 +471,17 @@ impl Connection<'_> {
     /// Waits for what came before this part of an answer.
     fn until(&mut self, wait: &mut Wait, mark: Mark) -> io::Result<()> {
         loop {
-            let due = self.core.speed.map(|speed| wait.begun + scaled(mark.at, speed));
+            // A time beyond the clock's range is for ever.
+            let due = self.core.speed.map(|speed| wait.begun.checked_add(scaled(mark.at, speed)));
             let until = match (self.holds(wait, mark), due) {
                 (Hold::No, None) => return Ok(()),
-                (Hold::No, Some(due)) if due <= Instant::now() => return Ok(()),
-                (Hold::No, Some(due)) => Some(due),
-                (Hold::Until(end), due) => Some(due.map_or(end, |due| due.max(end))),
+                (Hold::No, Some(Some(due))) if due <= Instant::now() => return Ok(()),
+                (Hold::No, Some(due)) => due,
+                (Hold::Until(end), None) => Some(end),
+                (Hold::Until(end), Some(due)) => due.map(|due| due.max(end)),
                 (Hold::ForGood, _) => None,
             };
-            self.rest(wait, until, mark.sent > wait.sent && !wait.ended)?;
+            self.rest(wait, until, wait.upgraded && mark.sent > wait.sent && !wait.ended)?;
         }
     }
 
@@ -582,11 +607,13 @@ fn framing(answer: &Answer, method: &str) -> io::Result<Framing> {
     Framing::of_answer(&head, answer.status, method).map_err(io::Error::other)
 }
 
-fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
+fn head(answer: &Answer, framing: Framing, end: End) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason.replace(['\r', '\n'], " ")).into_bytes();
     for (name, value) in &answer.headers {
-        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning.
-        if name.eq_ignore_ascii_case("content-length")
+        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning. Of an
+        // answer that broke off it is what shows that it did.
+        if end == End::Whole
+            && name.eq_ignore_ascii_case("content-length")
             && let Framing::Length(_) = framing
             && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"))
         {

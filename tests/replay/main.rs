@@ -6,6 +6,7 @@ mod answers;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile;
 mod players;
 mod sessions;
 mod tapes;
