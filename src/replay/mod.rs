@@ -8,6 +8,7 @@ mod cassette;
 mod error;
 mod exchange;
 mod fault;
+mod json;
 mod matching;
 mod onward;
 mod play;

@@ -16,11 +16,12 @@ use super::exchange::{Answer, Body, End, Exchange, Mark};
 use super::fault::{Fault, FaultKind};
 use super::matching::{Form, Measure};
 use super::onward::Onward;
-use super::recorder::{is_json, rechunked};
-use super::redact::Redactor;
+use super::recorder::rechunked;
+use super::redact::{Kind, Redactor};
 use super::script::{Found, Script};
 use super::server::{end_writing, lock};
 use super::spool::{Log, Spool};
+use super::tape::kind_of_answer;
 use super::target::without_version;
 use super::vars::Bindings;
 use super::wire::{self, BodyDecoder, Framing, Head, HeadDecoder, Piece};
@@ -32,6 +33,8 @@ use crate::threads::Hangup;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A JSON body up to this size gets what words stand for, whatever its length, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
+/// So many misses are told one by one: a client may ask for ever what it does not get.
+const MOST_MISSES: usize = 1_000;
 /// How much of a body is sent at a time.
 const AT_ONCE: usize = 64 * 1024;
 
@@ -46,7 +49,14 @@ pub(super) struct Core {
     faults: Vec<(Fault, AtomicUsize)>,
     onward: Option<Onward>,
     waiting: Mutex<Waiting>,
-    misses: Mutex<Vec<String>>,
+    misses: Mutex<Misses>,
+}
+
+/// What was asked and not recorded.
+#[derive(Default)]
+struct Misses {
+    told: Vec<String>,
+    more: u64,
 }
 
 /// Answers that a recording need not have.
@@ -102,7 +112,9 @@ impl Core {
     }
 
     pub(super) fn misses(&self) -> Vec<String> {
-        lock(&self.misses).clone()
+        let misses = lock(&self.misses);
+        let more = (misses.more > 0).then(|| format!("and {} more", misses.more));
+        misses.told.iter().cloned().chain(more).collect()
     }
 
     pub(super) fn onward(&self) -> Option<&Onward> {
@@ -150,7 +162,12 @@ impl Core {
         let asked = format!("{} {}{question}{}", form.method, form.target.path, query.join("&"));
         let miss = format!("nothing was recorded for {asked}{nearest}");
         log::warn!("{miss}");
-        lock(&self.misses).push(miss.clone());
+        let misses = &mut *lock(&self.misses);
+        if misses.told.len() < MOST_MISSES {
+            misses.told.push(miss.clone())
+        } else {
+            misses.more += 1
+        }
         miss
     }
 }
@@ -238,7 +255,7 @@ impl Connection<'_> {
         if wire::has_word(&head.headers, "expect", "100-continue") {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let mut measure = Measure::new(&self.core.redactor, &head.headers);
+        let mut measure = Measure::new(&self.core.redactor, &method, &target, &head.headers);
         let mut body = self.core.onward.as_ref().map(|_| Log::new(&self.core.spool));
         let (mut decoder, mut sent) = (BodyDecoder::new(framing), 0);
         loop {
@@ -321,9 +338,16 @@ impl Connection<'_> {
     /// Answers what no exchange fits.
     fn unrecorded(&mut self, request: &Request, nearest: &str) -> io::Result<Then> {
         if let (Some(onward), Some(body)) = (&self.core.onward, &request.body) {
-            let early = &self.buf[self.from..self.to];
-            let next = onward.ask(self.socket, &request.head, body, early, self.hangup)?;
-            return Ok(if next { Then::Next } else { Then::Close });
+            match onward.connect(self.hangup) {
+                Ok(engine) => {
+                    let early = &self.buf[self.from..self.to];
+                    onward.recorder.bind(self.core.script().bindings());
+                    let next = onward.ask(self.socket, engine, &request.head, body, early, self.hangup)?;
+                    return Ok(if next { Then::Next } else { Then::Close });
+                }
+                // Without an Engine it is what it would be without asking one.
+                Err(e) => log::warn!("no Engine answers at {}: {e}", onward.endpoint),
+            }
         }
         let (method, own) = (request.method.as_str(), &self.core.own);
         match (method, without_version(&request.form.target.path)) {
@@ -357,7 +381,8 @@ impl Connection<'_> {
             }
             return Ok(Then::Close);
         };
-        let answer = filled(answer, &bindings, &self.core.spool)?;
+        let kind = kind_of_answer(&exchange.request, &answer.headers);
+        let answer = filled(answer, kind, &bindings, &self.core.spool)?;
         wait.upgraded = exchange.sent.is_some();
         if wait.upgraded {
             wait.sent += (self.to - self.from) as u64;
@@ -373,15 +398,15 @@ impl Connection<'_> {
             101 => Framing::Close,
             _ => framing(&answer, &request.method)?,
         };
-        out.write_all(&head(&answer, framing))?;
-        let manner = Manner { framing, json: is_json(&answer.headers), whole, bindings: &bindings };
+        out.write_all(&head(&answer, framing, exchange.end))?;
+        let manner = Manner { framing, kind, whole, bindings: &bindings };
         self.body(&answer.body, &manner, &mut wait, out)?;
         self.finish(&exchange, framing, &mut wait, out)
     }
 
     /// Sends a body as it came.
     fn body(&mut self, body: &Body, manner: &Manner<'_>, wait: &mut Wait, out: &mut Out<'_>) -> io::Result<()> {
-        let Manner { framing, json, whole, bindings } = *manner;
+        let Manner { framing, kind, whole, bindings } = *manner;
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
         for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
@@ -399,7 +424,8 @@ impl Connection<'_> {
                 let other = match framing {
                     // Its length has been told.
                     Framing::Length(_) => None,
-                    _ => bindings.fill(&bytes, !json).map(|replaced| replaced.bytes),
+                    _ if kind == Kind::Archive => None,
+                    _ => bindings.fill(&bytes, kind != Kind::Json).map(|replaced| replaced.bytes),
                 };
                 let bytes = other.as_ref().unwrap_or(&bytes);
                 match framing {
@@ -454,15 +480,17 @@ impl Connection<'_> {
     /// Waits for what came before this part of an answer.
     fn until(&mut self, wait: &mut Wait, mark: Mark) -> io::Result<()> {
         loop {
-            let due = self.core.speed.map(|speed| wait.begun + scaled(mark.at, speed));
+            // A time beyond the clock's range is for ever.
+            let due = self.core.speed.map(|speed| wait.begun.checked_add(scaled(mark.at, speed)));
             let until = match (self.holds(wait, mark), due) {
                 (Hold::No, None) => return Ok(()),
-                (Hold::No, Some(due)) if due <= Instant::now() => return Ok(()),
-                (Hold::No, Some(due)) => Some(due),
-                (Hold::Until(end), due) => Some(due.map_or(end, |due| due.max(end))),
+                (Hold::No, Some(Some(due))) if due <= Instant::now() => return Ok(()),
+                (Hold::No, Some(due)) => due,
+                (Hold::Until(end), None) => Some(end),
+                (Hold::Until(end), Some(due)) => due.map(|due| due.max(end)),
                 (Hold::ForGood, _) => None,
             };
-            self.rest(wait, until, mark.sent > wait.sent && !wait.ended)?;
+            self.rest(wait, until, wait.upgraded && mark.sent > wait.sent && !wait.ended)?;
         }
     }
 
@@ -556,7 +584,7 @@ struct Wait {
 /// How a body is sent.
 struct Manner<'a> {
     framing: Framing,
-    json: bool,
+    kind: Kind,
     /// Whether it came to its end.
     whole: bool,
     bindings: &'a Bindings,
@@ -597,11 +625,13 @@ fn framing(answer: &Answer, method: &str) -> io::Result<Framing> {
     Framing::of_answer(&head, answer.status, method).map_err(io::Error::other)
 }
 
-fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
+fn head(answer: &Answer, framing: Framing, end: End) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason.replace(['\r', '\n'], " ")).into_bytes();
     for (name, value) in &answer.headers {
-        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning.
-        if name.eq_ignore_ascii_case("content-length")
+        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning. Of an
+        // answer that broke off it is what shows that it did.
+        if end == End::Whole
+            && name.eq_ignore_ascii_case("content-length")
             && let Framing::Length(_) = framing
             && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"))
         {
@@ -615,9 +645,8 @@ fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
 }
 
 /// The answer with what words stand for, where its length is told before.
-fn filled(answer: &Answer, bindings: &Bindings, spool: &Arc<Spool>) -> io::Result<Answer> {
+fn filled(answer: &Answer, kind: Kind, bindings: &Bindings, spool: &Arc<Spool>) -> io::Result<Answer> {
     let mut answer = answer.clone();
-    let json = is_json(&answer.headers);
     for (_, value) in &mut answer.headers {
         if let Some(replaced) = bindings.fill(value.as_bytes(), false)
             && let Ok(text) = String::from_utf8(replaced.bytes)
@@ -627,9 +656,10 @@ fn filled(answer: &Answer, bindings: &Bindings, spool: &Arc<Spool>) -> io::Resul
     }
     let has_length = wire::header(&answer.headers, "content-length").is_some();
     if !bindings.is_empty()
+        && kind != Kind::Archive
         && has_length
         && let Some(bytes) = answer.body.bytes.whole(LONGEST_JSON)?
-        && let Some(replaced) = bindings.fill(&bytes, !json)
+        && let Some(replaced) = bindings.fill(&bytes, kind != Kind::Json)
     {
         answer.body = rechunked(&answer.body, &replaced, spool)?;
     }

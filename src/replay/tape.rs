@@ -296,7 +296,7 @@ impl Tape {
             },
             begun: Instant::now(),
             sent: 0,
-            asked: Part::new(Some(redactor.masker(kind(&head.headers)))),
+            asked: Part::new(Some(redactor.masker(kind_of_request(method, target, &head.headers)))),
             answered: Part::new(None),
             upgraded: Part::new(None),
             asked_whole: false,
@@ -405,7 +405,7 @@ impl Tape {
         let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
         let body = Body::new(self.recorder.spool());
         live.exchange.answer = Some(Answer { status, reason: reason.into(), headers, head: mark, body });
-        live.answered = Part::new(Some(redactor.masker(kind(&head.headers))));
+        live.answered = Part::new(Some(redactor.masker(kind_of_answer(&live.exchange.request, &head.headers))));
         let raw = status == 101 || framing == Framing::Close && may_upgrade(&live.exchange.request);
         if raw {
             live.exchange.sent = Some(Sent { body: Body::new(self.recorder.spool()), closed: false });
@@ -467,13 +467,38 @@ pub(super) fn may_upgrade(request: &Request) -> bool {
     wire::header(&request.headers, "upgrade").is_some() || request.method == "POST" && hijacks
 }
 
-pub(super) fn kind(headers: &[(String, String)]) -> Kind {
+/// What a request's body is.
+pub(super) fn kind_of_request(method: &str, target: &str, headers: &[(String, String)]) -> Kind {
+    let path = target.split('?').next().unwrap_or_default();
+    let takes_archive = match method {
+        "PUT" => path.ends_with("/archive"),
+        "POST" => ["/build", "/images/load", "/images/create"].iter().any(|call| path.ends_with(call)),
+        _ => false,
+    };
+    if takes_archive { Kind::Archive } else { kind(headers) }
+}
+
+/// What an answer's body is.
+pub(super) fn kind_of_answer(request: &Request, headers: &[(String, String)]) -> Kind {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let gives_archive = path.ends_with("/archive") || path.ends_with("/export") || path.ends_with("/get");
+    // What says no to it is JSON.
+    if gives_archive && request.method == "GET" && !is_json(headers) { Kind::Archive } else { kind(headers) }
+}
+
+fn kind(headers: &[(String, String)]) -> Kind {
+    const ARCHIVES: &[&str] = &["tar", "octet-stream", "gzip", "zstd", "xz"];
     match wire::header(headers, "content-type") {
         Some(kind) if kind.contains("json") => Kind::Json,
         // podman's stats have no type at all; JSON is masked as JSON by its look.
         None => Kind::Json,
+        Some(kind) if ARCHIVES.iter().any(|archive| kind.contains(archive)) => Kind::Archive,
         Some(_) => Kind::Text,
     }
+}
+
+fn is_json(headers: &[(String, String)]) -> bool {
+    wire::header(headers, "content-type").is_some_and(|kind| kind.contains("json"))
 }
 
 fn micros(since: Instant) -> u64 {

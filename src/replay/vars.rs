@@ -19,13 +19,29 @@ pub(super) struct Vars {
     /// Longest first, so that no part of a value is replaced before the whole.
     known: Vec<Var>,
     count: BTreeMap<String, usize>,
+    /// The words of an older recording, and their names.
+    older: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Var {
     name: String,
+    /// What is looked for.
     value: String,
+    /// What is put in its place.
     word: String,
+    /// The same without what has to stand beside them.
+    plain: (String, String),
+}
+
+/// What has to stand before and after a value of a kind. A driver may have the name of an image, and a data directory
+/// that of one in a container.
+fn contexts(name: &str) -> &'static [(&'static str, &'static str)] {
+    match name.split('.').next() {
+        Some("instance") => &[("longshore.instance=", ""), ("\"longshore.instance\":\"", "\"")],
+        Some("data_dir") => &[("", "/alloc/")],
+        _ => &[("", "")],
+    }
 }
 
 impl Vars {
@@ -36,7 +52,23 @@ impl Vars {
             let most: &mut usize = count.entry(kind.to_owned()).or_default();
             *most = (*most).max(number.parse().unwrap_or(0));
         }
-        Self { known: Vec::new(), count }
+        let older = words.iter().map(|(name, word)| (word.clone(), name.clone())).collect();
+        Self { known: Vec::new(), count, older }
+    }
+
+    /// What the words of an older recording stand for in this run.
+    pub(super) fn bind(&mut self, bindings: &Bindings) {
+        for (word, value) in bindings.bound.iter().filter_map(|(word, value)| Some((word, value.as_deref()?))) {
+            if let Some(name) = self.older.get(word).cloned()
+                && !self.has(value)
+            {
+                self.put(name, value, word.clone());
+            }
+        }
+    }
+
+    fn has(&self, value: &str) -> bool {
+        self.known.iter().any(|var| var.plain.0 == value)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,7 +113,7 @@ impl Vars {
 
     /// A new one of a kind. Gives its number, if it is new.
     fn add(&mut self, kind: &'static str, value: &str, word: impl Fn(usize) -> String) -> Option<usize> {
-        if value.len() < SHORTEST || self.known.len() >= MOST || self.known.iter().any(|var| var.value == value) {
+        if value.len() < SHORTEST || self.known.len() >= MOST || self.has(value) {
             return None;
         }
         let number = self.count.entry(kind.into()).or_default();
@@ -92,13 +124,20 @@ impl Vars {
     }
 
     fn put(&mut self, name: String, value: &str, word: String) {
-        self.known.push(Var { name, value: value.into(), word });
+        for (before, after) in contexts(&name) {
+            self.known.push(Var {
+                name: name.clone(),
+                value: format!("{before}{value}{after}"),
+                word: format!("{before}{word}{after}"),
+                plain: (value.into(), word.clone()),
+            });
+        }
         self.known.sort_by_key(|var| std::cmp::Reverse(var.value.len()));
     }
 
     /// Names and words, as a recording lists them.
     pub(super) fn words(&self) -> BTreeMap<String, String> {
-        self.known.iter().map(|var| (var.name.clone(), var.word.clone())).collect()
+        self.known.iter().map(|var| (var.name.clone(), var.plain.1.clone())).collect()
     }
 
     /// Puts the words in the place of what they stand for. `only_same_length`: of bytes whose count is told elsewhere.
@@ -308,7 +347,14 @@ mod tests {
                 "/home/me/data/alloc/a110c001-0000-4000-8000-000000000000/t",
             ),
             ("/home/me/database", "/home/me/database", "/home/me/database"),
-            ("f00d-1", "~instance.1~", "f00d-1"),
+            (
+                r#"{"longshore.instance":"f00d-1"}"#,
+                r#"{"longshore.instance":"~instance.1~"}"#,
+                r#"{"longshore.instance":"f00d-1"}"#,
+            ),
+            ("longshore.instance=f00d-1", "longshore.instance=~instance.1~", "longshore.instance=f00d-1"),
+            ("an image of that name: f00d-1", "an image of that name: f00d-1", "an image of that name: f00d-1"),
+            ("vol:/home/me/data", "vol:/home/me/data", "vol:/home/me/data"),
             ("af00d-1 f00d-12", "af00d-1 f00d-12", "af00d-1 f00d-12"),
             (
                 "18ad5752-c778-8295-a5c9-338ae9b2a899/t/6536db07",

@@ -9,6 +9,7 @@ mod support;
 
 mod answers;
 mod docker_run;
+mod hostile;
 mod order;
 mod players;
 mod recorded;
