@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use longshore::Endpoint;
-use longshore::engine::{Engine, InspectQuery};
+use longshore::engine::{Engine, InspectQuery, ListQuery};
 use longshore::replay::{Cassette, Error, Mode, PlayOptions, Player, Recording, Session};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
@@ -217,4 +217,31 @@ fn what_is_not_looked_at_is_no_bound_and_what_is_has_one() {
         let error = read(&long.to_string()).unwrap_err().to_string();
         assert_eq!(error, format!("x.har:1: entry 1: {why}"));
     }
+}
+
+#[test]
+fn what_is_added_has_the_words_of_the_older_part() {
+    let folder = Folder::new();
+    let list = |all: &str, name: &str| {
+        let filters = format!("%7B%22label%22%3A%5B%22longshore.instance%3D{name}%22%5D%7D");
+        entry("GET", &format!("/v1.41/containers/json?{all}filters={filters}"), 200, &json!([]))
+    };
+    let text = format!(
+        "{{\"log\":{{\"version\":\"1.2\",\"_vars\":{{\"instance.1\":\"~instance.1~\"}},\"entries\":[{}]}}}}",
+        list("", "~instance.1~")
+    );
+    fs::write(folder.file("x.har"), text).unwrap();
+    let (engine, at) = folder.engine(&[list("all=1&", "mine")]);
+    let ask = |session: &Session, name: &str| {
+        let query = ListQuery::new().filter("label", format!("longshore.instance={name}"));
+        session.engine().container_list(&query).unwrap();
+        session.engine().container_list(&query.all()).unwrap();
+    };
+    let session = Session::open_on(folder.file("x.har"), Mode::NewEpisodes, at.clone()).unwrap();
+    ask(&session, "mine");
+    session.finish().unwrap();
+    drop(engine);
+    let session = Session::open_on(folder.file("x.har"), Mode::None, at).unwrap();
+    ask(&session, "another's");
+    session.finish().unwrap();
 }
