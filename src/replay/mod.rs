@@ -25,6 +25,7 @@ mod spool;
 mod tape;
 mod target;
 mod time;
+mod tree;
 mod unnamed;
 mod vars;
 mod wire;

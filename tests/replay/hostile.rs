@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use longshore::Endpoint;
-use longshore::engine::{Engine, InspectQuery};
+use longshore::engine::{Engine, InspectQuery, ListQuery};
 use longshore::replay::{Cassette, Error, Mode, PlayOptions, Player, Recording, Session};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
@@ -175,4 +175,73 @@ fn an_engine_that_takes_no_connection_delays_no_end() {
     recording.finish().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     drop((socket, held));
+}
+
+#[test]
+fn what_is_not_looked_at_is_no_bound_and_what_is_has_one() {
+    let read = |entries: &str| {
+        let text = format!("{{\"log\":{{\"version\":\"1.2\",\"entries\":[{entries}]}}}}");
+        Cassette::read_from("x.har", text.as_bytes())
+    };
+    let good = inspect("a").to_string();
+    let with = |field: &str, values: &str| read(&format!("{},\"{field}\":{values}}}", good.strip_suffix('}').unwrap()));
+    let many = format!("[{}0]", "{},".repeat(300_000));
+    assert_eq!(with("_mine", &many).unwrap().entries().len(), 1);
+    assert_eq!(with("timings", &many).unwrap().entries().len(), 1);
+    for field in ["request", "headers", "_upgraded"] {
+        let error = with(field, &many).unwrap_err().to_string();
+        assert_eq!(error, "x.har:1: not a HAR file: more values than any entry has", "{field}");
+    }
+    let host = format!("{{\"log\":{{\"_host\":{{\"a\":{many}}},\"entries\":[]}}}}");
+    let error = Cassette::read_from("x.har", host.as_bytes()).unwrap_err().to_string();
+    assert!(error.ends_with("more values than any entry has"), "{error}");
+    // Of chunks there may be any number: they take a few bytes each.
+    let mut long = inspect("a");
+    long["response"]["content"]["text"] = json!("x".repeat(200_000));
+    long["response"]["_chunks"] = json!(vec![json!([0.5, 1, 1, 0]); 200_000]);
+    assert_eq!(read(&long.to_string()).unwrap().entries().next().unwrap().chunks().unwrap().len(), 200_000);
+    for (chunks, why) in [
+        (json!(7), "response._chunks: expected a list, found the number 7"),
+        (json!({}), "response._chunks: expected a list, found an object"),
+        (
+            json!([[0, 1], [0, -1]]),
+            "response._chunks[1][1]: expected a whole number up to 18446744073709551615, found the number -1",
+        ),
+        (
+            json!([[0, 1, "x"]]),
+            "response._chunks[0][2]: expected a whole number up to 18446744073709551615, found a text",
+        ),
+        (json!([[]]), "response._chunks[0]: expected a list of numbers, with more of them"),
+    ] {
+        long["response"]["_chunks"] = chunks;
+        let error = read(&long.to_string()).unwrap_err().to_string();
+        assert_eq!(error, format!("x.har:1: entry 1: {why}"));
+    }
+}
+
+#[test]
+fn what_is_added_has_the_words_of_the_older_part() {
+    let folder = Folder::new();
+    let list = |all: &str, name: &str| {
+        let filters = format!("%7B%22label%22%3A%5B%22longshore.instance%3D{name}%22%5D%7D");
+        entry("GET", &format!("/v1.41/containers/json?{all}filters={filters}"), 200, &json!([]))
+    };
+    let text = format!(
+        "{{\"log\":{{\"version\":\"1.2\",\"_vars\":{{\"instance.1\":\"~instance.1~\"}},\"entries\":[{}]}}}}",
+        list("", "~instance.1~")
+    );
+    fs::write(folder.file("x.har"), text).unwrap();
+    let (engine, at) = folder.engine(&[list("all=1&", "mine")]);
+    let ask = |session: &Session, name: &str| {
+        let query = ListQuery::new().filter("label", format!("longshore.instance={name}"));
+        session.engine().container_list(&query).unwrap();
+        session.engine().container_list(&query.all()).unwrap();
+    };
+    let session = Session::open_on(folder.file("x.har"), Mode::NewEpisodes, at.clone()).unwrap();
+    ask(&session, "mine");
+    session.finish().unwrap();
+    drop(engine);
+    let session = Session::open_on(folder.file("x.har"), Mode::None, at).unwrap();
+    ask(&session, "another's");
+    session.finish().unwrap();
 }
