@@ -20,6 +20,8 @@ use super::vars::Bindings;
 pub(super) struct Script {
     pub(super) items: Vec<Item>,
     bindings: Bindings,
+    /// Whether answers wait for their time, too.
+    timed: bool,
     /// Ids and names of containers and execs, and the container that each is about.
     objects: HashMap<String, String>,
 }
@@ -67,7 +69,7 @@ pub(super) enum Found {
 }
 
 impl Script {
-    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>) -> io::Result<Self> {
+    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>, timed: bool) -> io::Result<Self> {
         let mut items = Vec::with_capacity(cassette.contents.exchanges.len());
         let mut objects = HashMap::new();
         let bindings = Bindings::of(&cassette.contents.preface.vars);
@@ -92,7 +94,7 @@ impl Script {
         for item in &mut items {
             item.object = item.form.object().map(|object| canonical(&objects, object));
         }
-        Ok(Self { items, bindings, objects })
+        Ok(Self { items, bindings, timed, objects })
     }
 
     pub(super) fn bindings(&self) -> &Bindings {
@@ -162,11 +164,12 @@ impl Script {
         // An answer that outlasted other requests told of something that happened meanwhile.
         let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
         let has_been = done().filter(|(_, item)| item.made == Made::Asked).map(|(n, _)| n);
-        let from = has_been.chain(told().filter(|(_, item)| item.given).map(|(_, item)| item.end)).max().unwrap_or(0);
+        let has_told = |(n, item): &(u64, &Item)| item.given || self.is_due(*n);
+        let from = has_been.chain(told().filter(has_told).map(|(_, item)| item.end)).max().unwrap_or(0);
         // Where the run is further than that, it does not come any more, and tells of nothing to come.
         let undone = done().filter(|(n, item)| item.made != Made::Asked && *n > from).map(|(n, _)| n);
         let undone = undone.min().unwrap_or(u64::MAX);
-        let to = told().filter(|(_, item)| !item.given && item.end > from).map(|(_, item)| item.end);
+        let to = told().filter(|told| !has_told(told) && told.1.end > from).map(|(_, item)| item.end);
         Window { from, to: to.min().unwrap_or(u64::MAX).min(undone), undone }
     }
 
@@ -174,6 +177,13 @@ impl Script {
     pub(super) fn given(&mut self, n: usize) {
         self.items[n].given = true;
         self.pass(n);
+    }
+
+    /// Whether nothing holds an answer: whoever gives it has only not come to it yet.
+    fn is_due(&self, n: u64) -> bool {
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        let item = &self.items[n];
+        !self.timed && item.exchange.sent.is_none() && !self.awaits(n, item.end, false)
     }
 
     /// What was asked of this one's container before what has been done by now will not be asked any more.
