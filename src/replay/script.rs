@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cassette::Cassette;
-use super::exchange::Exchange;
+use super::exchange::{End, Exchange};
 use super::matching::{Form, differences, distance};
 use super::redact::Redactor;
 use super::vars::Bindings;
@@ -105,16 +105,21 @@ impl Script {
     pub(super) fn find(&mut self, asked: &Form) -> Found {
         let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
         match found {
-            Some(n) => {
-                let again = std::mem::replace(&mut self.items[n].made, Made::Asked) == Made::Asked;
-                self.pass(n);
+            Some((n, counts)) => {
+                let again = std::mem::replace(&mut self.items[counts].made, Made::Asked) == Made::Asked;
+                self.pass(counts);
                 Found::Item { n, again }
             }
             None => Found::Miss(self.nearest(asked)),
         }
     }
 
-    fn pick<'a>(&mut self, asked: &'a Form, text: impl Fn(&Form) -> Option<&String> + Copy + 'a) -> Option<usize> {
+    /// The exchange whose answer is given, and the one that counts as made.
+    fn pick<'a>(
+        &mut self,
+        asked: &'a Form,
+        text: impl Fn(&Form) -> Option<&String> + Copy + 'a,
+    ) -> Option<(usize, usize)> {
         let asked_text = text(asked)?;
         let fits = |item: &Item, bindings: &mut Bindings| {
             item.form.method == asked.method
@@ -125,7 +130,8 @@ impl Script {
         };
         if !asked.is_read() {
             let Self { items, bindings, .. } = self;
-            return (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings));
+            let n = (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings))?;
+            return Some((n, n));
         }
         // All of the same kind: bound by the first that fits, the others have to agree with it.
         let mut same = Vec::new();
@@ -136,15 +142,20 @@ impl Script {
         }
         let window = self.window(self.items[*same.first()?].object.as_deref());
         let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.from);
-        let last = same.iter().copied().rfind(|&n| self.items[n].made == Made::Asked);
+        let made = || same.iter().copied().filter(|&n| self.items[n].made == Made::Asked);
+        let last = made().rfind(|&n| self.items[n].end <= window.undone).or(made().next_back());
         let chosen = match (next, last) {
+            (Some(next), Some(last)) if next as u64 >= window.to => last,
             // One that was answered after something that is still to be done: whoever asked it then may be somebody
             // else now, and is not to wait.
-            (Some(next), Some(last)) if next as u64 >= window.to || self.items[next].end > window.undone => last,
+            (Some(next), Some(last)) if self.items[next].end > window.undone => return Some((last, next)),
             (Some(next), _) => next,
-            // All were recorded before what has been done by now: the latest of them.
+            // All were recorded before what has been done by now: the latest of them, or one whose client did not leave.
             (None, last) => {
-                same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last).or(same.last().copied())?
+                let latest = same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last);
+                let latest = latest.or(same.last().copied())?;
+                let whole = |&n: &usize| self.items[n].exchange.end == End::Whole;
+                if whole(&latest) { latest } else { same.iter().copied().rfind(whole).unwrap_or(latest) }
             }
         };
         for n in same.into_iter().take_while(|&n| n < chosen) {
@@ -152,7 +163,7 @@ impl Script {
                 self.items[n].made = Made::Passed;
             }
         }
-        Some(chosen)
+        Some((chosen, chosen))
     }
 
     /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
