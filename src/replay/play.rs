@@ -349,8 +349,15 @@ impl Connection<'_> {
             let script = self.core.script();
             (script.items[n].exchange.clone(), script.bindings().clone())
         };
-        let mut wait =
-            Wait { item: n, begun: Instant::now(), sent: request.sent, ended: false, bell: None, upgraded: false };
+        let mut wait = Wait {
+            item: n,
+            begun: Instant::now(),
+            sent: request.sent,
+            ended: false,
+            bell: None,
+            upgraded: false,
+            whole: exchange.end == End::Whole,
+        };
         let Some(answer) = &exchange.answer else {
             if exchange.end != End::Cut {
                 self.until_gone(&mut wait)?;
@@ -365,8 +372,7 @@ impl Connection<'_> {
         }
         self.until(&mut wait, answer.head)?;
         // Said before the client can have read it: it may ask how things are at once.
-        let whole = exchange.end == End::Whole;
-        if whole && answer.body.count() == 0 {
+        if wait.whole && answer.body.count() == 0 {
             self.core.given(n);
         }
         let framing = match answer.status {
@@ -374,7 +380,7 @@ impl Connection<'_> {
             _ => framing(&answer, &request.method)?,
         };
         out.write_all(&head(&answer, framing))?;
-        self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, whole, out)?;
+        self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, out)?;
         self.finish(&exchange, framing, &mut wait, out)
     }
 
@@ -386,14 +392,13 @@ impl Connection<'_> {
         framing: Framing,
         bindings: &Bindings,
         wait: &mut Wait,
-        whole: bool,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
         for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
             self.until(wait, chunk.mark)?;
-            if whole && n == body.count() {
+            if wait.whole && n == body.count() {
                 self.core.given(wait.item);
             }
             let mut left = chunk.len;
@@ -558,6 +563,8 @@ struct Wait {
     bell: Option<Arc<OwnedFd>>,
     /// Whether what the client sends now belongs to this answer.
     upgraded: bool,
+    /// Whether it has an end.
+    whole: bool,
 }
 
 /// Where an answer goes; cut after so many bytes.
