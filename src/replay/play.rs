@@ -349,15 +349,8 @@ impl Connection<'_> {
             let script = self.core.script();
             (script.items[n].exchange.clone(), script.bindings().clone())
         };
-        let mut wait = Wait {
-            item: n,
-            begun: Instant::now(),
-            sent: request.sent,
-            ended: false,
-            bell: None,
-            upgraded: false,
-            whole: exchange.end == End::Whole,
-        };
+        let mut wait =
+            Wait { item: n, begun: Instant::now(), sent: request.sent, ended: false, bell: None, upgraded: false };
         let Some(answer) = &exchange.answer else {
             if exchange.end != End::Cut {
                 self.until_gone(&mut wait)?;
@@ -372,7 +365,8 @@ impl Connection<'_> {
         }
         self.until(&mut wait, answer.head)?;
         // Said before the client can have read it: it may ask how things are at once.
-        if wait.whole && answer.body.count() == 0 {
+        let whole = exchange.end == End::Whole;
+        if whole && answer.body.count() == 0 {
             self.core.given(n);
         }
         let framing = match answer.status {
@@ -380,25 +374,19 @@ impl Connection<'_> {
             _ => framing(&answer, &request.method)?,
         };
         out.write_all(&head(&answer, framing))?;
-        self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, out)?;
+        let manner = Manner { framing, json: is_json(&answer.headers), whole, bindings: &bindings };
+        self.body(&answer.body, &manner, &mut wait, out)?;
         self.finish(&exchange, framing, &mut wait, out)
     }
 
     /// Sends a body as it came.
-    fn body(
-        &mut self,
-        body: &Body,
-        json: bool,
-        framing: Framing,
-        bindings: &Bindings,
-        wait: &mut Wait,
-        out: &mut Out<'_>,
-    ) -> io::Result<()> {
+    fn body(&mut self, body: &Body, manner: &Manner<'_>, wait: &mut Wait, out: &mut Out<'_>) -> io::Result<()> {
+        let Manner { framing, json, whole, bindings } = *manner;
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
         for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
             self.until(wait, chunk.mark)?;
-            if wait.whole && n == body.count() {
+            if whole && n == body.count() {
                 self.core.given(wait.item);
             }
             let mut left = chunk.len;
@@ -563,8 +551,15 @@ struct Wait {
     bell: Option<Arc<OwnedFd>>,
     /// Whether what the client sends now belongs to this answer.
     upgraded: bool,
-    /// Whether it has an end.
+}
+
+/// How a body is sent.
+struct Manner<'a> {
+    framing: Framing,
+    json: bool,
+    /// Whether it came to its end.
     whole: bool,
+    bindings: &'a Bindings,
 }
 
 /// Where an answer goes; cut after so many bytes.

@@ -12,5 +12,6 @@ mod docker_run;
 mod order;
 mod players;
 mod recorded;
+mod recordings;
 mod sessions;
 mod tapes;
