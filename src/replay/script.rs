@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cassette::Cassette;
-use super::exchange::Exchange;
+use super::exchange::{End, Exchange};
 use super::matching::{Form, differences, distance};
 use super::redact::Redactor;
 use super::vars::Bindings;
@@ -20,6 +20,8 @@ use super::vars::Bindings;
 pub(super) struct Script {
     pub(super) items: Vec<Item>,
     bindings: Bindings,
+    /// Whether answers wait for their time, too.
+    timed: bool,
     /// Ids and names of containers and execs, and the container that each is about.
     objects: HashMap<String, String>,
 }
@@ -67,7 +69,7 @@ pub(super) enum Found {
 }
 
 impl Script {
-    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>) -> io::Result<Self> {
+    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>, timed: bool) -> io::Result<Self> {
         let mut items = Vec::with_capacity(cassette.contents.exchanges.len());
         let mut objects = HashMap::new();
         let bindings = Bindings::of(&cassette.contents.preface.vars);
@@ -92,7 +94,7 @@ impl Script {
         for item in &mut items {
             item.object = item.form.object().map(|object| canonical(&objects, object));
         }
-        Ok(Self { items, bindings, objects })
+        Ok(Self { items, bindings, timed, objects })
     }
 
     pub(super) fn bindings(&self) -> &Bindings {
@@ -103,16 +105,21 @@ impl Script {
     pub(super) fn find(&mut self, asked: &Form) -> Found {
         let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
         match found {
-            Some(n) => {
-                let again = std::mem::replace(&mut self.items[n].made, Made::Asked) == Made::Asked;
-                self.pass(n);
+            Some((n, counts)) => {
+                let again = std::mem::replace(&mut self.items[counts].made, Made::Asked) == Made::Asked;
+                self.pass(counts);
                 Found::Item { n, again }
             }
             None => Found::Miss(self.nearest(asked)),
         }
     }
 
-    fn pick<'a>(&mut self, asked: &'a Form, text: impl Fn(&Form) -> Option<&String> + Copy + 'a) -> Option<usize> {
+    /// The exchange whose answer is given, and the one that counts as made.
+    fn pick<'a>(
+        &mut self,
+        asked: &'a Form,
+        text: impl Fn(&Form) -> Option<&String> + Copy + 'a,
+    ) -> Option<(usize, usize)> {
         let asked_text = text(asked)?;
         let fits = |item: &Item, bindings: &mut Bindings| {
             item.form.method == asked.method
@@ -123,7 +130,8 @@ impl Script {
         };
         if !asked.is_read() {
             let Self { items, bindings, .. } = self;
-            return (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings));
+            let n = (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings))?;
+            return Some((n, n));
         }
         // All of the same kind: bound by the first that fits, the others have to agree with it.
         let mut same = Vec::new();
@@ -134,15 +142,20 @@ impl Script {
         }
         let window = self.window(self.items[*same.first()?].object.as_deref());
         let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.from);
-        let last = same.iter().copied().rfind(|&n| self.items[n].made == Made::Asked);
+        let made = || same.iter().copied().filter(|&n| self.items[n].made == Made::Asked);
+        let last = made().rfind(|&n| self.items[n].end <= window.undone).or(made().next_back());
         let chosen = match (next, last) {
+            (Some(next), Some(last)) if next as u64 >= window.to => last,
             // One that was answered after something that is still to be done: whoever asked it then may be somebody
             // else now, and is not to wait.
-            (Some(next), Some(last)) if next as u64 >= window.to || self.items[next].end > window.undone => last,
+            (Some(next), Some(last)) if self.items[next].end > window.undone => return Some((last, next)),
             (Some(next), _) => next,
-            // All were recorded before what has been done by now: the latest of them.
+            // All were recorded before what has been done by now: the latest of them, or one whose client did not leave.
             (None, last) => {
-                same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last).or(same.last().copied())?
+                let latest = same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last);
+                let latest = latest.or(same.last().copied())?;
+                let whole = |&n: &usize| self.items[n].exchange.end == End::Whole;
+                if whole(&latest) { latest } else { same.iter().copied().rfind(whole).unwrap_or(latest) }
             }
         };
         for n in same.into_iter().take_while(|&n| n < chosen) {
@@ -150,7 +163,7 @@ impl Script {
                 self.items[n].made = Made::Passed;
             }
         }
-        Some(chosen)
+        Some((chosen, chosen))
     }
 
     /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
@@ -162,11 +175,12 @@ impl Script {
         // An answer that outlasted other requests told of something that happened meanwhile.
         let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
         let has_been = done().filter(|(_, item)| item.made == Made::Asked).map(|(n, _)| n);
-        let from = has_been.chain(told().filter(|(_, item)| item.given).map(|(_, item)| item.end)).max().unwrap_or(0);
+        let has_told = |(n, item): &(u64, &Item)| item.given || self.is_due(*n);
+        let from = has_been.chain(told().filter(has_told).map(|(_, item)| item.end)).max().unwrap_or(0);
         // Where the run is further than that, it does not come any more, and tells of nothing to come.
         let undone = done().filter(|(n, item)| item.made != Made::Asked && *n > from).map(|(n, _)| n);
         let undone = undone.min().unwrap_or(u64::MAX);
-        let to = told().filter(|(_, item)| !item.given && item.end > from).map(|(_, item)| item.end);
+        let to = told().filter(|told| !has_told(told) && told.1.end > from).map(|(_, item)| item.end);
         Window { from, to: to.min().unwrap_or(u64::MAX).min(undone), undone }
     }
 
@@ -174,6 +188,13 @@ impl Script {
     pub(super) fn given(&mut self, n: usize) {
         self.items[n].given = true;
         self.pass(n);
+    }
+
+    /// Whether nothing holds an answer: whoever gives it has only not come to it yet.
+    fn is_due(&self, n: u64) -> bool {
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        let item = &self.items[n];
+        !self.timed && item.exchange.sent.is_none() && !self.awaits(n, item.end, false)
     }
 
     /// What was asked of this one's container before what has been done by now will not be asked any more.

@@ -11,7 +11,7 @@ use longshore::engine::{Engine, ListQuery, RemoveQuery};
 use longshore::logs::{Record, Stream};
 use serde_json::{Value, json};
 
-use crate::support::{IMAGE, unique};
+use crate::support::{IMAGE, eventually, unique};
 
 /// Long enough for a loaded machine; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,6 +89,16 @@ impl Bench {
     pub(crate) fn start(&self, task: TaskConfig) -> (TaskId, Output) {
         let (id, output) = (task.id.clone(), Output::default());
         self.driver.start_task_with(task, vec![Box::new(output.clone())]).unwrap();
+        (id, output)
+    }
+
+    /// Starts a task that runs until it is stopped, as `traps` say, and waits until it is ready. It is silent for a while
+    /// before it says so, for its output to be followed by then: what a case does next then comes at the same point of
+    /// what the driver does, in each of its runs.
+    pub(crate) fn start_endless(&self, traps: &str) -> (TaskId, Output) {
+        let script = format!("{traps} sleep 0.3; echo ready; while :; do sleep 0.1; done");
+        let (id, output) = self.start(self.task(&script));
+        eventually(PATIENCE, "the task is ready", || output.out().contains("ready"));
         (id, output)
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn an_exit_code_is_the_tasks_own(bench: &Bench) {
 }
 
 pub(crate) fn a_kill_is_137_and_no_oom(bench: &Bench) {
-    let (id, _) = bench.start(bench.task("sleep 1000"));
+    let (id, _) = bench.start_endless("");
     let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
     bench.engine.container_kill(&container, &KillQuery::default()).unwrap();
     let exit = bench.wait(&id);
@@ -46,7 +46,7 @@ pub(crate) fn memory_that_runs_out_is_told(bench: &Bench) {
 }
 
 pub(crate) fn a_container_removed_behind_our_back_is_an_end_without_a_code(bench: &Bench) {
-    let (id, _) = bench.start(bench.task("sleep 1000"));
+    let (id, _) = bench.start_endless("");
     let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
     let query = longshore::engine::RemoveQuery { force: true, volumes: true, link: false };
     bench.engine.container_remove(&container, &query).unwrap();
@@ -56,8 +56,7 @@ pub(crate) fn a_container_removed_behind_our_back_is_an_end_without_a_code(bench
 }
 
 pub(crate) fn every_waiter_hears_it_and_one_that_leaves_disturbs_nobody(bench: &Bench) {
-    let (id, output) = bench.start(bench.task("trap 'exit 4' TERM; echo ready; while :; do sleep 0.1; done"));
-    eventually(PATIENCE, "the task is ready", || output.out().contains("ready"));
+    let (id, _) = bench.start_endless("trap 'exit 4' TERM;");
     let waiters: Vec<_> = (0..3).map(|_| bench.driver.wait_task(&id).unwrap()).collect();
     drop(bench.driver.wait_task(&id).unwrap());
     assert!(waiters[0].recv_timeout(Duration::from_millis(1)).is_err(), "it runs");

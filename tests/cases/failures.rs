@@ -5,8 +5,8 @@ use longshore::engine::types::ContainerCreate;
 use longshore::engine::{RemoveQuery, StartQuery};
 use serde_json::json;
 
-use super::bench::Bench;
-use crate::support::IMAGE;
+use super::bench::{Bench, PATIENCE};
+use crate::support::{IMAGE, eventually};
 
 /// Starts a task that cannot be started, and looks for what is left of it.
 #[track_caller]
@@ -63,7 +63,7 @@ pub(crate) fn a_name_that_a_stranger_has(bench: &Bench) {
 }
 
 pub(crate) fn our_own_dead_container_is_replaced_and_a_running_one_adopted(bench: &Bench) {
-    let mut task = bench.task("echo fresh; sleep 1000");
+    let mut task = bench.task("sleep 0.3; echo fresh; sleep 1000");
     task.alloc_id = bench.alloc_id();
     let name = format!("{}-{}", task.name, task.alloc_id);
     let mut body = ContainerCreate::default();
@@ -74,15 +74,18 @@ pub(crate) fn our_own_dead_container_is_replaced_and_a_running_one_adopted(bench
     ]
     .into();
     let dead = bench.engine.container_create(Some(name.as_str()), &body).unwrap().id;
-    let (handle, _) = bench.driver.start_task(task.clone()).unwrap();
-    assert_ne!(handle.container_id, dead);
+    let (_, output) = bench.start(task.clone());
+    let container = bench.driver.inspect_task(&task.id).unwrap().driver_attributes["container_id"].clone();
+    assert_ne!(container, dead);
+    // Its wait and its follow are under way by then.
+    eventually(PATIENCE, "it is the fresh one", || output.out().contains("fresh"));
     assert!(matches!(bench.driver.start_task(task.clone()), Err(Error::AlreadyStarted { .. })));
 
     // A driver that knows nothing of it, as after a crash.
     let config = longshore::driver::DriverConfig { instance: bench.instance.clone(), ..Default::default() };
     let other = longshore::driver::Driver::new(bench.engine.clone(), config);
     let (adopted, _) = other.start_task(task.clone()).unwrap();
-    assert_eq!(adopted.container_id, handle.container_id);
+    assert_eq!(adopted.container_id, container);
     other.shutdown();
     bench.driver.destroy_task(&task.id, true).unwrap();
 }

@@ -5,16 +5,10 @@ use std::time::{Duration, Instant};
 use longshore::driver::{Error, Signal};
 
 use super::bench::Bench;
-use crate::support::eventually;
 
-/// Says when it is ready, and how it was asked to go.
-const POLITE: &str =
-    "trap 'echo TERM; exit 3' TERM; trap 'echo INT; exit 4' INT; echo ready; while :; do sleep 0.1; done";
-const STUBBORN: &str = "trap '' TERM INT; echo ready; while :; do sleep 0.1; done";
-
-fn ready(output: &super::bench::Output) {
-    eventually(super::bench::PATIENCE, "the task is ready", || output.out().contains("ready"));
-}
+/// Says how it was asked to go.
+const POLITE: &str = "trap 'echo TERM; exit 3' TERM; trap 'echo INT; exit 4' INT;";
+const STUBBORN: &str = "trap '' TERM INT;";
 
 pub(crate) fn a_stop_gives_the_signal(bench: &Bench) {
     let int: Signal = "SIGINT".parse().unwrap();
@@ -41,9 +35,8 @@ pub(crate) fn a_stop_kills_after_the_grace(bench: &Bench) {
 }
 
 /// Runs a task that is stopped; gives its exit code, and how long the stop took.
-fn stopped(bench: &Bench, script: &str, signal: Option<Signal>, grace: Duration) -> (i64, Duration) {
-    let (id, output) = bench.start(bench.task(script));
-    ready(&output);
+fn stopped(bench: &Bench, traps: &str, signal: Option<Signal>, grace: Duration) -> (i64, Duration) {
+    let (id, _) = bench.start_endless(traps);
     let begun = Instant::now();
     bench.driver.stop_task(&id, grace, signal).unwrap();
     let took = begun.elapsed();
@@ -56,16 +49,14 @@ fn stopped(bench: &Bench, script: &str, signal: Option<Signal>, grace: Duration)
 }
 
 pub(crate) fn a_destroy_must_be_forced_while_the_task_runs(bench: &Bench) {
-    let (id, output) = bench.start(bench.task(POLITE));
-    ready(&output);
+    let (id, _) = bench.start_endless(POLITE);
     assert!(matches!(bench.driver.destroy_task(&id, false), Err(Error::StillRunning { .. })));
     bench.driver.destroy_task(&id, true).unwrap();
     assert!(matches!(bench.driver.destroy_task(&id, true), Err(Error::TaskNotFound { .. })));
 }
 
 pub(crate) fn a_shutdown_joins_all_and_touches_no_container(bench: &Bench) {
-    let (id, output) = bench.start(bench.task(POLITE));
-    ready(&output);
+    let (id, _) = bench.start_endless(POLITE);
     let (waiter, events) = (bench.driver.wait_task(&id).unwrap(), bench.driver.task_events());
     let begun = Instant::now();
     bench.driver.shutdown();

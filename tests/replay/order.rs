@@ -161,3 +161,16 @@ fn what_was_asked_before_an_end_is_not_waited_for_after_it() {
     assert_eq!(exit.status_code, 137);
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_wait_that_comes_late_gets_an_answer_where_another_client_left_without_one() {
+    let wait = "/v1.41/containers/c1/wait?condition=not-running";
+    let mut left = chunked("POST", wait, &[]);
+    left["response"]["_end"] = json!("left");
+    let player = player(&[chunked("POST", wait, &[(1.0, "{\"StatusCode\":143}\r\n", 3)]), left, done("stop")]);
+    let engine = player.engine();
+    engine.container_stop("c1", &StopQuery::default()).unwrap();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(engine.container_wait("c1", WaitCondition::NotRunning, &Hangup::new())));
+    assert_eq!(ended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap().status_code, 143);
+}
