@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
+use rustix::event::{PollFd, PollFlags};
+
 use super::exchange::End;
 use super::proxy::{connect, pass};
 use super::recorder::Recorder;
@@ -71,6 +73,10 @@ impl Onward {
             return Ok(false);
         }
         loop {
+            if !speaks(&engine, client)? {
+                lock(&tape).end(if hangup.is_hung_up() { End::Open } else { End::Left });
+                return Ok(false);
+            }
             match (&*engine).read(&mut buf)? {
                 0 => {
                     lock(&tape).end(if hangup.is_hung_up() { End::Open } else { End::Cut });
@@ -94,6 +100,19 @@ impl Onward {
 impl fmt::Debug for Onward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "on to {}", self.endpoint)
+    }
+}
+
+/// Waits until the Engine has something to say. Not, where the client has left before.
+fn speaks(engine: &Socket, client: &Socket) -> io::Result<bool> {
+    loop {
+        let mut fds = [PollFd::new(engine, PollFlags::IN), PollFd::new(client, PollFlags::empty())];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(true),
+            Ok(_) if !fds[1].revents().is_empty() => return Ok(false),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 

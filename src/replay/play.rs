@@ -31,6 +31,11 @@ use crate::threads::Hangup;
 /// How long an answer waits for requests that may not come in this run, counted from the last new one that came: somebody
 /// who asks the same again and again is waiting, too.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits for what was done with the same container, counted the same way: then this run does not do it.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+/// The longest pause between the head of an upgraded connection and what follows it, where there was one: some clients lose
+/// what they read together with the head (docker-py).
+const AFTER_UPGRADE: Duration = Duration::from_millis(20);
 /// A JSON body up to this size gets what words stand for, whatever its length, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
 /// So many misses are told one by one: a client may ask for ever what it does not get.
@@ -161,14 +166,19 @@ impl Core {
         let question = if query.is_empty() { "" } else { "?" };
         let asked = format!("{} {}{question}{}", form.method, form.target.path, query.join("&"));
         let miss = format!("nothing was recorded for {asked}{nearest}");
+        self.note(miss.clone());
+        miss
+    }
+
+    /// Remembers what a run and its recording do not agree on.
+    fn note(&self, miss: String) {
         log::warn!("{miss}");
         let misses = &mut *lock(&self.misses);
         if misses.told.len() < MOST_MISSES {
-            misses.told.push(miss.clone())
+            misses.told.push(miss);
         } else {
-            misses.more += 1
+            misses.more += 1;
         }
-        miss
     }
 }
 
@@ -221,8 +231,11 @@ impl Connection<'_> {
             }
             Some(FaultKind::Cut(_)) | None => {}
         }
-        let mut out =
-            Out { socket: self.socket, left: if let Some(FaultKind::Cut(n)) = fault { Some(n) } else { None } };
+        let mut out = Out {
+            socket: self.socket,
+            left: if let Some(FaultKind::Cut(n)) = fault { Some(n) } else { None },
+            held: Vec::new(),
+        };
         let found = self.core.script().find(&request.form);
         self.core.ring(matches!(found, Found::Item { again: false, .. }));
         let then = match found {
@@ -373,8 +386,15 @@ impl Connection<'_> {
             let script = self.core.script();
             (script.items[n].exchange.clone(), script.bindings().clone())
         };
-        let mut wait =
-            Wait { item: n, begun: Instant::now(), sent: request.sent, ended: false, bell: None, upgraded: false };
+        let mut wait = Wait {
+            item: n,
+            begun: Instant::now(),
+            sent: request.sent,
+            ended: false,
+            bell: None,
+            upgraded: false,
+            clear: 0,
+        };
         let Some(answer) = &exchange.answer else {
             if exchange.end != End::Cut {
                 self.until_gone(&mut wait)?;
@@ -399,6 +419,16 @@ impl Connection<'_> {
             _ => framing(&answer, &request.method)?,
         };
         out.write_all(&head(&answer, framing, exchange.end))?;
+        if wait.upgraded
+            && let Some(first) = answer.body.chunks().next().transpose()?
+        {
+            out.flush()?;
+            let gap = Duration::from_micros(first.mark.at.saturating_sub(answer.head.at));
+            let end = Instant::now() + gap.min(AFTER_UPGRADE);
+            while Instant::now() < end {
+                self.rest(&mut wait, Some(end), false)?;
+            }
+        }
         let manner = Manner { framing, kind, whole, bindings: &bindings };
         self.body(&answer.body, &manner, &mut wait, out)?;
         self.finish(&exchange, framing, &mut wait, out)
@@ -410,7 +440,10 @@ impl Connection<'_> {
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
         for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
-            self.until(wait, chunk.mark)?;
+            if !self.is_clear(wait, chunk.mark) {
+                out.flush()?;
+                self.until(wait, chunk.mark)?;
+            }
             if whole && n == body.count() {
                 self.core.given(wait.item);
             }
@@ -451,6 +484,10 @@ impl Connection<'_> {
         wait: &mut Wait,
         out: &mut Out<'_>,
     ) -> io::Result<Then> {
+        if framing == Framing::Chunked && exchange.end == End::Whole {
+            out.write_all(b"0\r\n\r\n")?;
+        }
+        out.flush()?;
         match exchange.end {
             End::Whole => {}
             End::Cut => return Ok(Then::Close),
@@ -459,9 +496,6 @@ impl Connection<'_> {
                 self.until_gone(wait)?;
                 return Ok(Then::Close);
             }
-        }
-        if framing == Framing::Chunked {
-            out.write_all(b"0\r\n\r\n")?;
         }
         if framing != Framing::Close {
             return Ok(Then::Next);
@@ -477,13 +511,22 @@ impl Connection<'_> {
         Ok(Then::Close)
     }
 
+    /// Whether it was found before that nothing holds this part of an answer.
+    fn is_clear(&self, wait: &Wait, mark: Mark) -> bool {
+        let heard = !wait.upgraded || wait.ended || mark.sent <= wait.sent;
+        self.core.speed.is_none() && mark.requests <= wait.clear && heard
+    }
+
     /// Waits for what came before this part of an answer.
     fn until(&mut self, wait: &mut Wait, mark: Mark) -> io::Result<()> {
         loop {
             // A time beyond the clock's range is for ever.
             let due = self.core.speed.map(|speed| wait.begun.checked_add(scaled(mark.at, speed)));
             let until = match (self.holds(wait, mark), due) {
-                (Hold::No, None) => return Ok(()),
+                (Hold::No, None) => {
+                    wait.clear = mark.requests;
+                    return Ok(());
+                }
                 (Hold::No, Some(Some(due))) if due <= Instant::now() => return Ok(()),
                 (Hold::No, Some(due)) => due,
                 (Hold::Until(end), None) => Some(end),
@@ -501,7 +544,17 @@ impl Connection<'_> {
         let script = self.core.script();
         // With the recorded times there is no waiting for what may not come.
         if self.core.speed.is_none() && script.awaits(wait.item, mark.requests, true) {
-            return Hold::ForGood;
+            let end = lock(&self.core.waiting).last + LONGEST_PATIENCE;
+            if end > Instant::now() {
+                return Hold::Until(end);
+            }
+            if let Some((awaited, answer)) = script.first_awaited(wait.item, mark.requests) {
+                drop(script);
+                self.core.note(format!(
+                    "not asked in this run, while an answer waited for it\n  {awaited}\n  the answer: {answer}"
+                ));
+            }
+            return Hold::No;
         }
         if script.awaits(wait.item, mark.requests, false) {
             let end = lock(&self.core.waiting).last + PATIENCE;
@@ -532,7 +585,9 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
-        let gone = if wait.upgraded { PollFlags::HUP } else { PollFlags::RDHUP };
+        // On a port nothing tells an end in one direction from one in both.
+        let whole_ends = wait.upgraded || matches!(**self.socket, Socket::Unix(_));
+        let gone = if whole_ends { PollFlags::HUP } else { PollFlags::RDHUP };
         let asks = if reads { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = [PollFd::new(&**self.socket, gone | asks), PollFd::new(&*bell, PollFlags::IN)];
         let timeout = until.map(|until| {
@@ -554,7 +609,7 @@ impl Connection<'_> {
                 n => wait.sent += n as u64,
             }
             (self.from, self.to) = (0, 0);
-        } else if client.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL) {
+        } else if client.intersects(gone | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
@@ -579,6 +634,8 @@ struct Wait {
     bell: Option<Arc<OwnedFd>>,
     /// Whether what the client sends now belongs to this answer.
     upgraded: bool,
+    /// Up to which count of requests nothing holds it.
+    clear: u64,
 }
 
 /// How a body is sent.
@@ -590,27 +647,39 @@ struct Manner<'a> {
     bindings: &'a Bindings,
 }
 
-/// Where an answer goes; cut after so many bytes.
+/// Where an answer goes, many chunks at a time; cut after so many bytes.
 struct Out<'a> {
     socket: &'a Socket,
     left: Option<u64>,
+    held: Vec<u8>,
+}
+
+impl Out<'_> {
+    /// Sends what is held.
+    fn pass_on(&mut self) -> io::Result<()> {
+        let mut socket = self.socket;
+        let allowed = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let (now, cut) = (&self.held[..allowed.min(self.held.len())], allowed < self.held.len());
+        socket.write_all(now)?;
+        if let Some(left) = &mut self.left {
+            *left -= now.len() as u64;
+        }
+        self.held.clear();
+        if cut { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
 }
 
 impl Write for Out<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut socket = self.socket;
-        let Some(left) = &mut self.left else { return socket.write(bytes) };
-        let allowed = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-        if allowed == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= AT_ONCE {
+            self.pass_on()?;
         }
-        let n = socket.write(&bytes[..allowed])?;
-        *left -= n as u64;
-        Ok(n)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.pass_on()
     }
 }
 

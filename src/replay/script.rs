@@ -24,6 +24,15 @@ pub(super) struct Script {
     timed: bool,
     /// Ids and names of containers and execs, and the container that each is about.
     objects: HashMap<String, String>,
+    /// Where to look for what fits: by method and text, and by method and text without moments.
+    by_text: HashMap<String, Vec<usize>>,
+    by_loose: HashMap<String, Vec<usize>>,
+    /// Those in which words stand for something: they have to be compared one by one.
+    worded: Vec<usize>,
+    /// What is about each container.
+    of: HashMap<String, Vec<usize>>,
+    /// All before this one were made, or passed over.
+    settled: usize,
 }
 
 /// A recorded exchange.
@@ -94,7 +103,35 @@ impl Script {
         for item in &mut items {
             item.object = item.form.object().map(|object| canonical(&objects, object));
         }
-        Ok(Self { items, bindings, timed, objects })
+        let mut script = Self {
+            items,
+            bindings,
+            timed,
+            objects,
+            by_text: HashMap::new(),
+            by_loose: HashMap::new(),
+            worded: Vec::new(),
+            of: HashMap::new(),
+            settled: 0,
+        };
+        script.index();
+        Ok(script)
+    }
+
+    fn index(&mut self) {
+        for (n, item) in self.items.iter().enumerate() {
+            if item.words {
+                self.worded.push(n);
+            } else {
+                self.by_text.entry(key(&item.form.method, &item.form.text)).or_default().push(n);
+                if let Some(loose) = &item.form.loose {
+                    self.by_loose.entry(key(&item.form.method, loose)).or_default().push(n);
+                }
+            }
+            if let Some(object) = &item.object {
+                self.of.entry(object.clone()).or_default().push(n);
+            }
+        }
     }
 
     pub(super) fn bindings(&self) -> &Bindings {
@@ -103,7 +140,7 @@ impl Script {
 
     /// Finds the exchange that answers a request, and counts it as made.
     pub(super) fn find(&mut self, asked: &Form) -> Found {
-        let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
+        let found = self.pick(asked, false).or_else(|| self.pick(asked, true));
         match found {
             Some((n, counts)) => {
                 let again = std::mem::replace(&mut self.items[counts].made, Made::Asked) == Made::Asked;
@@ -115,30 +152,10 @@ impl Script {
     }
 
     /// The exchange whose answer is given, and the one that counts as made.
-    fn pick<'a>(
-        &mut self,
-        asked: &'a Form,
-        text: impl Fn(&Form) -> Option<&String> + Copy + 'a,
-    ) -> Option<(usize, usize)> {
-        let asked_text = text(asked)?;
-        let fits = |item: &Item, bindings: &mut Bindings| {
-            item.form.method == asked.method
-                && text(&item.form).is_some_and(|recorded| match item.words {
-                    true => bindings.agree(recorded, asked_text),
-                    false => recorded == asked_text,
-                })
-        };
+    fn pick(&mut self, asked: &Form, loose: bool) -> Option<(usize, usize)> {
+        let same = self.same(asked, loose);
         if !asked.is_read() {
-            let Self { items, bindings, .. } = self;
-            let n = (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings))?;
-            return Some((n, n));
-        }
-        // All of the same kind: bound by the first that fits, the others have to agree with it.
-        let mut same = Vec::new();
-        for n in 0..self.items.len() {
-            if fits(&self.items[n], &mut self.bindings) {
-                same.push(n);
-            }
+            return same.first().map(|&n| (n, n));
         }
         let window = self.window(self.items[*same.first()?].object.as_deref());
         let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.from);
@@ -166,11 +183,42 @@ impl Script {
         Some((chosen, chosen))
     }
 
+    /// Those that fit, in order; of what does something only the first that was not made yet.
+    fn same(&mut self, asked: &Form, loose: bool) -> Vec<usize> {
+        let text = |form: &Form| if loose { form.loose.clone() } else { Some(form.text.clone()) };
+        let Some(asked_text) = text(asked) else { return Vec::new() };
+        let by = if loose { &self.by_loose } else { &self.by_text };
+        let mut same = by.get(&key(&asked.method, &asked_text)).cloned().unwrap_or_default();
+        if !asked.is_read() {
+            same.retain(|&n| self.items[n].made == Made::Not);
+            same.truncate(1);
+        }
+        // Words are bound by the first that fits, the others have to agree with it.
+        let Self { items, bindings, worded, .. } = self;
+        for &n in worded.iter() {
+            let item = &items[n];
+            let open = asked.is_read() || item.made == Made::Not && same.first().is_none_or(|first| n < *first);
+            let fits = |bindings: &mut Bindings| match loose {
+                true => item.form.loose.as_ref().is_some_and(|recorded| bindings.agree(recorded, &asked_text)),
+                false => bindings.agree(&item.form.text, &asked_text),
+            };
+            if open && item.form.method == asked.method && fits(bindings) {
+                same.push(n);
+                if !asked.is_read() {
+                    return vec![n];
+                }
+            }
+        }
+        same.sort_unstable();
+        same
+    }
+
     /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
     fn window(&self, object: Option<&str>) -> Window {
         let Some(object) = object else { return Window { from: 0, to: u64::MAX, undone: u64::MAX } };
         // What is done when its request has come, and what is told when its answer has been given: of this container.
-        let its = || (0u64..).zip(&self.items).filter(|(_, item)| item.object.as_deref() == Some(object));
+        let all = self.of.get(object).map_or(&[][..], Vec::as_slice);
+        let its = || all.iter().map(|&n| (n as u64, &self.items[n]));
         let done = || its().filter(|(_, item)| !item.form.is_read());
         // An answer that outlasted other requests told of something that happened meanwhile.
         let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
@@ -199,12 +247,17 @@ impl Script {
 
     /// What was asked of this one's container before what has been done by now will not be asked any more.
     fn pass(&mut self, n: usize) {
-        let Some(object) = self.items[n].object.clone() else { return };
-        let from = self.window(Some(&object)).from;
-        for (_, item) in (0..from).zip(&mut self.items) {
-            if item.made == Made::Not && item.form.is_read() && item.object.as_ref() == Some(&object) {
-                item.made = Made::Passed;
+        if let Some(object) = self.items[n].object.clone() {
+            let from = self.window(Some(&object)).from;
+            for &n in self.of.get(&object).into_iter().flatten().take_while(|&&n| (n as u64) < from) {
+                let item = &mut self.items[n];
+                if item.made == Made::Not && item.form.is_read() {
+                    item.made = Made::Passed;
+                }
             }
+        }
+        while self.items.get(self.settled).is_some_and(|item| item.made != Made::Not) {
+            self.settled += 1;
         }
     }
 
@@ -213,15 +266,29 @@ impl Script {
     /// while it was being answered. A brief read waits for none of them so long: of two that asked the same at once, each
     /// may have the other's answer.
     pub(super) fn awaits(&self, n: usize, requests: u64, sure: bool) -> bool {
-        let (object, brief) = (self.items[n].object.as_deref(), self.items[n].form.is_brief());
+        self.awaited(n, requests, sure).is_some()
+    }
+
+    /// The first that an answer waits for however long it takes, and the answer, as a message names them.
+    pub(super) fn first_awaited(&self, n: usize, requests: u64) -> Option<(String, String)> {
+        let named = |item: &Item| format!("line {}: {}", item.line, shown(&item.exchange));
+        Some((named(&self.items[self.awaited(n, requests, true)?]), named(&self.items[n])))
+    }
+
+    fn awaited(&self, n: usize, requests: u64, sure: bool) -> Option<usize> {
+        let brief = self.items[n].form.is_brief();
         let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
-        self.items[..until].iter().enumerate().filter(|(_, item)| item.made == Made::Not).any(|(other, item)| {
-            let later = other > n;
-            let changes = object.is_some() && item.object.as_deref() == object && !item.form.is_read();
-            // One that was never answered: nothing came of it, and whether its client asked at all was chance.
-            let idle = item.form.is_read() && item.exchange.answer.is_none();
-            if sure { later && changes && !brief } else { changes || later && !brief && !idle }
-        })
+        let open = |other: usize| self.items[other].made == Made::Not;
+        let its = self.items[n].object.as_ref().and_then(|object| self.of.get(object));
+        let mut changes = its.into_iter().flatten().copied().take_while(|&other| other < until);
+        let is_change = |&other: &usize| open(other) && !self.items[other].form.is_read();
+        if sure {
+            return changes.find(|other| *other > n && !brief && is_change(other));
+        }
+        // One that was never answered: nothing came of it, and whether its client asked at all was chance.
+        let idle = |other: usize| self.items[other].form.is_read() && self.items[other].exchange.answer.is_none();
+        let mut later = (n + 1).max(self.settled)..until;
+        changes.find(is_change).or_else(|| later.find(|&other| open(other) && !brief && !idle(other)))
     }
 
     /// The exchanges that no request of this run was for.
@@ -257,6 +324,10 @@ impl Script {
         }
         message
     }
+}
+
+fn key(method: &str, text: &str) -> String {
+    format!("{method} {text}")
 }
 
 fn shown(exchange: &Exchange) -> String {
