@@ -1,11 +1,11 @@
 # What to type. Each target is one idea; what is longer than a line is a script in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help run image engine test soak check bench docs
+.PHONY: help run image engine test soak cassettes check bench docs
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-run: ## build, then run fixtures/jobs/hello.nomad.hcl on the Engine that answers
+run: ## build, then run fixtures/jobs/hello.nomad.hcl on the Engine that answers, or play a recording of it
 	@tools/run.sh
 
 image: ## make and load the test image, longshore/busybox:test (FORCE=1: even if the Engine has it)
@@ -19,6 +19,9 @@ test: ## every test that this machine can run; the last lines say how many live 
 
 soak: ## the live tests in their long forms
 	@LONGSHORE_SOAK=1 tools/test.sh
+
+cassettes: ## make the recordings that tests play, anew, on the Engine that answers
+	@tools/cassettes.sh
 
 check: ## format, clippy, layers, dependencies, docs: everything but the tests
 	@tools/check.sh

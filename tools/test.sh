@@ -19,6 +19,7 @@ fi
 no_live_tests() {
   echo
   echo "live tests: none ran: $1"
+  [ "$soak" = 1 ] || echo "most of their cases ran on recordings: fixtures/cassettes/README.md names those that did not"
   [ "$soak" != 1 ] || status=1
   exit $status
 }

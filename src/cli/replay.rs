@@ -17,14 +17,15 @@ pub(super) fn replay(_: &Args, args: &Replay) -> Result<u8, Failure> {
     if args.speed.is_some_and(|speed| !speed.is_finite() || speed <= 0.0) {
         return Err(Failure::usage("--speed: expected a number above 0".into()));
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let cassette = Cassette::read(&args.file)?;
     for skipped in cassette.skipped() {
         log::log!(Level::Info, "{}: {skipped}", args.file.display());
     }
     let player = Player::of(&cassette, PlayOptions { speed: args.speed, faults })?;
     drop(cassette);
+    // Not before: a file that is slow to read is given up as any other program's would be.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let at = player.listen(&at)?;
     eprint(&format!(
         "longshore: playing {} ({}): use DOCKER_HOST={at}; Ctrl-C or SIGTERM ends it",

@@ -140,7 +140,9 @@ impl<'a> Entry<'a> {
     pub fn chunks(&self) -> Result<Vec<(u64, u64)>, Error> {
         let Some(answer) = &self.exchange.answer else { return Ok(Vec::new()) };
         let chunks = answer.body.chunks().map(|chunk| chunk.map(|chunk| (chunk.mark.at, chunk.len)));
-        chunks.collect::<Result<_, _>>().map_err(lost)
+        // A last one without a byte says when the body ended.
+        let pieces = chunks.filter(|chunk| !matches!(chunk, Ok((_, 0))));
+        pieces.collect::<Result<_, _>>().map_err(lost)
     }
 
     /// What the client sent on an upgraded connection. `None`: it was none.

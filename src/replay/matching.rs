@@ -10,8 +10,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::exchange::{Body, Exchange};
+use super::json;
 use super::redact::Redactor;
-use super::tape::kind;
+use super::tape::kind_of_request;
 use super::target::Target;
 
 /// A JSON body up to this size is compared by what it means, a longer one by its bytes.
@@ -38,7 +39,7 @@ impl Form {
         let mut target = Target::of(&redactor.target(target));
         for (_, value) in &mut target.query {
             if value.starts_with(['{', '['])
-                && let Ok(mut json) = serde_json::from_str::<Value>(value)
+                && let Some(mut json) = json::parse(value.as_bytes())
             {
                 redactor.comparable(&mut json);
                 *value = json.to_string();
@@ -62,7 +63,8 @@ impl Form {
 
     /// Of a recorded request.
     pub(super) fn of(redactor: &Arc<Redactor>, exchange: &Exchange) -> io::Result<Self> {
-        let mut measure = Measure::new(redactor, &exchange.request.headers);
+        let mut measure =
+            Measure::new(redactor, &exchange.request.method, &exchange.request.target, &exchange.request.headers);
         measure.read(&exchange.request.body)?;
         Ok(Self::new(redactor, &exchange.request.method, &exchange.request.target, measure.end()))
     }
@@ -70,6 +72,21 @@ impl Form {
     /// Whether it changes nothing at the Engine, so that its answer may be given again.
     pub(super) fn is_read(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "HEAD") || self.method == "POST" && self.target.path.ends_with("/wait")
+    }
+
+    /// Whether it is a read whose answer tells how things are, and no more: it does not last until they change.
+    pub(super) fn is_brief(&self) -> bool {
+        let says = |name: &str, values: &[&str]| {
+            self.target.query.iter().any(|(key, value)| key == name && values.contains(&value.as_str()))
+        };
+        let last = self.target.path.rsplit('/').next().unwrap_or_default();
+        matches!(self.method.as_str(), "GET" | "HEAD")
+            && match last {
+                "logs" => !says("follow", &["1", "true"]),
+                "stats" => says("stream", &["0", "false"]),
+                "events" | "ws" => false,
+                _ => true,
+            }
     }
 
     /// The id or name of the container or exec that it is about.
@@ -99,8 +116,8 @@ pub(super) struct Measured {
 }
 
 impl Measure {
-    pub(super) fn new(redactor: &Arc<Redactor>, headers: &[(String, String)]) -> Self {
-        let kind = kind(headers);
+    pub(super) fn new(redactor: &Redactor, method: &str, target: &str, headers: &[(String, String)]) -> Self {
+        let kind = kind_of_request(method, target, headers);
         Self {
             masker: redactor.masker(kind),
             masked: Vec::new(),
@@ -150,7 +167,7 @@ impl Measured {
         if self.len == 0 {
             return String::new();
         }
-        let json = self.json.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+        let json = self.json.and_then(|json| json::parse(&json));
         match json {
             Some(mut json) => {
                 redactor.comparable(&mut json);
@@ -196,8 +213,8 @@ pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
         };
         line(&format!("query {name}"), &value(recorded), &value(asked));
     }
-    match (serde_json::from_str(&recorded.body), serde_json::from_str(&asked.body)) {
-        (Ok(a), Ok(b)) => compare("body", &a, &b, &mut lines),
+    match (json::parse(recorded.body.as_bytes()), json::parse(asked.body.as_bytes())) {
+        (Some(a), Some(b)) => compare("body", &a, &b, &mut lines),
         _ => line("body", &recorded.body, &asked.body),
     }
     lines
@@ -243,7 +260,7 @@ mod tests {
     fn form(method: &str, target: &str, body: &str) -> Form {
         let redactor = Arc::new(Redactor::new(&[]));
         let headers = [("Content-Type".to_owned(), "application/json".to_owned())];
-        let mut measure = Measure::new(&redactor, &headers);
+        let mut measure = Measure::new(&redactor, method, target, &headers);
         measure.feed(body.as_bytes());
         Form::new(&redactor, method, target, measure.end())
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
 
 use super::exchange::End;
-use super::proxy::pass;
+use super::proxy::{connect, pass};
 use super::recorder::Recorder;
 use super::server::{lock, under};
 use super::spool::Log;
@@ -15,9 +16,6 @@ use super::wire::{self, Framing, Head};
 use crate::http::{Endpoint, Socket};
 use crate::threads::Hangup;
 
-/// How long a connection to the Engine may take to stand.
-const CONNECT: Duration = Duration::from_secs(10);
-
 /// The real Engine behind a recording.
 pub(super) struct Onward {
     pub(super) endpoint: Endpoint,
@@ -25,17 +23,22 @@ pub(super) struct Onward {
 }
 
 impl Onward {
+    /// A connection to the Engine.
+    pub(super) fn connect(&self, hangup: &Hangup) -> io::Result<Arc<Socket>> {
+        connect(&self.endpoint, hangup).map(Arc::new)
+    }
+
     /// Asks the Engine, and passes on what it says. `early` came after the request. Gives whether the client's connection
     /// may have another request.
     pub(super) fn ask(
         &self,
         client: &Arc<Socket>,
+        engine: Arc<Socket>,
         head: &Head,
         body: &Log,
         early: &[u8],
         hangup: &Hangup,
     ) -> io::Result<bool> {
-        let engine = Arc::new(Socket::connect(&self.endpoint, CONNECT)?);
         let _registration = under(hangup, &engine).map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
         let tape = Mutex::new(Tape::new(&self.recorder));
         let send = |bytes: &[u8]| -> io::Result<()> {
@@ -70,9 +73,13 @@ impl Onward {
             return Ok(false);
         }
         loop {
+            if !speaks(&engine, client)? {
+                lock(&tape).end(if hangup.is_hung_up() { End::Open } else { End::Left });
+                return Ok(false);
+            }
             match (&*engine).read(&mut buf)? {
                 0 => {
-                    lock(&tape).end(End::Cut);
+                    lock(&tape).end(if hangup.is_hung_up() { End::Open } else { End::Cut });
                     return Ok(false);
                 }
                 n => {
@@ -93,6 +100,19 @@ impl Onward {
 impl fmt::Debug for Onward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "on to {}", self.endpoint)
+    }
+}
+
+/// Waits until the Engine has something to say. Not, where the client has left before.
+fn speaks(engine: &Socket, client: &Socket) -> io::Result<bool> {
+    loop {
+        let mut fds = [PollFd::new(engine, PollFlags::IN), PollFd::new(client, PollFlags::empty())];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(true),
+            Ok(_) if !fds[1].revents().is_empty() => return Ok(false),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 

@@ -16,21 +16,30 @@ use super::exchange::{Answer, Body, End, Exchange, Mark};
 use super::fault::{Fault, FaultKind};
 use super::matching::{Form, Measure};
 use super::onward::Onward;
-use super::recorder::{is_json, rechunked};
-use super::redact::Redactor;
+use super::recorder::rechunked;
+use super::redact::{Kind, Redactor};
 use super::script::{Found, Script};
 use super::server::{end_writing, lock};
 use super::spool::{Log, Spool};
+use super::tape::kind_of_answer;
 use super::target::without_version;
 use super::vars::Bindings;
 use super::wire::{self, BodyDecoder, Framing, Head, HeadDecoder, Piece};
 use crate::http::Socket;
 use crate::threads::Hangup;
 
-/// How long an answer waits for requests that may not come in this run, counted from the last that came.
+/// How long an answer waits for requests that may not come in this run, counted from the last new one that came: somebody
+/// who asks the same again and again is waiting, too.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits for what was done with the same container, counted the same way: then this run does not do it.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+/// The longest pause between the head of an upgraded connection and what follows it, where there was one: some clients lose
+/// what they read together with the head (docker-py).
+const AFTER_UPGRADE: Duration = Duration::from_millis(20);
 /// A JSON body up to this size gets what words stand for, whatever its length, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
+/// So many misses are told one by one: a client may ask for ever what it does not get.
+const MOST_MISSES: usize = 1_000;
 /// How much of a body is sent at a time.
 const AT_ONCE: usize = 64 * 1024;
 
@@ -45,7 +54,14 @@ pub(super) struct Core {
     faults: Vec<(Fault, AtomicUsize)>,
     onward: Option<Onward>,
     waiting: Mutex<Waiting>,
-    misses: Mutex<Vec<String>>,
+    misses: Mutex<Misses>,
+}
+
+/// What was asked and not recorded.
+#[derive(Default)]
+struct Misses {
+    told: Vec<String>,
+    more: u64,
 }
 
 /// Answers that a recording need not have.
@@ -60,7 +76,7 @@ pub(super) struct Own {
 struct Waiting {
     /// Woken when something happens.
     bells: Vec<Weak<OwnedFd>>,
-    /// When the last request came.
+    /// When the last new request came.
     last: Instant,
 }
 
@@ -101,7 +117,9 @@ impl Core {
     }
 
     pub(super) fn misses(&self) -> Vec<String> {
-        lock(&self.misses).clone()
+        let misses = lock(&self.misses);
+        let more = (misses.more > 0).then(|| format!("and {} more", misses.more));
+        misses.told.iter().cloned().chain(more).collect()
     }
 
     pub(super) fn onward(&self) -> Option<&Onward> {
@@ -115,10 +133,10 @@ impl Core {
         while let Ok(Then::Next) = connection.exchange() {}
     }
 
-    /// Something has happened that an answer may have waited for.
-    fn ring(&self, request: bool) {
+    /// Something has happened that an answer may have waited for. `new`: a request that had not come yet.
+    fn ring(&self, new: bool) {
         let mut waiting = lock(&self.waiting);
-        if request {
+        if new {
             waiting.last = Instant::now();
         }
         waiting.bells.retain(|bell| {
@@ -127,6 +145,12 @@ impl Core {
             let _ = rustix::io::write(&*bell, &1u64.to_ne_bytes());
             true
         });
+    }
+
+    /// The rest of an answer is on its way, for which others may wait.
+    fn given(&self, n: usize) {
+        self.script().given(n);
+        self.ring(false);
     }
 
     fn fault(&self, form: &Form) -> Option<FaultKind> {
@@ -142,9 +166,19 @@ impl Core {
         let question = if query.is_empty() { "" } else { "?" };
         let asked = format!("{} {}{question}{}", form.method, form.target.path, query.join("&"));
         let miss = format!("nothing was recorded for {asked}{nearest}");
-        log::warn!("{miss}");
-        lock(&self.misses).push(miss.clone());
+        self.note(miss.clone());
         miss
+    }
+
+    /// Remembers what a run and its recording do not agree on.
+    fn note(&self, miss: String) {
+        log::warn!("{miss}");
+        let misses = &mut *lock(&self.misses);
+        if misses.told.len() < MOST_MISSES {
+            misses.told.push(miss);
+        } else {
+            misses.more += 1;
+        }
     }
 }
 
@@ -197,12 +231,15 @@ impl Connection<'_> {
             }
             Some(FaultKind::Cut(_)) | None => {}
         }
-        let mut out =
-            Out { socket: self.socket, left: if let Some(FaultKind::Cut(n)) = fault { Some(n) } else { None } };
+        let mut out = Out {
+            socket: self.socket,
+            left: if let Some(FaultKind::Cut(n)) = fault { Some(n) } else { None },
+            held: Vec::new(),
+        };
         let found = self.core.script().find(&request.form);
-        self.core.ring(true);
+        self.core.ring(matches!(found, Found::Item { again: false, .. }));
         let then = match found {
-            Found::Item(n) => self.play(n, &request, &mut out)?,
+            Found::Item { n, .. } => self.play(n, &request, &mut out)?,
             Found::Miss(nearest) => self.unrecorded(&request, &nearest)?,
         };
         Ok(if keeps { then } else { Then::Close })
@@ -231,7 +268,7 @@ impl Connection<'_> {
         if wire::has_word(&head.headers, "expect", "100-continue") {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let mut measure = Measure::new(&self.core.redactor, &head.headers);
+        let mut measure = Measure::new(&self.core.redactor, &method, &target, &head.headers);
         let mut body = self.core.onward.as_ref().map(|_| Log::new(&self.core.spool));
         let (mut decoder, mut sent) = (BodyDecoder::new(framing), 0);
         loop {
@@ -314,9 +351,16 @@ impl Connection<'_> {
     /// Answers what no exchange fits.
     fn unrecorded(&mut self, request: &Request, nearest: &str) -> io::Result<Then> {
         if let (Some(onward), Some(body)) = (&self.core.onward, &request.body) {
-            let early = &self.buf[self.from..self.to];
-            let next = onward.ask(self.socket, &request.head, body, early, self.hangup)?;
-            return Ok(if next { Then::Next } else { Then::Close });
+            match onward.connect(self.hangup) {
+                Ok(engine) => {
+                    let early = &self.buf[self.from..self.to];
+                    onward.recorder.bind(self.core.script().bindings());
+                    let next = onward.ask(self.socket, engine, &request.head, body, early, self.hangup)?;
+                    return Ok(if next { Then::Next } else { Then::Close });
+                }
+                // Without an Engine it is what it would be without asking one.
+                Err(e) => log::warn!("no Engine answers at {}: {e}", onward.endpoint),
+            }
         }
         let (method, own) = (request.method.as_str(), &self.core.own);
         match (method, without_version(&request.form.target.path)) {
@@ -342,44 +386,67 @@ impl Connection<'_> {
             let script = self.core.script();
             (script.items[n].exchange.clone(), script.bindings().clone())
         };
-        let mut wait =
-            Wait { item: n, begun: Instant::now(), sent: request.sent, ended: false, bell: None, upgraded: false };
+        let mut wait = Wait {
+            item: n,
+            begun: Instant::now(),
+            sent: request.sent,
+            ended: false,
+            bell: None,
+            upgraded: false,
+            clear: 0,
+        };
         let Some(answer) = &exchange.answer else {
             if exchange.end != End::Cut {
                 self.until_gone(&mut wait)?;
             }
             return Ok(Then::Close);
         };
-        let answer = filled(answer, &bindings, &self.core.spool)?;
+        let kind = kind_of_answer(&exchange.request, &answer.headers);
+        let answer = filled(answer, kind, &bindings, &self.core.spool)?;
         wait.upgraded = exchange.sent.is_some();
         if wait.upgraded {
             wait.sent += (self.to - self.from) as u64;
             (self.from, self.to) = (0, 0);
         }
         self.until(&mut wait, answer.head)?;
+        // Said before the client can have read it: it may ask how things are at once.
+        let whole = exchange.end == End::Whole;
+        if whole && answer.body.count() == 0 {
+            self.core.given(n);
+        }
         let framing = match answer.status {
             101 => Framing::Close,
             _ => framing(&answer, &request.method)?,
         };
-        out.write_all(&head(&answer, framing))?;
-        self.body(&answer.body, is_json(&answer.headers), framing, &bindings, &mut wait, out)?;
-        self.finish(&exchange, n, framing, &mut wait, out)
+        out.write_all(&head(&answer, framing, exchange.end))?;
+        if wait.upgraded
+            && let Some(first) = answer.body.chunks().next().transpose()?
+        {
+            out.flush()?;
+            let gap = Duration::from_micros(first.mark.at.saturating_sub(answer.head.at));
+            let end = Instant::now() + gap.min(AFTER_UPGRADE);
+            while Instant::now() < end {
+                self.rest(&mut wait, Some(end), false)?;
+            }
+        }
+        let manner = Manner { framing, kind, whole, bindings: &bindings };
+        self.body(&answer.body, &manner, &mut wait, out)?;
+        self.finish(&exchange, framing, &mut wait, out)
     }
 
     /// Sends a body as it came.
-    fn body(
-        &mut self,
-        body: &Body,
-        json: bool,
-        framing: Framing,
-        bindings: &Bindings,
-        wait: &mut Wait,
-        out: &mut Out<'_>,
-    ) -> io::Result<()> {
+    fn body(&mut self, body: &Body, manner: &Manner<'_>, wait: &mut Wait, out: &mut Out<'_>) -> io::Result<()> {
+        let Manner { framing, kind, whole, bindings } = *manner;
         let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
-        for chunk in body.chunks() {
+        for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
-            self.until(wait, chunk.mark)?;
+            if !self.is_clear(wait, chunk.mark) {
+                out.flush()?;
+                self.until(wait, chunk.mark)?;
+            }
+            if whole && n == body.count() {
+                self.core.given(wait.item);
+            }
             let mut left = chunk.len;
             // A chunk of any length is no reason to hold all of it, unless words are to be replaced in it.
             let at_once = if bindings.is_empty() { AT_ONCE as u64 } else { 16 * AT_ONCE as u64 };
@@ -390,7 +457,8 @@ impl Connection<'_> {
                 let other = match framing {
                     // Its length has been told.
                     Framing::Length(_) => None,
-                    _ => bindings.fill(&bytes, !json).map(|replaced| replaced.bytes),
+                    _ if kind == Kind::Archive => None,
+                    _ => bindings.fill(&bytes, kind != Kind::Json).map(|replaced| replaced.bytes),
                 };
                 let bytes = other.as_ref().unwrap_or(&bytes);
                 match framing {
@@ -412,11 +480,14 @@ impl Connection<'_> {
     fn finish(
         &mut self,
         exchange: &Exchange,
-        n: usize,
         framing: Framing,
         wait: &mut Wait,
         out: &mut Out<'_>,
     ) -> io::Result<Then> {
+        if framing == Framing::Chunked && exchange.end == End::Whole {
+            out.write_all(b"0\r\n\r\n")?;
+        }
+        out.flush()?;
         match exchange.end {
             End::Whole => {}
             End::Cut => return Ok(Then::Close),
@@ -426,11 +497,6 @@ impl Connection<'_> {
                 return Ok(Then::Close);
             }
         }
-        if framing == Framing::Chunked {
-            out.write_all(b"0\r\n\r\n")?;
-        }
-        self.core.script().given(n);
-        self.core.ring(false);
         if framing != Framing::Close {
             return Ok(Then::Next);
         }
@@ -445,18 +511,29 @@ impl Connection<'_> {
         Ok(Then::Close)
     }
 
+    /// Whether it was found before that nothing holds this part of an answer.
+    fn is_clear(&self, wait: &Wait, mark: Mark) -> bool {
+        let heard = !wait.upgraded || wait.ended || mark.sent <= wait.sent;
+        self.core.speed.is_none() && mark.requests <= wait.clear && heard
+    }
+
     /// Waits for what came before this part of an answer.
     fn until(&mut self, wait: &mut Wait, mark: Mark) -> io::Result<()> {
         loop {
-            let due = self.core.speed.map(|speed| wait.begun + scaled(mark.at, speed));
+            // A time beyond the clock's range is for ever.
+            let due = self.core.speed.map(|speed| wait.begun.checked_add(scaled(mark.at, speed)));
             let until = match (self.holds(wait, mark), due) {
-                (Hold::No, None) => return Ok(()),
-                (Hold::No, Some(due)) if due <= Instant::now() => return Ok(()),
-                (Hold::No, Some(due)) => Some(due),
-                (Hold::Until(end), due) => Some(due.map_or(end, |due| due.max(end))),
+                (Hold::No, None) => {
+                    wait.clear = mark.requests;
+                    return Ok(());
+                }
+                (Hold::No, Some(Some(due))) if due <= Instant::now() => return Ok(()),
+                (Hold::No, Some(due)) => due,
+                (Hold::Until(end), None) => Some(end),
+                (Hold::Until(end), Some(due)) => due.map(|due| due.max(end)),
                 (Hold::ForGood, _) => None,
             };
-            self.rest(wait, until, mark.sent > wait.sent && !wait.ended)?;
+            self.rest(wait, until, wait.upgraded && mark.sent > wait.sent && !wait.ended)?;
         }
     }
 
@@ -467,7 +544,17 @@ impl Connection<'_> {
         let script = self.core.script();
         // With the recorded times there is no waiting for what may not come.
         if self.core.speed.is_none() && script.awaits(wait.item, mark.requests, true) {
-            return Hold::ForGood;
+            let end = lock(&self.core.waiting).last + LONGEST_PATIENCE;
+            if end > Instant::now() {
+                return Hold::Until(end);
+            }
+            if let Some((awaited, answer)) = script.first_awaited(wait.item, mark.requests) {
+                drop(script);
+                self.core.note(format!(
+                    "not asked in this run, while an answer waited for it\n  {awaited}\n  the answer: {answer}"
+                ));
+            }
+            return Hold::No;
         }
         if script.awaits(wait.item, mark.requests, false) {
             let end = lock(&self.core.waiting).last + PATIENCE;
@@ -498,7 +585,9 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
-        let gone = if wait.upgraded { PollFlags::HUP } else { PollFlags::RDHUP };
+        // On a port nothing tells an end in one direction from one in both.
+        let whole_ends = wait.upgraded || matches!(**self.socket, Socket::Unix(_));
+        let gone = if whole_ends { PollFlags::HUP } else { PollFlags::RDHUP };
         let asks = if reads { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = [PollFd::new(&**self.socket, gone | asks), PollFd::new(&*bell, PollFlags::IN)];
         let timeout = until.map(|until| {
@@ -520,7 +609,7 @@ impl Connection<'_> {
                 n => wait.sent += n as u64,
             }
             (self.from, self.to) = (0, 0);
-        } else if client.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL) {
+        } else if client.intersects(gone | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
@@ -545,29 +634,52 @@ struct Wait {
     bell: Option<Arc<OwnedFd>>,
     /// Whether what the client sends now belongs to this answer.
     upgraded: bool,
+    /// Up to which count of requests nothing holds it.
+    clear: u64,
 }
 
-/// Where an answer goes; cut after so many bytes.
+/// How a body is sent.
+struct Manner<'a> {
+    framing: Framing,
+    kind: Kind,
+    /// Whether it came to its end.
+    whole: bool,
+    bindings: &'a Bindings,
+}
+
+/// Where an answer goes, many chunks at a time; cut after so many bytes.
 struct Out<'a> {
     socket: &'a Socket,
     left: Option<u64>,
+    held: Vec<u8>,
+}
+
+impl Out<'_> {
+    /// Sends what is held.
+    fn pass_on(&mut self) -> io::Result<()> {
+        let mut socket = self.socket;
+        let allowed = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let (now, cut) = (&self.held[..allowed.min(self.held.len())], allowed < self.held.len());
+        socket.write_all(now)?;
+        if let Some(left) = &mut self.left {
+            *left -= now.len() as u64;
+        }
+        self.held.clear();
+        if cut { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
 }
 
 impl Write for Out<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut socket = self.socket;
-        let Some(left) = &mut self.left else { return socket.write(bytes) };
-        let allowed = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-        if allowed == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= AT_ONCE {
+            self.pass_on()?;
         }
-        let n = socket.write(&bytes[..allowed])?;
-        *left -= n as u64;
-        Ok(n)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.pass_on()
     }
 }
 
@@ -582,11 +694,13 @@ fn framing(answer: &Answer, method: &str) -> io::Result<Framing> {
     Framing::of_answer(&head, answer.status, method).map_err(io::Error::other)
 }
 
-fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
+fn head(answer: &Answer, framing: Framing, end: End) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason.replace(['\r', '\n'], " ")).into_bytes();
     for (name, value) in &answer.headers {
-        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning.
-        if name.eq_ignore_ascii_case("content-length")
+        // A length that was not kept to would leave the client waiting, or give it the next answer's beginning. Of an
+        // answer that broke off it is what shows that it did.
+        if end == End::Whole
+            && name.eq_ignore_ascii_case("content-length")
             && let Framing::Length(_) = framing
             && !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"))
         {
@@ -600,9 +714,8 @@ fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
 }
 
 /// The answer with what words stand for, where its length is told before.
-fn filled(answer: &Answer, bindings: &Bindings, spool: &Arc<Spool>) -> io::Result<Answer> {
+fn filled(answer: &Answer, kind: Kind, bindings: &Bindings, spool: &Arc<Spool>) -> io::Result<Answer> {
     let mut answer = answer.clone();
-    let json = is_json(&answer.headers);
     for (_, value) in &mut answer.headers {
         if let Some(replaced) = bindings.fill(value.as_bytes(), false)
             && let Ok(text) = String::from_utf8(replaced.bytes)
@@ -612,9 +725,10 @@ fn filled(answer: &Answer, bindings: &Bindings, spool: &Arc<Spool>) -> io::Resul
     }
     let has_length = wire::header(&answer.headers, "content-length").is_some();
     if !bindings.is_empty()
+        && kind != Kind::Archive
         && has_length
         && let Some(bytes) = answer.body.bytes.whole(LONGEST_JSON)?
-        && let Some(replaced) = bindings.fill(&bytes, !json)
+        && let Some(replaced) = bindings.fill(&bytes, kind != Kind::Json)
     {
         answer.body = rechunked(&answer.body, &replaced, spool)?;
     }

@@ -71,7 +71,8 @@ impl Player {
     pub(super) fn with(cassette: &Cassette, options: PlayOptions, onward: Option<Onward>) -> Result<Self, Error> {
         let preface = &cassette.contents.preface;
         let redactor = Arc::new(Redactor::new(&preface.redact));
-        let script = Script::new(cassette, &redactor)
+        let speed = options.speed.filter(|speed| speed.is_finite() && *speed > 0.0);
+        let script = Script::new(cassette, &redactor, speed.is_some())
             .map_err(|e| Error::io("read the bodies of", cassette.path.display(), e))?;
         let said = |word: &str, other: &str| preface.peer.get(word).map_or(other, String::as_str).to_owned();
         let own = Own {
@@ -85,7 +86,6 @@ impl Player {
             Some(day) => format!("{} {}, recorded on {day}", own.name, own.version),
             None => "nothing was recorded".into(),
         };
-        let speed = options.speed.filter(|speed| speed.is_finite() && *speed > 0.0);
         let core = Arc::new(Core::new(script, redactor, cassette.spool.clone(), own, speed, options.faults, onward));
         let serving = core.clone();
         let crew = Crew::new("replay", move |socket, hangup| serving.serve(&socket, hangup));

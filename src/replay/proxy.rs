@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ use crate::threads::{Cut, Hangup};
 const AT_ONCE: usize = 128 * 1024;
 /// How long a connection to the Engine may take to stand.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long one attempt at it may take.
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long the Engine may take to say what it is, before anything is recorded.
 const INTRODUCTION: Duration = Duration::from_secs(2);
 
@@ -66,7 +68,7 @@ impl Recording {
         introduce(&recorder, &endpoint);
         let (watching, upstream) = (recorder.clone(), endpoint.clone());
         let crew = Crew::new("record", move |client, hangup| {
-            match Socket::connect(&upstream, CONNECT) {
+            match connect(&upstream, hangup) {
                 Ok(engine) => pass(&client, Arc::new(engine), &Mutex::new(Tape::new(&watching)), hangup),
                 // The client sees what it would see of an Engine that went away: an end.
                 Err(e) => log::warn!("no Engine answers at {upstream}: {e}"),
@@ -246,6 +248,17 @@ pub(super) fn host_of(facts: &BTreeMap<String, Value>) -> Option<Host> {
         arch: text("arch").unwrap_or_default(),
         ..Host::default()
     })
+}
+
+/// Connects to the Engine, for so long as nobody hangs up. An attempt cannot be cut short, so each is a short one.
+pub(super) fn connect(endpoint: &Endpoint, hangup: &Hangup) -> io::Result<Socket> {
+    let begun = Instant::now();
+    loop {
+        match Socket::connect(endpoint, ATTEMPT) {
+            Err(e) if e.kind() == io::ErrorKind::TimedOut && begun.elapsed() < CONNECT && !hangup.is_hung_up() => {}
+            done => return done,
+        }
+    }
 }
 
 /// Passes on what a client and an Engine say, until both have ended or the latch is closed.

@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Error;
 use super::exchange::{Answer, Body, Chunk, End, Exchange, Mark, Request, Sent};
-use super::spool::Spool;
+use super::spool::{BLOCK, Spool};
 use super::time::Moment;
+use super::tree::{Lists, Notes, Tree, micros};
 use super::write::Preface;
 
 /// More entries than a day of a busy Engine has.
@@ -53,8 +53,14 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
     let mut counted = Counted { from, position: position.clone() };
     skip_mark(&mut counted).map_err(|e| Error::io("read", path.display(), e))?;
     let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
-    let reading =
-        Reading { path, spool, position: &position, contents: RefCell::new(contents), failed: RefCell::new(None) };
+    let reading = Reading {
+        path,
+        spool,
+        position: &position,
+        contents: RefCell::new(contents),
+        lists: Lists::default(),
+        failed: RefCell::new(None),
+    };
     let mut json = serde_json::Deserializer::from_reader(counted);
     let read = (&mut json).deserialize_map(File(&reading)).and_then(|seen| json.end().map(|()| seen));
     match (reading.failed.into_inner(), read) {
@@ -68,7 +74,6 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
 
 /// Reads one entry of ours.
 pub(super) fn entry(line: &[u8], spool: &Arc<Spool>) -> io::Result<Exchange> {
-    let value: Value = serde_json::from_slice(line)?;
     let position = Position { line: Cell::new(1), left: Cell::new(LONGEST_ENTRY) };
     let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
     let reading = Reading {
@@ -76,8 +81,10 @@ pub(super) fn entry(line: &[u8], spool: &Arc<Spool>) -> io::Result<Exchange> {
         spool,
         position: &position,
         contents: RefCell::new(contents),
+        lists: Lists::default(),
         failed: RefCell::new(None),
     };
+    let value = Tree::of_entry(spool, &reading.lists).deserialize(&mut serde_json::Deserializer::from_slice(line))?;
     match reading.entry(&value) {
         Ok(Some(exchange)) => Ok(exchange),
         Ok(None) => Err(io::ErrorKind::InvalidData.into()),
@@ -137,6 +144,8 @@ struct Reading<'a> {
     spool: &'a Arc<Spool>,
     position: &'a Position,
     contents: RefCell<Contents>,
+    /// The lists of chunks of the entry at hand.
+    lists: Lists,
     /// Why we stopped, where serde cannot say it as well.
     failed: RefCell<Option<Error>>,
 }
@@ -265,49 +274,72 @@ impl Reading<'_> {
     }
 
     fn body(&self, at: &At<'_>, encoding: &str, chunks: Option<At<'_>>) -> Result<Body, Wrong> {
-        let mut body = Body::new(self.spool);
-        let bytes = match at.get("text") {
-            None => return Ok(body),
-            Some(text) => {
-                let bytes = text.text()?.as_bytes();
-                match at.get(encoding).map(|encoding| encoding.word(LONGEST_WORD)).transpose()?.as_deref() {
-                    Some("base64") => {
-                        // Some break its lines.
-                        let packed: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-                        STANDARD.decode(packed).map_err(|e| text.wrong(&format!("not base64: {e}")))?
-                    }
-                    Some("" | "utf-8" | "utf8") | None => bytes.to_vec(),
-                    Some(other) => return Err(at.field(encoding).wrong(&format!("`{other}` is not known, base64 is"))),
-                }
+        let Some(text) = at.get("text") else { return Ok(Body::new(self.spool)) };
+        let (mut body, told) = match &chunks {
+            None => (Body::new(self.spool), None),
+            Some(chunks) => {
+                let notes = self.notes(chunks)?;
+                (notes.body, Some(notes.total))
             }
         };
-        match chunks {
-            None if bytes.is_empty() => {}
-            None => body.note(Chunk { mark: Mark::default(), len: bytes.len() as u64 })?,
-            Some(chunks) => {
-                let (mut total, mut before) = (0u64, Mark::default());
-                for chunk in chunks.items()? {
-                    let mark = mark(&chunk, 1)?;
-                    let mark = Mark {
-                        at: mark.at,
-                        requests: if chunk.count() > 2 { mark.requests } else { before.requests },
-                        sent: if chunk.count() > 3 { mark.sent } else { before.sent },
-                    };
-                    let len = chunk.item(1)?.number(u64::MAX)?;
-                    total = total.saturating_add(len);
-                    before = mark;
-                    body.note(Chunk { mark, len })?;
-                }
-                if total != bytes.len() as u64 {
-                    return Err(chunks.wrong(&format!("its chunks have {total} bytes, its text has {}", bytes.len())));
-                }
+        let bytes = text.text()?.as_bytes();
+        match at.get(encoding).map(|encoding| encoding.word(LONGEST_WORD)).transpose()?.as_deref() {
+            Some("base64") => unpack(bytes, &text, &mut body)?,
+            Some("" | "utf-8" | "utf8") | None => {
+                bytes.chunks(BLOCK).try_for_each(|part| body.bytes.push(part))?;
             }
+            Some(other) => return Err(at.field(encoding).wrong(&format!("`{other}` is not known, base64 is"))),
         }
-        body.bytes.push(&bytes)?;
-        if bytes.len() >= super::spool::BLOCK {
+        let len = body.bytes.len();
+        match (told, chunks) {
+            (Some(told), Some(chunks)) if told != len => {
+                return Err(chunks.wrong(&format!("its chunks have {told} bytes, its text has {len}")));
+            }
+            (None, _) if len > 0 => body.note(Chunk { mark: Mark::default(), len })?,
+            _ => {}
+        }
+        if len >= BLOCK as u64 {
             body.put_away()?;
         }
         Ok(body)
+    }
+
+    /// A list of chunks that was read already.
+    fn notes(&self, chunks: &At<'_>) -> Result<Notes, Wrong> {
+        let n = chunks.value.as_u64().and_then(|n| usize::try_from(n).ok());
+        let notes = n.and_then(|n| self.lists.borrow_mut().get_mut(n).and_then(Option::take));
+        let mut notes = notes.ok_or_else(|| chunks.wrong("expected a list of chunks"))?;
+        if let Some(e) = notes.failed.take() {
+            return Err(e.into());
+        }
+        let Some((place, value)) = &notes.wrong else { return Ok(notes) };
+        let Some(n) = place else {
+            return Err(chunks.wrong(&format!("expected a list, found {}", kind(value))));
+        };
+        let chunk = At { value, path: format!("{}[{n}]", chunks.path) };
+        mark(&chunk, 1)?;
+        chunk.item(1)?.number(u64::MAX)?;
+        Err(chunk.wrong("expected numbers"))
+    }
+}
+
+/// Base64, some of whose writers break its lines. A part at a time: the text is long enough.
+fn unpack(text: &[u8], at: &At<'_>, body: &mut Body) -> Result<(), Wrong> {
+    let mut packed = Vec::with_capacity(BLOCK);
+    let mut symbols = text.iter().copied().filter(|b| !b.is_ascii_whitespace());
+    let mut first = true;
+    loop {
+        packed.clear();
+        packed.extend(symbols.by_ref().take(BLOCK));
+        if packed.is_empty() {
+            return Ok(());
+        }
+        let bytes = STANDARD.decode(&packed).map_err(|e| match first {
+            true => at.wrong(&format!("not base64: {e}")),
+            false => at.wrong("not base64"),
+        })?;
+        body.bytes.push(&bytes)?;
+        first = false;
     }
 }
 
@@ -315,12 +347,7 @@ impl Reading<'_> {
 fn mark(at: &At<'_>, skip: usize) -> Result<Mark, Wrong> {
     let optional = |n: usize| if at.count() > n { at.item(n)?.number(u64::MAX) } else { Ok(0) };
     let ms = at.item(0)?;
-    let us = match ms.value.as_f64() {
-        // Where a decimal is no exact binary number it is off by far less than half of one.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        Some(ms) if ms >= 0.0 => (ms * 1000.0).round() as u64,
-        _ => return Err(ms.wrong("expected a time in milliseconds")),
-    };
+    let us = ms.value.as_f64().and_then(micros).ok_or_else(|| ms.wrong("expected a time in milliseconds"))?;
     Ok(Mark { at: us, requests: optional(1 + skip)?, sent: optional(2 + skip)? })
 }
 
@@ -545,7 +572,7 @@ impl<'de> Visitor<'de> for Log<'_> {
             match key.as_str() {
                 "entries" => map.next_value_seed(Entries(self.0))?,
                 "version" | "_peer" | "_vars" | "_redact" | "_host" => {
-                    let value = map.next_value()?;
+                    let value = map.next_value_seed(&Tree::whole())?;
                     self.0.stop_if(self.0.preface(&key, value))?;
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
@@ -585,7 +612,7 @@ impl<'de> DeserializeSeed<'de> for Entry<'_> {
         // Its first character has been looked at.
         let line = self.0.position.line.get();
         self.0.position.left.set(LONGEST_ENTRY);
-        Value::deserialize(from).map(|value| (line, value))
+        Tree::of_entry(self.0.spool, &self.0.lists).deserialize(from).map(|value| (line, value))
     }
 }
 

@@ -17,11 +17,14 @@ use serde_json::Value;
 use super::Error;
 use super::cassette::Cassette;
 use super::exchange::{Answer, Body, Chunk, Exchange, Sent};
+use super::json;
 use super::redact::{Kind, Redactor};
 use super::server::lock;
 use super::spool::Spool;
+use super::tape::{kind_of_answer, kind_of_request};
 use super::target::{self, Target};
-use super::vars::{Replaced, Vars};
+use super::unnamed::{tells_name, unnamed};
+use super::vars::{Bindings, Replaced, Vars};
 use super::wire;
 use super::write::{self, Preface};
 
@@ -79,6 +82,11 @@ impl Recorder {
     /// A recording that will be written to `path`. `redact`: more names whose values are secret.
     pub(super) fn new(path: &Path, redact: &[String]) -> Result<Arc<Self>, Error> {
         let dir = folder(path);
+        // What is there and is no file must not be lost to the rename, nor the recording to its failure.
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let e = io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and no file");
+            return Err(Error::io("write a recording to", path.display(), e));
+        }
         let spool = Spool::new(dir).map_err(|e| Error::io("write a recording in", dir.display(), e))?;
         let preface = Preface { redact: redact.to_vec(), ..Preface::default() };
         Ok(Arc::new(Self {
@@ -179,21 +187,51 @@ impl Recorder {
 
     /// Learns from a create request what changes from run to run.
     pub(super) fn learn(&self, target: &str, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+        let Some(body) = json::parse(body) else { return };
         let query = Target::of(target).query;
         let name = query.iter().find(|(key, _)| key == "name").map_or("", |(_, value)| value.as_str());
         lock(&self.state).vars.learn(name, &body);
     }
 
+    /// Learns the same from a request for a list: a driver that has created nothing asks by its name, too.
+    pub(super) fn learn_list(&self, target: &str) {
+        let query = Target::of(target).query;
+        let filters = query.iter().find(|(key, _)| key == "filters").map_or("", |(_, value)| value.as_str());
+        if let Ok(filters) = serde_json::from_str::<Value>(filters) {
+            lock(&self.state).vars.learn_filters(&filters);
+        }
+    }
+
+    /// Takes over what the words of an older recording stand for in this run, so that they stand for it in the new part
+    /// too.
+    pub(super) fn bind(&self, bindings: &Bindings) {
+        if !bindings.is_empty() {
+            lock(&self.state).vars.bind(bindings);
+        }
+    }
+
     /// Keeps an exchange that is over.
     pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
-        match self.put(&mut exchange) {
+        let put = self.unname(&mut exchange).and_then(|()| self.put(&mut exchange));
+        match put {
             Ok(line) => {
                 let kept = line.unwrap_or_else(|| Kept::Whole(Box::new(exchange)));
                 lock(&self.state).kept.insert(number, kept);
             }
             Err(e) => self.fail(e),
         }
+    }
+
+    fn unname(&self, exchange: &mut Exchange) -> io::Result<()> {
+        let Exchange { request, answer: Some(answer), .. } = exchange else { return Ok(()) };
+        if tells_name(&request.method, &request.target)
+            && let Some(body) = answer.body.bytes.whole(LONGEST_JSON)?
+            && let Some(replaced) = unnamed(&body)
+        {
+            answer.body = rechunked(&answer.body, &replaced, &self.spool)?;
+            said_length(answer);
+        }
+        Ok(())
     }
 
     fn put(&self, exchange: &mut Exchange) -> io::Result<Option<Kept>> {
@@ -232,11 +270,7 @@ impl Recorder {
     }
 
     fn write(&self, state: State) -> io::Result<()> {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = Temporary(folder(&self.path).join(name));
-        // Whoever may read the file of a recording may read what containers said and were told.
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary.0)?;
+        let (file, temporary) = Temporary::beside(&self.path)?;
         let mut to = BufWriter::with_capacity(64 * 1024, file);
         let State { mut preface, vars, kept, .. } = state;
         preface.vars.extend(vars.words());
@@ -263,6 +297,25 @@ fn folder(path: &Path) -> &Path {
 
 /// A file that is gone if it was not renamed.
 struct Temporary(PathBuf);
+
+impl Temporary {
+    /// A new file in the folder of `path`, of a name that no other recording has: another one of this process may be for
+    /// the same file, and a crash may have left one behind.
+    fn beside(path: &Path) -> io::Result<(File, Self)> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+            let temporary = folder(path).join(name);
+            // Whoever may read the file of a recording may read what containers said and were told.
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary) {
+                Ok(file) => return Ok((file, Self(temporary))),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
@@ -296,15 +349,16 @@ impl Pass<'_> {
 
     fn changed(&self, mut exchange: Exchange) -> io::Result<Exchange> {
         exchange.request.target = self.target(&exchange.request.target);
-        let json = is_json(&exchange.request.headers);
-        exchange.request.body = self.body(&exchange.request.body, json)?;
+        let request = &exchange.request;
+        let kind = kind_of_request(&request.method, &request.target, &request.headers);
+        exchange.request.body = self.body(&exchange.request.body, kind)?;
         if let Some(answer) = &mut exchange.answer {
-            let json = is_json(&answer.headers);
-            answer.body = self.body(&answer.body, json)?;
+            let kind = kind_of_answer(&exchange.request, &answer.headers);
+            answer.body = self.body(&answer.body, kind)?;
             said_length(answer);
         }
         if let Some(Sent { body, .. }) = &mut exchange.sent {
-            *body = self.body(body, false)?;
+            *body = self.body(body, Kind::Text)?;
         }
         Ok(exchange)
     }
@@ -328,18 +382,17 @@ impl Pass<'_> {
         if query.is_empty() { path } else { format!("{path}?{query}") }
     }
 
-    fn body(&self, body: &Body, json: bool) -> io::Result<Body> {
+    fn body(&self, body: &Body, kind: Kind) -> io::Result<Body> {
+        let masked = self.masked(body, kind)?;
         // Words may change the length of JSON, where all of it is at hand.
-        let whole = if json { body.bytes.whole(LONGEST_JSON)? } else { None };
-        let masked = self.masked(body, json)?;
+        let whole = if kind == Kind::Json { masked.bytes.whole(LONGEST_JSON)? } else { None };
         match whole {
-            Some(_) => {
-                let bytes = masked.bytes.whole(LONGEST_JSON)?.unwrap_or_default();
-                match self.vars.hide(&bytes, false) {
-                    Some(replaced) => rechunked(&masked, &replaced, &self.recorder.spool),
-                    None => Ok(masked),
-                }
-            }
+            Some(bytes) => match self.vars.hide(&bytes, false) {
+                Some(replaced) => rechunked(&masked, &replaced, &self.recorder.spool),
+                None => Ok(masked),
+            },
+            // What is in an archive is no business of ours.
+            None if kind == Kind::Archive => Ok(masked),
             None => {
                 let spool = &self.recorder.spool;
                 by_chunk(&masked, spool, |chunk| self.vars.hide(chunk, true).map(|replaced| replaced.bytes))
@@ -347,8 +400,8 @@ impl Pass<'_> {
         }
     }
 
-    fn masked(&self, body: &Body, json: bool) -> io::Result<Body> {
-        let mut masker = self.recorder.redactor.last_pass(if json { Kind::Json } else { Kind::Text });
+    fn masked(&self, body: &Body, kind: Kind) -> io::Result<Body> {
+        let mut masker = self.recorder.redactor.last_pass(kind);
         let mut out = Vec::new();
         let mut masked = by_chunk(body, &self.recorder.spool, |chunk| {
             out.clear();
@@ -405,8 +458,4 @@ pub(super) fn said_length(answer: &mut Answer) {
             *value = len.to_string();
         }
     }
-}
-
-pub(super) fn is_json(headers: &[(String, String)]) -> bool {
-    wire::header(headers, "content-type").is_none_or(|kind| kind.contains("json"))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cassette::Cassette;
-use super::exchange::Exchange;
+use super::exchange::{End, Exchange};
 use super::matching::{Form, differences, distance};
 use super::redact::Redactor;
 use super::vars::Bindings;
@@ -20,8 +20,19 @@ use super::vars::Bindings;
 pub(super) struct Script {
     pub(super) items: Vec<Item>,
     bindings: Bindings,
+    /// Whether answers wait for their time, too.
+    timed: bool,
     /// Ids and names of containers and execs, and the container that each is about.
     objects: HashMap<String, String>,
+    /// Where to look for what fits: by method and text, and by method and text without moments.
+    by_text: HashMap<String, Vec<usize>>,
+    by_loose: HashMap<String, Vec<usize>>,
+    /// Those in which words stand for something: they have to be compared one by one.
+    worded: Vec<usize>,
+    /// What is about each container.
+    of: HashMap<String, Vec<usize>>,
+    /// All before this one were made, or passed over.
+    settled: usize,
 }
 
 /// A recorded exchange.
@@ -44,29 +55,40 @@ pub(super) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     Not,
-    /// Later ones of its kind were taken: it will not be asked any more.
+    /// The run is further than that: it will not be asked any more.
     Passed,
     Asked,
+}
+
+/// A part of a recording, by requests in their order.
+struct Window {
+    from: u64,
+    to: u64,
+    /// The first thing that is still to be done.
+    undone: u64,
 }
 
 /// What fits a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// This exchange.
-    Item(usize),
+    /// This exchange. `again`: as it was for another request before.
+    Item { n: usize, again: bool },
     /// None: what is to be said.
     Miss(String),
 }
 
 impl Script {
-    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>) -> io::Result<Self> {
+    pub(super) fn new(cassette: &Cassette, redactor: &Arc<Redactor>, timed: bool) -> io::Result<Self> {
         let mut items = Vec::with_capacity(cassette.contents.exchanges.len());
         let mut objects = HashMap::new();
         let bindings = Bindings::of(&cassette.contents.preface.vars);
         for (n, (exchange, line)) in cassette.contents.exchanges.iter().zip(&cassette.contents.lines).enumerate() {
             let form = Form::of(redactor, exchange)?;
             learn_object(&form, exchange, &mut objects)?;
-            let marks = exchange.answer.as_ref().map(|answer| answer.body.last_mark().unwrap_or(answer.head).requests);
+            let marks = exchange
+                .answer
+                .as_ref()
+                .map(|answer| answer.body.last_mark().map_or(0, |last| last.requests).max(answer.head.requests));
             items.push(Item {
                 exchange: Arc::new(exchange.clone()),
                 words: bindings.occur_in(&form.text),
@@ -81,7 +103,35 @@ impl Script {
         for item in &mut items {
             item.object = item.form.object().map(|object| canonical(&objects, object));
         }
-        Ok(Self { items, bindings, objects })
+        let mut script = Self {
+            items,
+            bindings,
+            timed,
+            objects,
+            by_text: HashMap::new(),
+            by_loose: HashMap::new(),
+            worded: Vec::new(),
+            of: HashMap::new(),
+            settled: 0,
+        };
+        script.index();
+        Ok(script)
+    }
+
+    fn index(&mut self) {
+        for (n, item) in self.items.iter().enumerate() {
+            if item.words {
+                self.worded.push(n);
+            } else {
+                self.by_text.entry(key(&item.form.method, &item.form.text)).or_default().push(n);
+                if let Some(loose) = &item.form.loose {
+                    self.by_loose.entry(key(&item.form.method, loose)).or_default().push(n);
+                }
+            }
+            if let Some(object) = &item.object {
+                self.of.entry(object.clone()).or_default().push(n);
+            }
+        }
     }
 
     pub(super) fn bindings(&self) -> &Bindings {
@@ -90,97 +140,155 @@ impl Script {
 
     /// Finds the exchange that answers a request, and counts it as made.
     pub(super) fn find(&mut self, asked: &Form) -> Found {
-        let found = self.pick(asked, |form| Some(&form.text)).or_else(|| self.pick(asked, |form| form.loose.as_ref()));
+        let found = self.pick(asked, false).or_else(|| self.pick(asked, true));
         match found {
-            Some(n) => {
-                self.items[n].made = Made::Asked;
-                Found::Item(n)
+            Some((n, counts)) => {
+                let again = std::mem::replace(&mut self.items[counts].made, Made::Asked) == Made::Asked;
+                self.pass(counts);
+                Found::Item { n, again }
             }
             None => Found::Miss(self.nearest(asked)),
         }
     }
 
-    fn pick<'a>(&mut self, asked: &'a Form, text: impl Fn(&Form) -> Option<&String> + Copy + 'a) -> Option<usize> {
-        let asked_text = text(asked)?;
-        let fits = |item: &Item, bindings: &mut Bindings| {
-            item.form.method == asked.method
-                && text(&item.form).is_some_and(|recorded| match item.words {
-                    true => bindings.agree(recorded, asked_text),
-                    false => recorded == asked_text,
-                })
-        };
+    /// The exchange whose answer is given, and the one that counts as made.
+    fn pick(&mut self, asked: &Form, loose: bool) -> Option<(usize, usize)> {
+        let same = self.same(asked, loose);
         if !asked.is_read() {
-            let Self { items, bindings, .. } = self;
-            return (0..items.len()).find(|&n| items[n].made == Made::Not && fits(&items[n], bindings));
-        }
-        // All of the same kind: bound by the first that fits, the others have to agree with it.
-        let mut same = Vec::new();
-        for n in 0..self.items.len() {
-            if fits(&self.items[n], &mut self.bindings) {
-                same.push(n);
-            }
+            return same.first().map(|&n| (n, n));
         }
         let window = self.window(self.items[*same.first()?].object.as_deref());
-        let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.0);
-        let last = same.iter().copied().rfind(|&n| self.items[n].made == Made::Asked);
+        let next = same.iter().copied().find(|&n| self.items[n].made == Made::Not && (n as u64) >= window.from);
+        let made = || same.iter().copied().filter(|&n| self.items[n].made == Made::Asked);
+        let last = made().rfind(|&n| self.items[n].end <= window.undone).or(made().next_back());
         let chosen = match (next, last) {
-            (Some(next), Some(last)) if next as u64 >= window.1 => last,
+            (Some(next), Some(last)) if next as u64 >= window.to => last,
+            // One that was answered after something that is still to be done: whoever asked it then may be somebody
+            // else now, and is not to wait.
+            (Some(next), Some(last)) if self.items[next].end > window.undone => return Some((last, next)),
             (Some(next), _) => next,
-            (None, Some(last)) => last,
-            // All were recorded before what has been done by now.
-            (None, None) => *same.last()?,
+            // All were recorded before what has been done by now: the latest of them, or one whose client did not leave.
+            (None, last) => {
+                let latest = same.iter().copied().rfind(|&n| (n as u64) < window.to).max(last);
+                let latest = latest.or(same.last().copied())?;
+                let whole = |&n: &usize| self.items[n].exchange.end == End::Whole;
+                if whole(&latest) { latest } else { same.iter().copied().rfind(whole).unwrap_or(latest) }
+            }
         };
         for n in same.into_iter().take_while(|&n| n < chosen) {
             if self.items[n].made == Made::Not {
                 self.items[n].made = Made::Passed;
             }
         }
-        Some(chosen)
+        Some((chosen, chosen))
     }
 
-    /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
-    fn window(&self, object: Option<&str>) -> (u64, u64) {
-        let Some(object) = object else { return (0, u64::MAX) };
-        let (mut from, mut to) = (0, u64::MAX);
-        for (n, item) in self.items.iter().enumerate().filter(|(_, item)| item.object.as_deref() == Some(object)) {
-            let n = n as u64;
-            if !item.form.is_read() {
-                match item.made {
-                    Made::Asked => from = from.max(n),
-                    Made::Not | Made::Passed => to = to.min(n),
-                }
-            }
-            // An answer that outlasted other requests told of something that happened meanwhile.
-            if item.end > n + 1 {
-                match (item.made, item.given) {
-                    (Made::Asked, true) => from = from.max(item.end),
-                    (Made::Asked, false) => to = to.min(item.end),
-                    _ => {}
+    /// Those that fit, in order; of what does something only the first that was not made yet.
+    fn same(&mut self, asked: &Form, loose: bool) -> Vec<usize> {
+        let text = |form: &Form| if loose { form.loose.clone() } else { Some(form.text.clone()) };
+        let Some(asked_text) = text(asked) else { return Vec::new() };
+        let by = if loose { &self.by_loose } else { &self.by_text };
+        let mut same = by.get(&key(&asked.method, &asked_text)).cloned().unwrap_or_default();
+        if !asked.is_read() {
+            same.retain(|&n| self.items[n].made == Made::Not);
+            same.truncate(1);
+        }
+        // Words are bound by the first that fits, the others have to agree with it.
+        let Self { items, bindings, worded, .. } = self;
+        for &n in worded.iter() {
+            let item = &items[n];
+            let open = asked.is_read() || item.made == Made::Not && same.first().is_none_or(|first| n < *first);
+            let fits = |bindings: &mut Bindings| match loose {
+                true => item.form.loose.as_ref().is_some_and(|recorded| bindings.agree(recorded, &asked_text)),
+                false => bindings.agree(&item.form.text, &asked_text),
+            };
+            if open && item.form.method == asked.method && fits(bindings) {
+                same.push(n);
+                if !asked.is_read() {
+                    return vec![n];
                 }
             }
         }
-        (from, to)
+        same.sort_unstable();
+        same
     }
 
-    /// The answer of this exchange has been given whole.
+    /// In which part of the recording the run is, for a container: after what has happened to it, before what has not.
+    fn window(&self, object: Option<&str>) -> Window {
+        let Some(object) = object else { return Window { from: 0, to: u64::MAX, undone: u64::MAX } };
+        // What is done when its request has come, and what is told when its answer has been given: of this container.
+        let all = self.of.get(object).map_or(&[][..], Vec::as_slice);
+        let its = || all.iter().map(|&n| (n as u64, &self.items[n]));
+        let done = || its().filter(|(_, item)| !item.form.is_read());
+        // An answer that outlasted other requests told of something that happened meanwhile.
+        let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
+        let has_been = done().filter(|(_, item)| item.made == Made::Asked).map(|(n, _)| n);
+        let has_told = |(n, item): &(u64, &Item)| item.given || self.is_due(*n);
+        let from = has_been.chain(told().filter(has_told).map(|(_, item)| item.end)).max().unwrap_or(0);
+        // Where the run is further than that, it does not come any more, and tells of nothing to come.
+        let undone = done().filter(|(n, item)| item.made != Made::Asked && *n > from).map(|(n, _)| n);
+        let undone = undone.min().unwrap_or(u64::MAX);
+        let to = told().filter(|told| !has_told(told) && told.1.end > from).map(|(_, item)| item.end);
+        Window { from, to: to.min().unwrap_or(u64::MAX).min(undone), undone }
+    }
+
+    /// The rest of this exchange's answer is on its way: whatever it told of has happened.
     pub(super) fn given(&mut self, n: usize) {
         self.items[n].given = true;
+        self.pass(n);
     }
 
-    /// What an answer has to wait for: requests that came before this part of it in the recording, and have not come
-    /// in this run. `sure`: only those about the same container.
-    pub(super) fn awaits(&self, n: usize, requests: u64, sure: bool) -> bool {
-        let object = self.items[n].object.as_deref();
-        let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
-        let between = self.items.get(n + 1..until).unwrap_or_default();
-        between.iter().any(|item| {
-            item.made == Made::Not
-                && if sure {
-                    object.is_some() && item.object.as_deref() == object && !item.form.is_read()
-                } else {
-                    true
+    /// Whether nothing holds an answer: whoever gives it has only not come to it yet.
+    fn is_due(&self, n: u64) -> bool {
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        let item = &self.items[n];
+        !self.timed && item.exchange.sent.is_none() && !self.awaits(n, item.end, false)
+    }
+
+    /// What was asked of this one's container before what has been done by now will not be asked any more.
+    fn pass(&mut self, n: usize) {
+        if let Some(object) = self.items[n].object.clone() {
+            let from = self.window(Some(&object)).from;
+            for &n in self.of.get(&object).into_iter().flatten().take_while(|&&n| (n as u64) < from) {
+                let item = &mut self.items[n];
+                if item.made == Made::Not && item.form.is_read() {
+                    item.made = Made::Passed;
                 }
-        })
+            }
+        }
+        while self.items.get(self.settled).is_some_and(|item| item.made != Made::Not) {
+            self.settled += 1;
+        }
+    }
+
+    /// Whether an answer has to wait: for requests that came before this part of it in the recording, and have not come
+    /// in this run. `sure`: only for those that it waits for however long they take: what was done with the same container
+    /// while it was being answered. A brief read waits for none of them so long: of two that asked the same at once, each
+    /// may have the other's answer.
+    pub(super) fn awaits(&self, n: usize, requests: u64, sure: bool) -> bool {
+        self.awaited(n, requests, sure).is_some()
+    }
+
+    /// The first that an answer waits for however long it takes, and the answer, as a message names them.
+    pub(super) fn first_awaited(&self, n: usize, requests: u64) -> Option<(String, String)> {
+        let named = |item: &Item| format!("line {}: {}", item.line, shown(&item.exchange));
+        Some((named(&self.items[self.awaited(n, requests, true)?]), named(&self.items[n])))
+    }
+
+    fn awaited(&self, n: usize, requests: u64, sure: bool) -> Option<usize> {
+        let brief = self.items[n].form.is_brief();
+        let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
+        let open = |other: usize| self.items[other].made == Made::Not;
+        let its = self.items[n].object.as_ref().and_then(|object| self.of.get(object));
+        let mut changes = its.into_iter().flatten().copied().take_while(|&other| other < until);
+        let is_change = |&other: &usize| open(other) && !self.items[other].form.is_read();
+        if sure {
+            return changes.find(|other| *other > n && !brief && is_change(other));
+        }
+        // One that was never answered: nothing came of it, and whether its client asked at all was chance.
+        let idle = |other: usize| self.items[other].form.is_read() && self.items[other].exchange.answer.is_none();
+        let mut later = (n + 1).max(self.settled)..until;
+        changes.find(is_change).or_else(|| later.find(|&other| open(other) && !brief && !idle(other)))
     }
 
     /// The exchanges that no request of this run was for.
@@ -216,6 +324,10 @@ impl Script {
         }
         message
     }
+}
+
+fn key(method: &str, text: &str) -> String {
+    format!("{method} {text}")
 }
 
 fn shown(exchange: &Exchange) -> String {

@@ -172,9 +172,10 @@ impl Session {
                 player.stop();
                 match player.core().onward() {
                     // Nothing was asked anew: the file stays as it is.
-                    Some(onward) if !discard && onward.recorder.has_new() => onward.recorder.finish().map(drop),
-                    _ => Ok(()),
+                    Some(onward) if !discard && onward.recorder.has_new() => onward.recorder.finish().map(drop)?,
+                    _ => {}
                 }
+                player.check()
             }
         }
     }

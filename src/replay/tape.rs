@@ -19,6 +19,8 @@ use super::wire::{self, Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece};
 const MOST_UNDECIDED: usize = 1024 * 1024;
 /// A chunk longer than this is noted in parts, in bytes.
 const LONGEST_CHUNK: u64 = 1024 * 1024;
+/// An end that comes so soon after the last byte came with it, in microseconds.
+const AT_ONCE: u64 = 1_000;
 /// How much of a create request is looked at for what changes from run to run, in bytes.
 const MOST_TO_LEARN: usize = 1024 * 1024;
 
@@ -103,6 +105,16 @@ impl Part {
         }
     }
 
+    /// Notes when an answer ended, where that was later than its last byte: a follower's ends when its container does.
+    fn over(&mut self, mark: Mark, head: Mark, body: &mut Body) -> io::Result<()> {
+        self.note(mark, body)?;
+        let last = body.last_mark().unwrap_or(head);
+        if mark.requests > last.requests || mark.at > last.at + AT_ONCE {
+            body.note(Chunk { mark, len: 0 })?;
+        }
+        Ok(())
+    }
+
     fn end(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
         self.note(mark, body)?;
         if let Some(mut masker) = self.masker.take() {
@@ -178,6 +190,12 @@ impl Tape {
             // What goes as far as the connection is whole where the Engine ended it.
             let whole = matches!(&self.engine, Engine::Body(decoder) if decoder.is_endless()) && end == End::Cut;
             live.exchange.end = if whole { End::Whole } else { end };
+            if let (true, Some(answer)) = (whole, &mut live.exchange.answer) {
+                let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
+                if let Err(e) = live.answered.over(mark, answer.head, &mut answer.body) {
+                    self.recorder.fail(e);
+                }
+            }
             self.engine = Engine::Blind;
             self.keep(live);
         }
@@ -255,7 +273,10 @@ impl Tape {
         let framing = Framing::of_request(head)?;
         let redactor = self.recorder.redactor();
         let path = target.split('?').next().unwrap_or_default();
-        let creates = method == "POST" && path.ends_with("/containers/create");
+        let creates = method == "POST" && (path.ends_with("/containers/create") || path.ends_with("/exec"));
+        if method == "GET" && path.ends_with("/containers/json") {
+            self.recorder.learn_list(target);
+        }
         let headers = head.headers.iter().map(|(name, value)| (name.clone(), redactor.header(name, value))).collect();
         let request = Request {
             method: method.into(),
@@ -275,7 +296,7 @@ impl Tape {
             },
             begun: Instant::now(),
             sent: 0,
-            asked: Part::new(Some(redactor.masker(kind(&head.headers)))),
+            asked: Part::new(Some(redactor.masker(kind_of_request(method, target, &head.headers)))),
             answered: Part::new(None),
             upgraded: Part::new(None),
             asked_whole: false,
@@ -352,7 +373,7 @@ impl Tape {
                             }
                             Some(Piece::ChunkEnd) => live.answered.note(mark, &mut answer.body)?,
                             Some(Piece::End) => {
-                                live.answered.note(mark, &mut answer.body)?;
+                                live.answered.over(mark, answer.head, &mut answer.body)?;
                                 live.answered_whole = true;
                                 self.engine = Engine::Head(HeadDecoder::default());
                                 self.answered();
@@ -384,7 +405,7 @@ impl Tape {
         let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
         let body = Body::new(self.recorder.spool());
         live.exchange.answer = Some(Answer { status, reason: reason.into(), headers, head: mark, body });
-        live.answered = Part::new(Some(redactor.masker(kind(&head.headers))));
+        live.answered = Part::new(Some(redactor.masker(kind_of_answer(&live.exchange.request, &head.headers))));
         let raw = status == 101 || framing == Framing::Close && may_upgrade(&live.exchange.request);
         if raw {
             live.exchange.sent = Some(Sent { body: Body::new(self.recorder.spool()), closed: false });
@@ -446,13 +467,38 @@ pub(super) fn may_upgrade(request: &Request) -> bool {
     wire::header(&request.headers, "upgrade").is_some() || request.method == "POST" && hijacks
 }
 
-pub(super) fn kind(headers: &[(String, String)]) -> Kind {
+/// What a request's body is.
+pub(super) fn kind_of_request(method: &str, target: &str, headers: &[(String, String)]) -> Kind {
+    let path = target.split('?').next().unwrap_or_default();
+    let takes_archive = match method {
+        "PUT" => path.ends_with("/archive"),
+        "POST" => ["/build", "/images/load", "/images/create"].iter().any(|call| path.ends_with(call)),
+        _ => false,
+    };
+    if takes_archive { Kind::Archive } else { kind(headers) }
+}
+
+/// What an answer's body is.
+pub(super) fn kind_of_answer(request: &Request, headers: &[(String, String)]) -> Kind {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let gives_archive = path.ends_with("/archive") || path.ends_with("/export") || path.ends_with("/get");
+    // What says no to it is JSON.
+    if gives_archive && request.method == "GET" && !is_json(headers) { Kind::Archive } else { kind(headers) }
+}
+
+fn kind(headers: &[(String, String)]) -> Kind {
+    const ARCHIVES: &[&str] = &["tar", "octet-stream", "gzip", "zstd", "xz"];
     match wire::header(headers, "content-type") {
         Some(kind) if kind.contains("json") => Kind::Json,
         // podman's stats have no type at all; JSON is masked as JSON by its look.
         None => Kind::Json,
+        Some(kind) if ARCHIVES.iter().any(|archive| kind.contains(archive)) => Kind::Archive,
         Some(_) => Kind::Text,
     }
+}
+
+fn is_json(headers: &[(String, String)]) -> bool {
+    wire::header(headers, "content-type").is_some_and(|kind| kind.contains("json"))
 }
 
 fn micros(since: Instant) -> u64 {

@@ -1,7 +1,7 @@
 //! What changes from run to run in longshore's own conversations, and the words that stand for it in a recording:
-//! ids of allocations and tasks, the driver's name, the data directory.
+//! ids of allocations and tasks, the driver's name, the data directory, the marks of commands.
 //!
-//! They are found where a driver says them, in its create requests. In JSON a word may be of any length; in a task's
+//! They are found where a driver says them, in its create requests and in the filters of its lists. In JSON a word may be of any length; in a task's
 //! output, whose frames say how long they are, only an allocation's id has one, for it is as long as what it stands for.
 
 use std::collections::BTreeMap;
@@ -19,13 +19,30 @@ pub(super) struct Vars {
     /// Longest first, so that no part of a value is replaced before the whole.
     known: Vec<Var>,
     count: BTreeMap<String, usize>,
+    /// The words of an older recording, and their names.
+    older: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Var {
     name: String,
+    /// What is looked for.
     value: String,
+    /// What is put in its place.
     word: String,
+    /// The same without what has to stand beside them.
+    plain: (String, String),
+}
+
+/// What has to stand before and after a value of a kind. A driver may have the name of an image, and a data directory
+/// that of one in a container.
+fn contexts(name: &str) -> &'static [(&'static str, &'static str)] {
+    match name.split('.').next() {
+        Some("instance") => &[("longshore.instance=", ""), ("\"longshore.instance\":\"", "\"")],
+        Some("data_dir") => &[("", "/alloc/")],
+        Some("exec") => &[("LONGSHORE_EXEC=", "")],
+        _ => &[("", "")],
+    }
 }
 
 impl Vars {
@@ -36,22 +53,41 @@ impl Vars {
             let most: &mut usize = count.entry(kind.to_owned()).or_default();
             *most = (*most).max(number.parse().unwrap_or(0));
         }
-        Self { known: Vec::new(), count }
+        let older = words.iter().map(|(name, word)| (word.clone(), name.clone())).collect();
+        Self { known: Vec::new(), count, older }
+    }
+
+    /// What the words of an older recording stand for in this run.
+    pub(super) fn bind(&mut self, bindings: &Bindings) {
+        for (word, value) in bindings.bound.iter().filter_map(|(word, value)| Some((word, value.as_deref()?))) {
+            if let Some(name) = self.older.get(word).cloned()
+                && !self.has(value)
+            {
+                self.put(name, value, word.clone());
+            }
+        }
+    }
+
+    fn has(&self, value: &str) -> bool {
+        self.known.iter().any(|var| var.plain.0 == value)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Learns from the body of a create request; `name` is the container's.
+    /// Learns from the body of a create request, of a container or a command; `name` is the container's.
     pub(super) fn learn(&mut self, name: &str, body: &Value) {
+        let env = || body["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for mark in env().filter_map(|pair| pair.strip_prefix("LONGSHORE_EXEC=")) {
+            self.add("exec", mark, |n| format!("~exec.{n}~"));
+        }
         let label = |label: &str| body["Labels"][label].as_str().unwrap_or_default();
         let (instance, task_id) = (label("longshore.instance"), label("longshore.task_id"));
         if task_id.is_empty() && instance.is_empty() {
             return;
         }
-        let env = body["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let alloc_id = env.filter_map(|pair| pair.strip_prefix("NOMAD_ALLOC_ID=")).next().unwrap_or_default();
+        let alloc_id = env().filter_map(|pair| pair.strip_prefix("NOMAD_ALLOC_ID=")).next().unwrap_or_default();
         if alloc_id.len() >= 8 {
             let number = self.add("alloc_id", alloc_id, |n| uuid(n, alloc_id.len()));
             if let (Some(number), Some(short)) = (number, alloc_id.get(..8)) {
@@ -70,9 +106,18 @@ impl Vars {
         }
     }
 
+    /// Learns from the filters of a list, in either of their forms: `{"label":["a=b"]}`, `{"label":{"a=b":true}}`.
+    pub(super) fn learn_filters(&mut self, filters: &Value) {
+        let listed = filters["label"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let keyed = filters["label"].as_object().into_iter().flatten().map(|(label, _)| label.as_str());
+        for instance in listed.chain(keyed).filter_map(|label| label.strip_prefix("longshore.instance=")) {
+            self.add("instance", instance, |n| format!("~instance.{n}~"));
+        }
+    }
+
     /// A new one of a kind. Gives its number, if it is new.
     fn add(&mut self, kind: &'static str, value: &str, word: impl Fn(usize) -> String) -> Option<usize> {
-        if value.len() < SHORTEST || self.known.len() >= MOST || self.known.iter().any(|var| var.value == value) {
+        if value.len() < SHORTEST || self.known.len() >= MOST || self.has(value) {
             return None;
         }
         let number = self.count.entry(kind.into()).or_default();
@@ -83,13 +128,20 @@ impl Vars {
     }
 
     fn put(&mut self, name: String, value: &str, word: String) {
-        self.known.push(Var { name, value: value.into(), word });
+        for (before, after) in contexts(&name) {
+            self.known.push(Var {
+                name: name.clone(),
+                value: format!("{before}{value}{after}"),
+                word: format!("{before}{word}{after}"),
+                plain: (value.into(), word.clone()),
+            });
+        }
         self.known.sort_by_key(|var| std::cmp::Reverse(var.value.len()));
     }
 
     /// Names and words, as a recording lists them.
     pub(super) fn words(&self) -> BTreeMap<String, String> {
-        self.known.iter().map(|var| (var.name.clone(), var.word.clone())).collect()
+        self.known.iter().map(|var| (var.name.clone(), var.plain.1.clone())).collect()
     }
 
     /// Puts the words in the place of what they stand for. `only_same_length`: of bytes whose count is told elsewhere.
@@ -299,7 +351,14 @@ mod tests {
                 "/home/me/data/alloc/a110c001-0000-4000-8000-000000000000/t",
             ),
             ("/home/me/database", "/home/me/database", "/home/me/database"),
-            ("f00d-1", "~instance.1~", "f00d-1"),
+            (
+                r#"{"longshore.instance":"f00d-1"}"#,
+                r#"{"longshore.instance":"~instance.1~"}"#,
+                r#"{"longshore.instance":"f00d-1"}"#,
+            ),
+            ("longshore.instance=f00d-1", "longshore.instance=~instance.1~", "longshore.instance=f00d-1"),
+            ("an image of that name: f00d-1", "an image of that name: f00d-1", "an image of that name: f00d-1"),
+            ("vol:/home/me/data", "vol:/home/me/data", "vol:/home/me/data"),
             ("af00d-1 f00d-12", "af00d-1 f00d-12", "af00d-1 f00d-12"),
             (
                 "18ad5752-c778-8295-a5c9-338ae9b2a899/t/6536db07",
@@ -314,6 +373,21 @@ mod tests {
         let mut strangers = Vars::default();
         strangers.learn("web", &json!({"Env": ["NOMAD_ALLOC_ID=18ad5752"], "Labels": {"a": "b"}}));
         assert!(strangers.is_empty(), "not ours");
+    }
+
+    #[test]
+    fn lists_tell_the_drivers_name() {
+        for (filters, word) in [
+            (json!({"label": ["longshore.instance=f00d-1", "a=b"]}), Some("~instance.1~")),
+            (json!({"label": {"longshore.instance=f00d-1": true}}), Some("~instance.1~")),
+            (json!({"label": ["longshore.instance"], "name": ["longshore.instance=f00d-1"]}), None),
+            (json!({"label": "longshore.instance=f00d-1"}), None),
+            (json!([]), None),
+        ] {
+            let mut vars = Vars::default();
+            vars.learn_filters(&filters);
+            assert_eq!(vars.words().get("instance.1").map(String::as_str), word, "{filters}");
+        }
     }
 
     #[test]

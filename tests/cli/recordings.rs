@@ -181,3 +181,30 @@ fn any_port_will_do() {
     child.wait().unwrap();
     assert_eq!(answered.unwrap().api_version, "1.41", "{url}");
 }
+
+#[test]
+fn the_hello_job_is_played_as_often_as_one_likes_and_anywhere() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (host, job) =
+        (format!("replay:{root}/fixtures/cassettes/hello.har"), format!("{root}/fixtures/jobs/hello.nomad.hcl"));
+    let mut allocations = std::collections::BTreeSet::new();
+    for round in 0..10 {
+        // Each has a data directory of its own, and so a name of its own.
+        let place = Place::new();
+        let ran = Ran::of(place.longshore(&["-H", &host, "run", &job]).output().unwrap());
+        assert_eq!(ran.code, 0, "{round}: {}", ran.err);
+        let allocation = ran.out.strip_prefix("hello from the task greeter, in the allocation ");
+        let allocation =
+            allocation.and_then(|rest| rest.strip_suffix("\ndone\n")).unwrap_or_else(|| panic!("{}", ran.out));
+        assert!(place.dir.join("data/alloc").join(allocation).is_dir(), "{round}: {allocation} is another's");
+        allocations.insert(allocation.to_owned());
+        let err: Vec<_> = ran.err.lines().collect();
+        assert!(
+            err[0].starts_with("longshore: playing ") && err[1..] == ["this line goes to standard error"],
+            "{err:?}"
+        );
+        let state = place.state();
+        assert_eq!((&state["ended"], &state["tasks"][0]["last_exit"]["exit_code"]), (&true.into(), &0.into()));
+    }
+    assert_eq!(allocations.len(), 10);
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::bench::{Bench, PATIENCE};
+use crate::cases::bench::{Bench, PATIENCE};
 use crate::support::{eventually, rounds};
 
 fn descriptors() -> usize {
@@ -15,7 +15,7 @@ fn threads() -> usize {
 }
 
 /// How many threads of this process have names that begin so.
-pub(crate) fn threads_of(name: &str) -> usize {
+fn threads_of(name: &str) -> usize {
     let names = fs::read_dir("/proc/self/task").unwrap().flatten();
     names.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with(name))).count()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use longshore::driver::{Error, ExecFate, ExecIo, ExecOptions, ExitResult, TaskId, TerminalSize};
 
-use crate::bench::{Bench, PATIENCE};
+use crate::cases::bench::{Bench, PATIENCE};
 use crate::support::eventually;
 
 /// A sink that a test looks into.
@@ -29,6 +29,9 @@ impl Write for Written {
         Ok(())
     }
 }
+
+/// Name, script, whether with a terminal, what it reads; standard output, standard error, code.
+type Row = (&'static str, &'static str, bool, Option<&'static str>, &'static str, &'static str, i64);
 
 fn sh(script: &str, tty: bool) -> ExecOptions {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).into();
@@ -65,7 +68,7 @@ fn the_conformance_table() {
     let bench = Bench::new();
     let (id, _) = bench.start(bench.task("sleep 1000"));
     #[rustfmt::skip]
-    let rows: &[(&str, &str, bool, Option<&'static str>, &str, &str, i64)] = &[
+    let rows: &[Row] = &[
         ("both, no tty", "echo hello stdout; echo hello stderr >&2; exit 43", false, None, "hello stdout\n", "hello stderr\n", 43),
         ("streaming, no tty", "for n in 1 2 3; do echo $n; sleep 0.3; done", false, None, "1\n2\n3\n", "", 0),
         ("stdin, no tty", "echo hello; head -n1", false, Some("hello from stdin\n"), "hello\nhello from stdin\n", "", 0),

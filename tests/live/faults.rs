@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use longshore::driver::{Driver, DriverConfig, ExecOptions, TaskState};
 use longshore::engine::Engine;
 
-use crate::bench::{Bench, PATIENCE, assert_same};
+use crate::cases::bench::{Bench, PATIENCE, assert_same};
 use crate::support::dockerd::Dockerd;
 use crate::support::{eventually, rounds};
 

@@ -6,7 +6,7 @@ use longshore::driver::{Driver, DriverConfig, Error, Signal, TaskHandle, TaskSta
 use longshore::engine::RemoveQuery;
 use serde_json::json;
 
-use crate::bench::{Bench, Output, PATIENCE};
+use crate::cases::bench::{Bench, Output, PATIENCE};
 use crate::support::{IMAGE, eventually};
 
 #[test]

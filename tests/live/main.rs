@@ -2,15 +2,30 @@
 //! Each names and labels its containers and removes them; `faults` starts a dockerd of its own.
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
+#[path = "../cases/mod.rs"]
+mod cases;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod bench;
 mod counts;
 mod execs;
-mod exits;
-mod failures;
 mod faults;
 mod lives;
-mod stops;
-mod streams;
+mod pauses;
+
+macro_rules! on_the_engine {
+    ($($module:ident { $($case:ident)* })*) => { $(
+        mod $module {
+            $(
+                #[test]
+                #[ignore = "needs an Engine"]
+                fn $case() {
+                    crate::cases::$module::$case(&crate::cases::bench::Bench::new());
+                }
+            )*
+        }
+    )* };
+}
+
+for_every_case!(on_the_engine);

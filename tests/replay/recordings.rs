@@ -185,6 +185,38 @@ fn streams_side_by_side_are_kept_apart() {
     }
 }
 
+#[test]
+fn archives_are_kept_as_they_are() {
+    let mut bench = Bench::new(&[]);
+    let archive = "etc/app.conf\0\0password = postgres\nTOKEN=abcdefgh1\nurl=https://me:pw12345@host/\0".repeat(3);
+    let answer = archive.clone();
+    bench.scripted.always("GET /images/*/get", move || {
+        Answer::body(200, answer.clone()).header("Content-Type", "application/x-tar")
+    });
+    let answer = archive.clone();
+    bench.scripted.always("GET /containers/*/archive", move || Answer::body(200, answer.clone()));
+    bench.scripted.always("PUT /containers/*/archive", || Answer::empty(200));
+    bench.scripted.always("POST /build", || Answer::json(200, &json!({})));
+    for asked in [
+        request("GET", "/v1.41/images/x/get", "", ""),
+        request("GET", "/v1.41/containers/c1/archive?path=/etc", "", ""),
+        request("PUT", "/v1.41/containers/c1/archive?path=/etc", "Content-Type: text/plain\r\n", &archive),
+        request("POST", "/v1.41/build?t=x", "Content-Type: application/x-tar\r\n", &archive),
+    ] {
+        bench.say(asked);
+    }
+    let (_, cassette) = bench.end();
+    let bodies = cassette.entries().filter(|entry| !entry.target().ends_with("/version")).map(|entry| {
+        let body = if entry.method() == "GET" { entry.body() } else { entry.request_body() };
+        (entry.target().to_owned(), String::from_utf8(body.unwrap()).unwrap())
+    });
+    let bodies: Vec<_> = bodies.collect();
+    assert_eq!(bodies.len(), 4);
+    for (target, body) in bodies {
+        assert_eq!(body, archive, "{target}");
+    }
+}
+
 /// All that is in a recording, what is packed in base64 too.
 fn everything(text: &str, cassette: &Cassette) -> String {
     let mut all = text.to_owned();

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Json,
     /// A task's output, raw or in frames; or anything else.
     Text,
+    /// An archive: files, in which a name tells nothing, and of which no byte may change. Only what was learned is masked.
+    Archive,
 }
 
 /// What is secret: names whose values are, and values learned from requests. One for all connections of a recorder.
@@ -83,6 +85,7 @@ impl Redactor {
         match kind {
             Kind::Json => Masker::json(&self.rules, false),
             Kind::Text => Masker::text(&self.rules, false),
+            Kind::Archive => self.last_pass(kind),
         }
     }
 
@@ -90,7 +93,7 @@ impl Redactor {
     pub(crate) fn last_pass(&self, kind: Kind) -> Masker {
         match kind {
             Kind::Json => Masker::json(&self.rules, true),
-            Kind::Text => Masker::text(&self.rules, true),
+            Kind::Text | Kind::Archive => Masker::text(&self.rules, true),
         }
     }
 

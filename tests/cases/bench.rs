@@ -1,4 +1,7 @@
 //! A driver of a test's own, whose containers are gone when the test ends, however it ends.
+//! The driver is shut down, and the containers are looked for, when the bench is dropped: before its recording is finished.
+// Each test program makes its benches in one of the ways.
+#![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +11,7 @@ use longshore::engine::{Engine, ListQuery, RemoveQuery};
 use longshore::logs::{Record, Stream};
 use serde_json::{Value, json};
 
-use crate::support::{IMAGE, unique};
+use crate::support::{IMAGE, eventually, unique};
 
 /// Long enough for a loaded machine; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,17 +21,46 @@ pub(crate) struct Bench {
     pub(crate) driver: Driver,
     pub(crate) engine: Engine,
     pub(crate) instance: String,
+    recorded: bool,
 }
 
 impl Bench {
+    /// On the Engine that answers.
     pub(crate) fn new() -> Self {
         Self::on(Engine::from_env().unwrap())
     }
 
+    /// On this Engine.
     pub(crate) fn on(engine: Engine) -> Self {
+        Self::of(engine, false)
+    }
+
+    /// On a recording, as it is made or as it is played.
+    pub(crate) fn recorded(engine: Engine) -> Self {
+        Self::of(engine, true)
+    }
+
+    fn of(engine: Engine, recorded: bool) -> Self {
         let instance = unique("test");
         let config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
-        Self { driver: Driver::new(engine.clone(), config), engine, instance }
+        Self { driver: Driver::new(engine.clone(), config), engine, instance, recorded }
+    }
+
+    /// Whether it is a recording, where time does not pass as it did.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// How often, or how much: little for a recording, which is to be small.
+    pub(crate) fn amount(&self, recorded: u32, real: u32) -> u32 {
+        if self.recorded { recorded } else { real }
+    }
+
+    /// An allocation's id that no other test has. It is as long as every other: in a recording, what changes from run to
+    /// run within a task's output has to be.
+    pub(crate) fn alloc_id(&self) -> String {
+        let number = unique("").rsplit('-').next().and_then(|number| number.parse::<u64>().ok()).unwrap();
+        format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id())
     }
 
     /// A task of a shell script, in the test image.
@@ -57,6 +89,16 @@ impl Bench {
     pub(crate) fn start(&self, task: TaskConfig) -> (TaskId, Output) {
         let (id, output) = (task.id.clone(), Output::default());
         self.driver.start_task_with(task, vec![Box::new(output.clone())]).unwrap();
+        (id, output)
+    }
+
+    /// Starts a task that runs until it is stopped, as `traps` say, and waits until it is ready. It is silent for a while
+    /// before it says so, for its output to be followed by then: what a case does next then comes at the same point of
+    /// what the driver does, in each of its runs.
+    pub(crate) fn start_endless(&self, traps: &str) -> (TaskId, Output) {
+        let script = format!("{traps} sleep 0.3; echo ready; while :; do sleep 0.1; done");
+        let (id, output) = self.start(self.task(&script));
+        eventually(PATIENCE, "the task is ready", || output.out().contains("ready"));
         (id, output)
     }
 

@@ -6,14 +6,11 @@ use longshore::driver::TaskState;
 use longshore::engine::KillQuery;
 use serde_json::json;
 
-use crate::bench::{Bench, PATIENCE};
+use super::bench::{Bench, PATIENCE};
 use crate::support::{IMAGE, eventually, rounds};
 
-#[test]
-#[ignore = "needs an Engine"]
-fn a_task_of_a_millisecond_ends_with_its_output_and_code() {
-    let bench = Bench::new();
-    for round in 0..rounds(100, 1000) {
+pub(crate) fn a_task_of_a_millisecond_ends_with_its_output_and_code(bench: &Bench) {
+    for round in 0..bench.amount(2, rounds(100, 1000)) {
         let script = if round % 2 == 0 { "true" } else { "echo x" };
         let (exit, output) = bench.run(bench.task(script));
         assert!(exit.is_successful(), "round {round}: {exit:?}");
@@ -21,21 +18,15 @@ fn a_task_of_a_millisecond_ends_with_its_output_and_code() {
     }
 }
 
-#[test]
-#[ignore = "needs an Engine"]
-fn an_exit_code_is_the_tasks_own() {
-    let bench = Bench::new();
+pub(crate) fn an_exit_code_is_the_tasks_own(bench: &Bench) {
     for code in [7, 1, 255] {
         let (exit, _) = bench.run(bench.task(&format!("exit {code}")));
         assert_eq!((exit.exit_code, exit.oom_killed, exit.is_successful()), (code, false, false));
     }
 }
 
-#[test]
-#[ignore = "needs an Engine"]
-fn a_kill_is_137_and_no_oom() {
-    let bench = Bench::new();
-    let (id, _) = bench.start(bench.task("sleep 1000"));
+pub(crate) fn a_kill_is_137_and_no_oom(bench: &Bench) {
+    let (id, _) = bench.start_endless("");
     let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
     bench.engine.container_kill(&container, &KillQuery::default()).unwrap();
     let exit = bench.wait(&id);
@@ -44,10 +35,7 @@ fn a_kill_is_137_and_no_oom() {
     bench.driver.destroy_task(&id, false).unwrap();
 }
 
-#[test]
-#[ignore = "needs an Engine"]
-fn memory_that_runs_out_is_told() {
-    let bench = Bench::new();
+pub(crate) fn memory_that_runs_out_is_told(bench: &Bench) {
     let events = bench.driver.task_events();
     let mut task =
         bench.with(json!({"image": IMAGE, "command": "sh", "args": ["-c", "x=a; while :; do x=$x$x; done"]}));
@@ -57,11 +45,8 @@ fn memory_that_runs_out_is_told() {
     assert!(events.try_iter().any(|e| e.annotations.get("kind").is_some_and(|k| k == "oom")));
 }
 
-#[test]
-#[ignore = "needs an Engine"]
-fn a_container_removed_behind_our_back_is_an_end_without_a_code() {
-    let bench = Bench::new();
-    let (id, _) = bench.start(bench.task("sleep 1000"));
+pub(crate) fn a_container_removed_behind_our_back_is_an_end_without_a_code(bench: &Bench) {
+    let (id, _) = bench.start_endless("");
     let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
     let query = longshore::engine::RemoveQuery { force: true, volumes: true, link: false };
     bench.engine.container_remove(&container, &query).unwrap();
@@ -70,14 +55,13 @@ fn a_container_removed_behind_our_back_is_an_end_without_a_code() {
     bench.driver.destroy_task(&id, false).unwrap();
 }
 
-#[test]
-#[ignore = "needs an Engine"]
-fn every_waiter_hears_it_and_one_that_leaves_disturbs_nobody() {
-    let bench = Bench::new();
-    let (id, _) = bench.start(bench.task("sleep 0.3; exit 4"));
+pub(crate) fn every_waiter_hears_it_and_one_that_leaves_disturbs_nobody(bench: &Bench) {
+    let (id, _) = bench.start_endless("trap 'exit 4' TERM;");
     let waiters: Vec<_> = (0..3).map(|_| bench.driver.wait_task(&id).unwrap()).collect();
     drop(bench.driver.wait_task(&id).unwrap());
     assert!(waiters[0].recv_timeout(Duration::from_millis(1)).is_err(), "it runs");
+    let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
+    bench.engine.container_kill(&container, &KillQuery { signal: "SIGTERM".into() }).unwrap();
     for waiter in waiters {
         assert_eq!(waiter.recv_timeout(PATIENCE).unwrap().exit_code, 4);
     }
