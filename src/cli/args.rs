@@ -57,6 +57,12 @@ pub(super) enum Command {
     /// What was not recorded is answered 501, with the nearest entries and what differs. Nothing waits, but for the requests that
     /// preceded it in the recording; --speed 1 keeps the recorded times.
     Replay(Replay),
+    /// List the tasks of this data directory: allocation, task, image, state, health, exit, ports, age, owner
+    ///
+    /// A task whose owner is `nobody` runs on without one, as after `run --detach`: `longshore recover` takes it up.
+    Ps(Ps),
+    /// Show all that is known of one task: state, exit, image, container, network, owner, resource use, last events
+    Status(Status),
     /// Ask the Engine what it is, and how quickly it answers
     Ping(Ping),
 }
@@ -143,6 +149,26 @@ pub(super) struct Replay {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Ping {
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ps {
+    /// Tasks of ended allocations too
+    #[arg(short, long)]
+    pub(super) all: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
     /// Write JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -8,14 +8,19 @@ mod failure;
 mod faults;
 mod job_file;
 mod json;
+mod known;
 mod look;
 mod ping;
 mod plan;
+mod ps;
 mod record;
 mod replay;
 mod run;
 mod signals;
+mod status;
+mod table;
 mod terminal;
+mod told;
 mod validate;
 
 use std::io::{self, Write};
@@ -43,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => (options.json, plan::plan(&args, options)),
         Command::Record(options) => (false, record::record(&args, options)),
         Command::Replay(options) => (false, replay::replay(&args, options)),
+        Command::Ps(options) => (options.json, ps::ps(&args, options)),
+        Command::Status(options) => (options.json, status::status(&args, options)),
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))

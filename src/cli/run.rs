@@ -25,7 +25,7 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         eprint(&format!("longshore: {notice}"));
     }
     context::check(&engine)?;
-    let engine_id = engine_id(&engine)?;
+    let engine_id = context::engine_id(&engine)?;
 
     // From here on a signal must find somebody who listens.
     let stop = Stop::new();
@@ -63,9 +63,4 @@ fn machine(engine: &Engine) -> Host {
         Endpoint::Replay(_) => engine.host(),
         _ => Host::of_this_machine(),
     }
-}
-
-/// What the Engine calls itself; some have no name.
-fn engine_id(engine: &Engine) -> Result<String, Failure> {
-    engine.info().map(|info| info.id).map_err(|error| Failure::engine(engine.endpoint(), &error))
 }

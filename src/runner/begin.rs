@@ -109,7 +109,7 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
 }
 
 /// Whether a state is about the Engine that answers here. Some Engines have no id: then the address decides.
-fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
+pub fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
     if state.engine_id.is_empty() || site.engine_id.is_empty() {
         return state.endpoint == site.engine.endpoint().to_string();
     }
@@ -117,7 +117,7 @@ fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
 }
 
 /// The task's container: by its id, else by its name. `None`: there is none, or it is a stranger's.
-fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, Error> {
+pub(super) fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, Error> {
     let name = task.handle.as_ref().map_or(&task.container_name, |handle| &handle.container_id);
     if name.is_empty() {
         return Ok(None);

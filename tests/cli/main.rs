@@ -10,6 +10,7 @@ mod ends;
 mod engines;
 mod faults;
 mod hostile;
+mod looks;
 mod output;
 mod place;
 mod plan;
