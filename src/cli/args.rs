@@ -1,9 +1,16 @@
 //! What can be typed. Only what is built is here; `--help` is made from it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
+
+use crate::driver::Signal;
+use crate::values::duration;
+
+use super::detach_keys::{self, DetachKeys};
+use super::signal;
 
 /// Runs the docker tasks of Nomad job files on this machine, without Nomad.
 #[derive(Debug, Parser)]
@@ -63,6 +70,24 @@ pub(super) enum Command {
     Ps(Ps),
     /// Show all that is known of one task: state, exit, image, container, network, owner, resource use, last events
     Status(Status),
+    /// Run a command in a task's container: its streams, its exit code, the terminal's size follows
+    ///
+    /// Exit code: the command's own; 124 where it did not end in time, with words about what became of it; 125 where longshore
+    /// or the Engine failed.
+    Exec(Exec),
+    /// Stop tasks for good: their kill signal, then, after their grace, SIGKILL
+    ///
+    /// Whoever runs them does not start them again, and ends as after an exit. What they wrote and their containers stay until
+    /// `destroy`, or until who runs them has cleared them away. The names of those that are stopped are written.
+    Stop(Stop),
+    /// Remove the containers of tasks that have ended; with --force of those that run, too
+    ///
+    /// What the Engine still held of their output is gone with them, but for what a process that runs them collects first.
+    Destroy(Destroy),
+    /// Send a task a signal
+    ///
+    /// A task that ends by it is started again by its policy; `stop` ends one for good.
+    Signal(SendSignal),
     /// Ask the Engine what it is, and how quickly it answers
     Ping(Ping),
 }
@@ -172,4 +197,59 @@ pub(super) struct Status {
     /// Write JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Stop {
+    /// Instead of the job's own: SIGINT, INT or 2 [default: the task's kill_signal, else the image's]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal::parse)]
+    pub(super) signal: Option<Signal>,
+    /// How long they have between the signal and SIGKILL [default: the task's kill_timeout]
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
+    pub(super) timeout: Option<Duration>,
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK", required = true)]
+    pub(super) tasks: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Destroy {
+    /// Kill those that run
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK", required = true)]
+    pub(super) tasks: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SendSignal {
+    /// Which: SIGHUP, HUP or 1
+    #[arg(short, long, value_name = "SIGNAL", value_parser = signal::parse)]
+    pub(super) signal: Signal,
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Exec {
+    /// Pass standard input on
+    #[arg(short, long)]
+    pub(super) interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    /// How long it may take; then it is ended, where that can be done
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
+    pub(super) timeout: Option<Duration>,
+    /// With -it: the keys that leave the command and let it go on; empty: none
+    #[arg(long, value_name = "KEYS", value_parser = detach_keys::parse, default_value = "ctrl-p,ctrl-q")]
+    pub(super) detach_keys: DetachKeys,
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) command: Vec<String>,
 }

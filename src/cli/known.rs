@@ -3,9 +3,7 @@
 
 use crate::driver::{Driver, DriverConfig, TaskHandle};
 use crate::engine::Engine;
-use crate::runner::{
-    AllocState, DataDir, Error, Found, Ownership, Site, Store, TaskRecord, TaskView, chain, find, is_here, look_at,
-};
+use crate::runner::{AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskView, chain, find, look_at};
 
 use super::args::Args;
 use super::failure::Failure;
@@ -97,30 +95,16 @@ impl Reached {
 
     /// Attaches to a task that has a container.
     pub(super) fn attach(&self, known: &Known, found: &Found<'_>) -> Result<TaskHandle, Failure> {
-        let Found { alloc, task } = *found;
-        if !is_here(&self.site(known), alloc) {
-            let (alloc_id, endpoint) = (alloc.alloc_id.clone(), alloc.endpoint.clone());
-            return Err(Error::Elsewhere { alloc_id, endpoint }.into());
-        }
-        let failed = |source| Failure::from(not_reached(task, source));
-        let handle = match &task.handle {
-            Some(handle) => Some(handle.clone()),
-            None => self.driver.find_task(&task.config).map_err(failed)?,
-        };
-        let Some(handle) = handle else {
-            let line = format!(
-                "task `{}` has no container; `longshore status {}` says how it is",
-                task.config.name,
-                found.name()
-            );
-            return Err(Failure::new("not_running", line));
-        };
-        self.driver.attach_task(&handle).map_err(failed)?;
-        Ok(handle)
+        self.outside(known).attach(found)?.ok_or_else(|| {
+            let (task, name) = (&found.task.config.name, found.name());
+            Failure::new(
+                "not_running",
+                format!("task `{task}` has no container; `longshore status {name}` says how it is"),
+            )
+        })
     }
-}
 
-/// The driver's word that a task cannot be reached.
-pub(super) fn not_reached(task: &TaskRecord, source: crate::driver::Error) -> Error {
-    Error::Driver { what: format!("cannot reach task `{}`", task.config.name), source: Box::new(source) }
+    pub(super) fn outside<'a>(&'a self, known: &'a Known) -> Outside<'a> {
+        Outside { site: self.site(known), store: &known.store, driver: &self.driver }
+    }
 }

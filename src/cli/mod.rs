@@ -4,6 +4,8 @@
 
 mod args;
 mod context;
+mod detach_keys;
+mod exec;
 mod failure;
 mod faults;
 mod job_file;
@@ -13,11 +15,14 @@ mod look;
 mod ping;
 mod plan;
 mod ps;
+mod raw;
 mod record;
 mod replay;
 mod run;
+mod signal;
 mod signals;
 mod status;
+mod stop;
 mod table;
 mod terminal;
 mod told;
@@ -35,6 +40,9 @@ use failure::Failure;
 
 use crate::runner::FAILED;
 
+/// The exit code where a deadline passed.
+const TIMED_OUT: u8 = 124;
+
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -50,6 +58,10 @@ pub fn main() -> ExitCode {
         Command::Replay(options) => (false, replay::replay(&args, options)),
         Command::Ps(options) => (options.json, ps::ps(&args, options)),
         Command::Status(options) => (options.json, status::status(&args, options)),
+        Command::Exec(options) => (false, exec::exec(&args, options)),
+        Command::Stop(options) => (false, stop::stop(&args, options)),
+        Command::Destroy(options) => (false, stop::destroy(&args, options)),
+        Command::Signal(options) => (false, signal::signal(&args, options)),
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))

@@ -47,7 +47,7 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         false => Box::new(Terminal::new(look, faults.clone())),
     };
     let driver = Driver::new(engine, DriverConfig { instance, ..DriverConfig::default() });
-    let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop, keep: args.keep };
+    let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop };
     let outcomes = runner.run(&placement.allocs, owned);
     driver.shutdown();
     Ok(match exit_code(&outcomes) {

@@ -25,6 +25,8 @@ pub struct Owned {
     store: Store,
     state: Mutex<AllocState>,
     pub(super) journal: Journal,
+    /// Whether somebody owned it before.
+    taken_up: bool,
     _lock: Lock,
 }
 
@@ -52,7 +54,18 @@ impl Owned {
         wish::forget(store, &state.alloc_id)?;
         store.save(&state)?;
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, _lock: lock })
+        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: false, _lock: lock })
+    }
+
+    /// Takes an allocation into possession as its last owner left it; what others wish of it stands.
+    pub(super) fn take_up(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Self {
+        let journal = Journal::open(&data.alloc(&state.alloc_id));
+        Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: true, _lock: lock }
+    }
+
+    /// Whether somebody owned it before.
+    pub(super) fn is_taken_up(&self) -> bool {
+        self.taken_up
     }
 
     /// A copy of what is known.
