@@ -46,6 +46,9 @@ pub(super) enum Command {
     /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them. When all tasks have
     /// ended their containers are removed. Exit code: that of the first task that was not successful; 125 where longshore or
     /// the Engine failed; 130 after a second Ctrl-C.
+    ///
+    /// With --detach it returns once all tasks run, writes each with its container, and leaves them: nobody restarts them, and
+    /// their output waits in the Engine, until `recover`, or `run --recover`, takes them up.
     Run(Run),
     /// Check a job file: each problem with file, line and column; exit code 0 or 1
     Validate(Validate),
@@ -64,6 +67,11 @@ pub(super) enum Command {
     /// What was not recorded is answered 501, with the nearest entries and what differs. Nothing waits, but for the requests that
     /// preceded it in the recording; --speed 1 keeps the recorded times.
     Replay(Replay),
+    /// Take up allocations that have no owner, after a crash or `run --detach`, and run them to their end as `run` does
+    ///
+    /// Their output is shown from the start of their present containers; those that ended meanwhile are judged by their restart
+    /// policies. An allocation that has an owner is refused, with its process; --all leaves it as it is. Exit code: as of `run`.
+    Recover(Recover),
     /// List the tasks of this data directory: allocation, task, image, state, health, exit, ports, age, owner
     ///
     /// A task whose owner is `nobody` runs on without one, as after `run --detach`: `longshore recover` takes it up.
@@ -116,6 +124,18 @@ pub(super) struct Run {
     /// Keep the containers when the tasks have ended
     #[arg(long)]
     pub(super) keep: bool,
+    /// Take up what of the job still runs, or has ended unseen, and start what does not
+    #[arg(long)]
+    pub(super) recover: bool,
+    /// Leave the tasks once all of them run
+    #[arg(short, long)]
+    pub(super) detach: bool,
+    /// With --detach: leave them once they are healthy, too, those whose image has a health check
+    #[arg(long, requires = "detach")]
+    pub(super) wait: bool,
+    /// With --wait: at most so long; then they are left, and the exit code is 124
+    #[arg(long, value_name = "D", value_parser = duration::parse, requires = "wait")]
+    pub(super) wait_timeout: Option<Duration>,
     /// Begin each line of output with the time at which it was written, by the Engine's clock
     #[arg(long)]
     pub(super) timestamps: bool,
@@ -252,4 +272,20 @@ pub(super) struct Exec {
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Recover {
+    /// All that have no owner
+    #[arg(long, conflicts_with = "tasks", required_unless_present = "tasks")]
+    pub(super) all: bool,
+    /// The allocations of these tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// Begin each line of output with the time at which it was written, by the Engine's clock
+    #[arg(long)]
+    pub(super) timestamps: bool,
+    /// Write everything as JSON to standard output, an event a line
+    #[arg(long)]
+    pub(super) json: bool,
 }

@@ -17,12 +17,14 @@ mod plan;
 mod ps;
 mod raw;
 mod record;
+mod recover;
 mod replay;
 mod run;
 mod signal;
 mod signals;
 mod status;
 mod stop;
+mod supervise;
 mod table;
 mod terminal;
 mod told;
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => (options.json, plan::plan(&args, options)),
         Command::Record(options) => (false, record::record(&args, options)),
         Command::Replay(options) => (false, replay::replay(&args, options)),
+        Command::Recover(options) => (options.json, recover::recover(&args, options)),
         Command::Ps(options) => (options.json, ps::ps(&args, options)),
         Command::Status(options) => (options.json, status::status(&args, options)),
         Command::Exec(options) => (false, exec::exec(&args, options)),

@@ -1,17 +1,16 @@
 //! `longshore run`: a job from its file to its exit code.
 
-use crate::driver::{Driver, DriverConfig, Host};
+use std::time::Instant;
+
+use crate::driver::Host;
 use crate::engine::Engine;
 use crate::http::Endpoint;
-use crate::runner::{FAILED, Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
+use crate::runner::{Machine, Site, Stop, begin, begin_or_take_up, random_uuid};
 
 use super::args::{Args, Run};
 use super::failure::Failure;
-use super::faults::Faults;
-use super::json::Json;
-use super::look::Look;
-use super::signals::{FORCED, Listener};
-use super::terminal::Terminal;
+use super::signals::Listener;
+use super::supervise::Supervisor;
 use super::{context, eprint, job_file};
 
 pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
@@ -32,29 +31,35 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     let signals = Listener::new(stop.clone())
         .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let site = Site { engine: &engine, engine_id: &engine_id, data: &data };
-    let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
+    let deadline = args.wait_timeout.map(|timeout| Instant::now().checked_add(timeout));
+    for alloc in &mut placement.allocs {
+        // Before its state is written: what is started again needs them, too.
+        alloc.find_archives(&file.folder);
+    }
+    let (allocs, owned, notices) = if args.recover {
+        let (taken, notices) = begin_or_take_up(&site, placement.allocs, args.keep)?;
+        let (allocs, owned): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+        (allocs, owned, notices)
+    } else {
+        let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
+        (placement.allocs, owned, notices)
+    };
     for notice in notices {
         eprint(&format!("longshore: {notice}"));
     }
-    for alloc in &mut placement.allocs {
-        alloc.find_archives(&file.folder);
-    }
-
-    let look = Look::new(global.color, args.timestamps, &placement.allocs);
-    let faults = Faults::new(stop.clone());
-    let watcher: Box<dyn Watcher> = match args.json {
-        true => Box::new(Json::new(faults.clone())),
-        false => Box::new(Terminal::new(look, faults.clone())),
+    let supervisor = Supervisor {
+        engine: engine.clone(),
+        instance,
+        stop,
+        signals: &signals,
+        color: global.color,
+        timestamps: args.timestamps,
+        json: args.json,
     };
-    let driver = Driver::new(engine, DriverConfig { instance, ..DriverConfig::default() });
-    let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop };
-    let outcomes = runner.run(&placement.allocs, owned);
-    driver.shutdown();
-    Ok(match exit_code(&outcomes) {
-        _ if signals.forced() => FORCED,
-        0 if faults.lost() => FAILED,
-        code => code,
-    })
+    match args.detach {
+        true => supervisor.detach(&allocs, owned, args.wait.then_some(deadline.flatten())),
+        false => Ok(supervisor.run(&allocs, owned)),
+    }
 }
 
 /// The machine that a job is planned for: this one, or the one that a recording was made on.

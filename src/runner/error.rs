@@ -71,6 +71,11 @@ pub enum Error {
         /// Where its Engine is.
         endpoint: String,
     },
+    /// The allocation has ended, and cannot be taken up.
+    HasEnded {
+        /// The allocation.
+        alloc_id: String,
+    },
     /// The caller chose something that the job has not.
     Choice {
         /// What is wrong with it.
@@ -110,6 +115,7 @@ impl Error {
             Self::NoTask { .. } => "task_not_found",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::HasEnded { .. } => "ended",
             Self::Engine { .. } => "engine",
             Self::Driver { source, .. } => source.kind(),
         }
@@ -127,6 +133,7 @@ impl Error {
             | Self::NoTask { .. }
             | Self::Ambiguous { .. }
             | Self::Elsewhere { .. }
+            | Self::HasEnded { .. }
             | Self::Choice { .. } => false,
         }
     }
@@ -155,6 +162,9 @@ impl fmt::Display for Error {
                 f,
                 "allocation {alloc_id} runs on the Engine at {endpoint}, which is not this one; name that one with -H"
             ),
+            Self::HasEnded { alloc_id } => {
+                write!(f, "allocation {alloc_id} has ended; `longshore ps -a` says how, and `run` begins anew")
+            }
             Self::Choice { why } => f.write_str(why),
             Self::Engine { what, .. } | Self::Driver { what, .. } => f.write_str(what),
         }

@@ -14,7 +14,7 @@ use super::events::{Event, Happened};
 use super::outcome::{End, TaskOutcome};
 use super::owner::Owned;
 use super::task_thread::TaskThread;
-use super::{Allocation, Stop};
+use super::{Allocation, PlacedTask, Stop};
 
 /// Who is told of everything: the program, or a test.
 pub trait Watcher: Sync {
@@ -42,23 +42,7 @@ impl Runner<'_> {
     pub fn run(&self, allocs: &[Allocation], owned: Vec<Owned>) -> Vec<TaskOutcome> {
         let lost = |started: bool| (End::Failed, started);
         let ends = self.in_threads(allocs, &owned, |thread| thread.run(), lost);
-        let mut outcomes = Vec::new();
-        for ((alloc, owned), ends) in allocs.iter().zip(&owned).zip(ends) {
-            // One of which something is left is looked at again by the next run of its job.
-            if ends.iter().all(|(_, left_behind)| !left_behind)
-                && let Err(error) = owned.update(|state| state.ended = true)
-            {
-                log::error!("{}", chain(&error));
-            }
-            let outcome = |(task, (end, left_behind)): (&super::PlacedTask, (End, bool))| TaskOutcome {
-                order: task.order,
-                index: alloc.index,
-                end,
-                left_behind,
-            };
-            outcomes.extend(alloc.tasks.iter().zip(ends).map(outcome));
-        }
-        outcomes
+        outcomes(allocs, &owned, ends)
     }
 
     /// Does something with each task, in a thread of its own, and tells the driver's news meanwhile. Gives the results by
@@ -81,7 +65,7 @@ impl Runner<'_> {
             }
             let mut threads = Vec::new();
             for (alloc, owned) in allocs.iter().zip(owned) {
-                let spawn = |(number, task): (usize, &super::PlacedTask)| {
+                let spawn = |(number, task): (usize, &PlacedTask)| {
                     let name = format!("task {}", task.config.name);
                     let thread = TaskThread { runner: *self, owned, number, task: task.clone() };
                     thread::Builder::new().name(name).spawn_scoped(scope, move || work(&thread))
@@ -134,4 +118,25 @@ impl Runner<'_> {
         }
         news.try_iter().for_each(tell);
     }
+}
+
+/// How each task ended, and whether something of it is left; an allocation of which nothing is left has ended.
+pub(super) fn outcomes(allocs: &[Allocation], owned: &[Owned], ends: Vec<Vec<(End, bool)>>) -> Vec<TaskOutcome> {
+    let mut outcomes = Vec::new();
+    for ((alloc, owned), ends) in allocs.iter().zip(owned).zip(ends) {
+        // One of which something is left is looked at again by the next run of its job.
+        if ends.iter().all(|(_, left_behind)| !left_behind)
+            && let Err(error) = owned.update(|state| state.ended = true)
+        {
+            log::error!("{}", chain(&error));
+        }
+        let outcome = |(task, (end, left_behind)): (&PlacedTask, (End, bool))| TaskOutcome {
+            order: task.order,
+            index: alloc.index,
+            end,
+            left_behind,
+        };
+        outcomes.extend(alloc.tasks.iter().zip(ends).map(outcome));
+    }
+    outcomes
 }

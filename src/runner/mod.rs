@@ -4,6 +4,7 @@
 
 mod alloc;
 mod begin;
+mod detach;
 mod dirs;
 mod env;
 mod error;
@@ -27,7 +28,8 @@ mod view;
 mod wish;
 
 pub use alloc::{Allocation, PlacedTask, Placement, Selection, place};
-pub use begin::{Site, begin, is_here};
+pub use begin::{Site, begin, begin_or_take_up, take_up};
+pub use detach::{Detached, Healthy};
 pub use dirs::DataDir;
 pub use error::{Error, chain};
 pub use events::{Event, Happened, rfc3339};

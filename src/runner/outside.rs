@@ -8,7 +8,7 @@ use crate::driver::{self, Driver, Signal, TaskHandle, TaskState};
 use crate::engine::WaitCondition;
 use crate::threads::{Hangup, Worker};
 
-use super::begin::{Site, is_here};
+use super::begin::{Site, must_be_here};
 use super::owner::{self, Owned};
 use super::state::{AllocState, Store, TaskRecord};
 use super::wish::{self, Wanted};
@@ -34,7 +34,7 @@ impl Outside<'_> {
     /// # Errors
     /// [`Error::Elsewhere`]; the Engine does not say.
     pub fn attach(&self, found: &Found<'_>) -> Result<Option<TaskHandle>, Error> {
-        self.must_be_here(found)?;
+        must_be_here(&self.site, found.alloc)?;
         let task = found.task;
         let failed = |source| failed("reach", task, source);
         if let Some(handle) = &task.handle {
@@ -58,7 +58,7 @@ impl Outside<'_> {
     /// # Errors
     /// [`Error::Elsewhere`]; the wish cannot be written; the Engine does not stop it.
     pub fn stop(&self, found: &Found<'_>, signal: Option<Signal>, timeout: Option<Duration>) -> Result<(), Error> {
-        self.must_be_here(found)?;
+        must_be_here(&self.site, found.alloc)?;
         let Some(alloc) = self.wish(found, Wanted::Stopped)? else { return Ok(()) };
         let Some(found) = again(&alloc, found) else { return Ok(()) };
         if self.attach(&found)?.is_none() {
@@ -118,14 +118,6 @@ impl Outside<'_> {
             }
             state.ended |= state.tasks.iter().all(|task| task.ended && (state.keep || task.handle.is_none()));
         })
-    }
-
-    fn must_be_here(&self, found: &Found<'_>) -> Result<(), Error> {
-        let AllocState { alloc_id, endpoint, .. } = found.alloc;
-        match is_here(&self.site, found.alloc) {
-            true => Ok(()),
-            false => Err(Error::Elsewhere { alloc_id: alloc_id.clone(), endpoint: endpoint.clone() }),
-        }
     }
 
     /// Writes down what is wanted of a task, and gives its allocation as it is then. `None`: it has ended.

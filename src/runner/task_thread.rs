@@ -47,7 +47,7 @@ pub(super) enum Last {
 }
 
 /// What is to be done next with a task.
-enum Next {
+pub(super) enum Next {
     Start,
     /// It runs; here its end will be told.
     Wait(Receiver<ExitResult>),
@@ -69,6 +69,11 @@ impl TaskThread<'_> {
     pub(super) fn run(&self) -> (End, bool) {
         let mut life = Life { end: End::NeverStarted, has_container: false };
         let last = self.live(&mut life);
+        self.rest(life, &last)
+    }
+
+    /// Clears the task away that is not started any more, and tells that it has ended.
+    pub(super) fn rest(&self, life: Life, last: &Last) -> (End, bool) {
         if matches!(last, Last::Unreachable) {
             return (End::Failed, true);
         }
@@ -87,28 +92,41 @@ impl TaskThread<'_> {
             }
         };
         if !matches!(last, Last::Before) {
-            self.finished(&last, &life.end);
+            self.finished(last, &life.end);
         }
         (life.end, left_behind)
     }
 
     /// Starts the task, waits for its end, and does so again, until it is not to be started any more.
     fn live(&self, life: &mut Life) -> Last {
-        let mut next = match self.owned.is_taken_up() {
-            true => match self.take_up(life) {
-                Ok(next) => next,
-                Err(last) => return last,
-            },
-            false => Next::Start,
+        let mut next = match self.first(life) {
+            Ok(next) => next,
+            Err(last) => return last,
         };
         loop {
+            next = match self.until_it_runs(next, life) {
+                Ok(exits) => self.until_it_ends(&exits, life),
+                Err(last) => return last,
+            };
+        }
+    }
+
+    /// What comes first: a start, or what its last owner had not done yet.
+    pub(super) fn first(&self, life: &mut Life) -> Result<Next, Last> {
+        if self.owned.is_taken_up() { self.take_up(life) } else { Ok(Next::Start) }
+    }
+
+    /// Starts the task, again and again where that fails and its policy says so, and says where its end will be told.
+    pub(super) fn until_it_runs(&self, mut next: Next, life: &mut Life) -> Result<Receiver<ExitResult>, Last> {
+        loop {
             next = match next {
+                Next::Wait(exits) => return Ok(exits),
                 Next::Start => {
                     if self.runner.stop.is_asked() {
-                        return Last::Stopped;
+                        return Err(Last::Stopped);
                     }
                     if let Some(wanted) = self.wish() {
-                        return Last::Wished(wanted);
+                        return Err(Last::Wished(wanted));
                     }
                     match self.start(&mut life.has_container) {
                         Ok(exits) => Next::Wait(exits),
@@ -118,26 +136,22 @@ impl TaskThread<'_> {
                         }
                     }
                 }
-                Next::Wait(exits) => {
-                    let ending;
-                    (life.end, ending) = self.wait(&exits);
-                    Next::Ended(ending)
-                }
-                Next::Ended(ending) => match self.after(ending) {
-                    Ok(pause) => Next::Pause(pause),
-                    Err(last) => return last,
-                },
+                Next::Ended(ending) => Next::Pause(self.after(ending)?),
                 Next::Pause(pause) => {
                     if life.has_container {
                         life.has_container = !self.destroy();
                     }
-                    match self.pause(pause) {
-                        Ok(()) => Next::Start,
-                        Err(last) => return last,
-                    }
+                    self.pause(pause)?;
+                    Next::Start
                 }
             };
         }
+    }
+
+    pub(super) fn until_it_ends(&self, exits: &Receiver<ExitResult>, life: &mut Life) -> Next {
+        let ending;
+        (life.end, ending) = self.wait(exits);
+        Next::Ended(ending)
     }
 
     /// Takes the task up as its last owner left it. Err: nothing is to be done, or nothing can.
@@ -199,7 +213,7 @@ impl TaskThread<'_> {
 
     /// Starts the task, and says where its end will be told. Err: it did not start, which has been told; whether a later
     /// start may work.
-    pub(super) fn start(&self, has_container: &mut bool) -> Result<Receiver<ExitResult>, bool> {
+    fn start(&self, has_container: &mut bool) -> Result<Receiver<ExitResult>, bool> {
         let config = &self.task.config;
         // Left by an earlier try, when the Engine did not answer. Its name is needed.
         if *has_container {
@@ -274,7 +288,7 @@ impl TaskThread<'_> {
     }
 
     /// Stops the task with its signal and its grace; kills it when that is ordered meanwhile. Waits for its end.
-    pub(super) fn stop(&self, exits: &Receiver<ExitResult>) -> Result<ExitResult, crossbeam_channel::RecvError> {
+    fn stop(&self, exits: &Receiver<ExitResult>) -> Result<ExitResult, crossbeam_channel::RecvError> {
         let PlacedTask { kill_signal, kill_timeout, .. } = self.task;
         self.tell(Happened::Stopping { signal: kill_signal.map(|signal| signal.to_string()), timeout: kill_timeout });
         thread::scope(|scope| {
@@ -306,7 +320,7 @@ impl TaskThread<'_> {
     }
 
     /// What comes after the end of a try: a pause before the next, or the reason why there is none.
-    pub(super) fn after(&self, ending: Ending) -> Result<Duration, Last> {
+    fn after(&self, ending: Ending) -> Result<Duration, Last> {
         if self.runner.stop.is_asked() {
             return Err(Last::Stopped);
         }
@@ -338,7 +352,7 @@ impl TaskThread<'_> {
     }
 
     /// Waits before a restart. Err: somebody asked for the end meanwhile.
-    pub(super) fn pause(&self, pause: Duration) -> Result<(), Last> {
+    fn pause(&self, pause: Duration) -> Result<(), Last> {
         let until = Instant::now().checked_add(pause);
         loop {
             // A time beyond the clock's range is for ever.
@@ -366,7 +380,7 @@ impl TaskThread<'_> {
     }
 
     /// Waits for the rest of the task's output and removes its container. False: that failed, which has been told.
-    pub(super) fn destroy(&self) -> bool {
+    fn destroy(&self) -> bool {
         self.drain();
         if let Err(source) = self.runner.driver.destroy_task(&self.task.config.id, false) {
             self.error(&self.failed("remove the container of", source));
@@ -384,7 +398,7 @@ impl TaskThread<'_> {
         }
     }
 
-    pub(super) fn finished(&self, last: &Last, end: &End) {
+    fn finished(&self, last: &Last, end: &End) {
         let (reason, message) = match last {
             Last::Policy(reason) => (reason.code(), reason.to_string()),
             Last::Stopped => ("stopped", "it was stopped".to_owned()),
@@ -395,12 +409,12 @@ impl TaskThread<'_> {
         self.tell(Happened::Finished { reason, message, exit_code: end.exit_code() });
     }
 
-    pub(super) fn failed(&self, verb: &str, source: driver::Error) -> Error {
+    fn failed(&self, verb: &str, source: driver::Error) -> Error {
         Error::Driver { what: format!("cannot {verb} task `{}`", self.task.config.name), source: Box::new(source) }
     }
 
     /// Changes what is known of the task. Where it cannot be written that is told, and the task goes on.
-    pub(super) fn save(&self, change: impl FnOnce(&mut TaskRecord)) {
+    fn save(&self, change: impl FnOnce(&mut TaskRecord)) {
         if let Err(error) = self.owned.update(|state| change(&mut state.tasks[self.number])) {
             self.error(&error);
         }

@@ -6,6 +6,7 @@ mod support;
 
 mod alone;
 mod circumstances;
+mod detaching;
 mod ends;
 mod engines;
 mod execs;
