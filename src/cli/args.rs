@@ -78,6 +78,13 @@ pub(super) enum Command {
     Ps(Ps),
     /// Show all that is known of one task: state, exit, image, container, network, owner, resource use, last events
     Status(Status),
+    /// Show what tasks use, again and again: CPU, memory, network, disk, processes, and the CPU of the last samples
+    Stats(Stats),
+    /// Show what happens to tasks, as it happens
+    ///
+    /// It is what those who run them write down; a task that nobody owns has no events but of those who take it up. `status` shows
+    /// the last ones.
+    Events(Events),
     /// Run a command in a task's container: its streams, its exit code, the terminal's size follows
     ///
     /// Exit code: the command's own; 124 where it did not end in time, with words about what became of it; 125 where longshore
@@ -286,6 +293,32 @@ pub(super) struct Recover {
     #[arg(long)]
     pub(super) timestamps: bool,
     /// Write everything as JSON to standard output, an event a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Stats {
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id [default: all that run]
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// One sample of each, and end
+    #[arg(long)]
+    pub(super) no_stream: bool,
+    /// The time between two samples; the Engine needs about a second for one
+    #[arg(long, value_name = "D", value_parser = duration::parse, default_value = "1s", conflicts_with = "no_stream")]
+    pub(super) interval: Duration,
+    /// Write JSON, a sample a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Events {
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id [default: all, new ones too]
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// Write JSON, an event a line
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -37,6 +37,14 @@ impl Known {
         Ok(Self { data, store, states, incomplete: !unreadable.is_empty() })
     }
 
+    /// Reads the states again. Where that cannot be done those that are known stay.
+    pub(super) fn refresh(&mut self) {
+        match self.store.states() {
+            Ok((states, _)) => self.states = states,
+            Err(error) => log::warn!("{}", chain(&error)),
+        }
+    }
+
     /// The one task that an argument names.
     pub(super) fn find(&self, name: &str) -> Result<Found<'_>, Failure> {
         Ok(find(&self.states, name)?)

@@ -5,6 +5,7 @@
 mod args;
 mod context;
 mod detach_keys;
+mod events;
 mod exec;
 mod failure;
 mod faults;
@@ -22,6 +23,7 @@ mod replay;
 mod run;
 mod signal;
 mod signals;
+mod stats;
 mod status;
 mod stop;
 mod supervise;
@@ -61,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Recover(options) => (options.json, recover::recover(&args, options)),
         Command::Ps(options) => (options.json, ps::ps(&args, options)),
         Command::Status(options) => (options.json, status::status(&args, options)),
+        Command::Stats(options) => (options.json, stats::stats(&args, options)),
+        Command::Events(options) => (options.json, events::events(&args, options)),
         Command::Exec(options) => (false, exec::exec(&args, options)),
         Command::Stop(options) => (false, stop::stop(&args, options)),
         Command::Destroy(options) => (false, stop::destroy(&args, options)),
@@ -104,12 +108,16 @@ fn eprint(line: &str) {
 
 /// Writes an answer to standard output. A reader that has left has read enough.
 fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// Writes a part of an answer that goes on. False: its reader has left.
+fn print_on(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("io", format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new("io", format!("cannot write to standard output: {error}"))),
     }
 }
 

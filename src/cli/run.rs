@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::driver::Host;
 use crate::engine::Engine;
 use crate::http::Endpoint;
-use crate::runner::{Machine, Site, Stop, begin, begin_or_take_up, random_uuid};
+use crate::runner::{Begun, Machine, Site, Stop, begin, begin_or_take_up, random_uuid};
 
 use super::args::{Args, Run};
 use super::failure::Failure;
@@ -36,13 +36,11 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         // Before its state is written: what is started again needs them, too.
         alloc.find_archives(&file.folder);
     }
-    let (allocs, owned, notices) = if args.recover {
-        let (taken, notices) = begin_or_take_up(&site, placement.allocs, args.keep)?;
-        let (allocs, owned): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
-        (allocs, owned, notices)
+    let Begun { allocs, owned, notices } = if args.recover {
+        begin_or_take_up(&site, placement.allocs, args.keep)?
     } else {
         let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
-        (placement.allocs, owned, notices)
+        Begun { allocs: placement.allocs, owned, notices }
     };
     for notice in notices {
         eprint(&format!("longshore: {notice}"));

@@ -78,10 +78,10 @@ fn for_people(view: &TaskView, usage: Option<&ResourceUsage>, events: &[Value], 
     if let Some(at) = &view.restart_at {
         line("restart at", at);
     }
-    line("image", &format!("{} {}", view.image, view.image_id.as_deref().unwrap_or_default()).trim_end());
+    line("image", format!("{} {}", view.image, view.image_id.as_deref().unwrap_or_default()).trim_end());
     line(
         "container",
-        &format!("{} {}", view.container_name, view.container_id.as_deref().unwrap_or_default()).trim_end(),
+        format!("{} {}", view.container_name, view.container_id.as_deref().unwrap_or_default()).trim_end(),
     );
     if let Some(network) = &view.network_override {
         line("network", &network.ip);

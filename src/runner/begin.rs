@@ -1,5 +1,5 @@
-//! Before anything of a job runs: that it is not alive already, that its allocations are ours, that their states and
-//! directories are there.
+//! Before anything of a job runs: that it is not alive already, or is taken up where it is, that its allocations are ours,
+//! that their states and directories are there.
 
 use crate::driver::{TaskConfig, create};
 use crate::engine::types::ContainerInspect;
@@ -19,6 +19,17 @@ pub struct Site<'a> {
     pub engine_id: &'a str,
     /// The data directory.
     pub data: &'a DataDir,
+}
+
+/// Allocations that are ours.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// What is to run.
+    pub allocs: Vec<Allocation>,
+    /// The same ones, in the same order, as possessions.
+    pub owned: Vec<Owned>,
+    /// What the person should know, a line each.
+    pub notices: Vec<String>,
 }
 
 /// Takes a job's allocations into possession, writes their states and makes their directories. The second part of the
@@ -54,11 +65,7 @@ pub fn begin(site: &Site<'_>, allocs: &[Allocation], keep: bool) -> Result<(Vec<
 ///
 /// # Errors
 /// As for [`begin`]; a live allocation that has an owner is an error.
-pub fn begin_or_take_up(
-    site: &Site<'_>,
-    allocs: Vec<Allocation>,
-    keep: bool,
-) -> Result<(Vec<(Allocation, Owned)>, Vec<String>), Error> {
+pub fn begin_or_take_up(site: &Site<'_>, allocs: Vec<Allocation>, keep: bool) -> Result<Begun, Error> {
     let store = Store::open(site.data)?;
     let _placing = owner::placing(&store)?;
     let mut notices = Vec::new();
@@ -85,21 +92,24 @@ pub fn begin_or_take_up(
             )),
         }
     }
-    let mut all = Vec::new();
+    let mut begun = Begun { notices, ..Begun::default() };
     for (alloc, taken) in allocs.into_iter().zip(taken) {
-        let owned = match taken {
-            Some(taken) => taken,
-            None => match take(site, &store, &alloc, keep) {
-                Ok(owned) => (alloc, owned),
-                Err(error) => {
-                    abandon(all.iter().map(|(_, owned)| owned).filter(|owned: &&Owned| !owned.is_taken_up()));
-                    return Err(error);
-                }
-            },
+        let taken = match taken {
+            Some(taken) => Ok(taken),
+            None => take(site, &store, &alloc, keep).map(|owned| (alloc, owned)),
         };
-        all.push(owned);
+        match taken {
+            Ok((alloc, owned)) => {
+                begun.allocs.push(alloc);
+                begun.owned.push(owned);
+            }
+            Err(error) => {
+                abandon(begun.owned.iter().filter(|owned| !owned.is_taken_up()));
+                return Err(error);
+            }
+        }
     }
-    Ok((all, notices))
+    Ok(begun)
 }
 
 /// Nothing of these will be started: the next run need not look after them.

@@ -28,7 +28,7 @@ mod view;
 mod wish;
 
 pub use alloc::{Allocation, PlacedTask, Placement, Selection, place};
-pub use begin::{Site, begin, begin_or_take_up, take_up};
+pub use begin::{Begun, Site, begin, begin_or_take_up, take_up};
 pub use detach::{Detached, Healthy};
 pub use dirs::DataDir;
 pub use error::{Error, chain};

@@ -20,3 +20,4 @@ mod plan;
 mod recordings;
 mod refusals;
 mod signals;
+mod streams;
