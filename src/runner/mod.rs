@@ -21,6 +21,7 @@ mod owner;
 mod restart;
 mod state;
 mod stop;
+mod take_up;
 mod task_thread;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,5 @@
-//! One task from its start to its end: start, wait, restart by policy, clear away; or from where its last owner left it.
+//! One task from its start to its end: start, wait, restart by policy, clear away. Where it begins that was left by an earlier
+//! owner is told in `take_up.rs`.
 //!
 //! What is to happen is written down before it happens; a thread that finds its state unwritable before a start does not
 //! start, and one that finds it so later says so and goes on, for the container is there. While a stop waits for a task's
@@ -154,63 +155,6 @@ impl TaskThread<'_> {
         Next::Ended(ending)
     }
 
-    /// Takes the task up as its last owner left it. Err: nothing is to be done, or nothing can.
-    fn take_up(&self, life: &mut Life) -> Result<Next, Last> {
-        let record = self.owned.task(self.number);
-        if let Some(result) = &record.last_exit {
-            life.end = End::Exited(result.clone());
-        }
-        let driver = self.runner.driver;
-        let lost = |source| {
-            self.error(&self.failed("take up", source));
-            Last::Unreachable
-        };
-        let handle = match record.handle {
-            Some(handle) => Some(handle),
-            None if record.ended => return Err(Last::Before),
-            // Its owner ended between a create and the next word in the state.
-            None => driver.find_task(&self.task.config).map_err(lost)?,
-        };
-        let Some(handle) = handle else {
-            let left = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default();
-            return Ok(record.restart_at.map_or(Next::Start, |at| Next::Pause(left(at))));
-        };
-        // One whose end was judged already is only cleared away; its output has been shown.
-        let sinks = if record.ended || record.restart_at.is_some() {
-            Vec::new()
-        } else {
-            self.runner.watcher.sinks(&self.task.config)
-        };
-        match driver.recover_task_with(&handle, sinks) {
-            Ok(()) => life.has_container = true,
-            Err(driver::Error::Gone { .. }) if record.ended => {}
-            Err(driver::Error::Gone { .. }) => {
-                self.save(|task| task.handle = None);
-                if let Some(at) = record.restart_at {
-                    return Ok(Next::Pause(at.duration_since(SystemTime::now()).unwrap_or_default()));
-                }
-                let err = "its container was removed while nobody looked after it: its exit code is not known";
-                let result = ExitResult { exit_code: -1, err: Some(err.to_owned()), ..ExitResult::default() };
-                return Ok(Next::Ended(self.exited(result, life)));
-            }
-            Err(source) => return Err(lost(source)),
-        }
-        if record.ended {
-            return Err(Last::Before);
-        }
-        let (container_id, container_name) = (handle.container_id.clone(), handle.container_name.clone());
-        self.tell(Happened::Recovered { container_id, container_name });
-        self.save(|task| task.handle = Some(handle));
-        let exits = driver.wait_task(&self.task.config.id).map_err(lost)?;
-        match record.restart_at {
-            // Its end was judged already.
-            Some(at) if life.end != End::NeverStarted => {
-                Ok(Next::Pause(at.duration_since(SystemTime::now()).unwrap_or_default()))
-            }
-            _ => Ok(Next::Wait(exits)),
-        }
-    }
-
     /// Starts the task, and says where its end will be told. Err: it did not start, which has been told; whether a later
     /// start may work.
     fn start(&self, has_container: &mut bool) -> Result<Receiver<ExitResult>, bool> {
@@ -279,7 +223,7 @@ impl TaskThread<'_> {
     }
 
     /// Writes down and tells how the task ended.
-    fn exited(&self, result: ExitResult, life: &mut Life) -> Ending {
+    pub(super) fn exited(&self, result: ExitResult, life: &mut Life) -> Ending {
         self.save(|task| task.last_exit = Some(result.clone()));
         self.tell(Happened::Exited { result: result.clone() });
         let successful = result.is_successful() && !result.oom_killed;
@@ -409,12 +353,12 @@ impl TaskThread<'_> {
         self.tell(Happened::Finished { reason, message, exit_code: end.exit_code() });
     }
 
-    fn failed(&self, verb: &str, source: driver::Error) -> Error {
+    pub(super) fn failed(&self, verb: &str, source: driver::Error) -> Error {
         Error::Driver { what: format!("cannot {verb} task `{}`", self.task.config.name), source: Box::new(source) }
     }
 
     /// Changes what is known of the task. Where it cannot be written that is told, and the task goes on.
-    fn save(&self, change: impl FnOnce(&mut TaskRecord)) {
+    pub(super) fn save(&self, change: impl FnOnce(&mut TaskRecord)) {
         if let Err(error) = self.owned.update(|state| change(&mut state.tasks[self.number])) {
             self.error(&error);
         }

@@ -117,7 +117,8 @@ fn destroying() {
         assert_eq!((done.code, done.err.as_str()), (0, ""));
         assert_eq!(place.containers(), Vec::<String>::new());
         let ended = running.end();
-        assert_eq!((ended.code, ended.out.as_str()), (137, "up\n"), "{keep:?}: {}", ended.err);
+        // Its stop signal comes first, if only for a moment: it may have the time to end by it.
+        assert!([5, 137].contains(&ended.code) && ended.out == "up\n", "{keep:?}: {} {}", ended.code, ended.err);
     }
 }
 
