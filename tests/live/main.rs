@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attached;
 mod bench;
 mod counts;
 mod execs;
