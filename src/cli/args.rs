@@ -1,9 +1,16 @@
 //! What can be typed. Only what is built is here; `--help` is made from it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
+
+use crate::driver::Signal;
+use crate::values::duration;
+
+use super::detach_keys::{self, DetachKeys};
+use super::signal;
 
 /// Runs the docker tasks of Nomad job files on this machine, without Nomad.
 #[derive(Debug, Parser)]
@@ -39,6 +46,9 @@ pub(super) enum Command {
     /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them. When all tasks have
     /// ended their containers are removed. Exit code: that of the first task that was not successful; 125 where longshore or
     /// the Engine failed; 130 after a second Ctrl-C.
+    ///
+    /// With --detach it returns once all tasks run, writes each with its container, and leaves them: nobody restarts them, and
+    /// their output waits in the Engine, until `recover`, or `run --recover`, takes them up.
     Run(Run),
     /// Check a job file: each problem with file, line and column; exit code 0 or 1
     Validate(Validate),
@@ -57,6 +67,42 @@ pub(super) enum Command {
     /// What was not recorded is answered 501, with the nearest entries and what differs. Nothing waits, but for the requests that
     /// preceded it in the recording; --speed 1 keeps the recorded times.
     Replay(Replay),
+    /// Take up allocations that have no owner, after a crash or `run --detach`, and run them to their end as `run` does
+    ///
+    /// Their output is shown from the start of their present containers; those that ended meanwhile are judged by their restart
+    /// policies. An allocation that has an owner is refused, with its process; --all leaves it as it is. Exit code: as of `run`.
+    Recover(Recover),
+    /// List the tasks of this data directory: allocation, task, image, state, health, exit, ports, age, owner
+    ///
+    /// A task whose owner is `nobody` runs on without one, as after `run --detach`: `longshore recover` takes it up.
+    Ps(Ps),
+    /// Show all that is known of one task: state, exit, image, container, network, owner, resource use, last events
+    Status(Status),
+    /// Show what tasks use, again and again: CPU, memory, network, disk, processes, and the CPU of the last samples
+    Stats(Stats),
+    /// Show what happens to tasks, as it happens
+    ///
+    /// It is what those who run them write down; a task that nobody owns has no events but of those who take it up. `status` shows
+    /// the last ones.
+    Events(Events),
+    /// Run a command in a task's container: its streams, its exit code, the terminal's size follows
+    ///
+    /// Exit code: the command's own; 124 where it did not end in time, with words about what became of it; 125 where longshore
+    /// or the Engine failed.
+    Exec(Exec),
+    /// Stop tasks for good: their kill signal, then, after their grace, SIGKILL
+    ///
+    /// Whoever runs them does not start them again, and ends as after an exit. What they wrote and their containers stay until
+    /// `destroy`, or until who runs them has cleared them away. The names of those that are stopped are written.
+    Stop(Stop),
+    /// Remove the containers of tasks that have ended; with --force of those that run, too
+    ///
+    /// What the Engine still held of their output is gone with them, but for what a process that runs them collects first.
+    Destroy(Destroy),
+    /// Send a task a signal
+    ///
+    /// A task that ends by it is started again by its policy; `stop` ends one for good.
+    Signal(SendSignal),
     /// Ask the Engine what it is, and how quickly it answers
     Ping(Ping),
 }
@@ -85,6 +131,18 @@ pub(super) struct Run {
     /// Keep the containers when the tasks have ended
     #[arg(long)]
     pub(super) keep: bool,
+    /// Take up what of the job still runs, or has ended unseen, and start what does not
+    #[arg(long)]
+    pub(super) recover: bool,
+    /// Leave the tasks once all of them run
+    #[arg(short, long)]
+    pub(super) detach: bool,
+    /// With --detach: leave them once they are healthy, too, those whose image has a health check
+    #[arg(long, requires = "detach")]
+    pub(super) wait: bool,
+    /// With --wait: at most so long; then they are left, and the exit code is 124
+    #[arg(long, value_name = "D", value_parser = duration::parse, requires = "wait")]
+    pub(super) wait_timeout: Option<Duration>,
     /// Begin each line of output with the time at which it was written, by the Engine's clock
     #[arg(long)]
     pub(super) timestamps: bool,
@@ -144,6 +202,123 @@ pub(super) struct Replay {
 #[derive(Debug, clap::Args)]
 pub(super) struct Ping {
     /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ps {
+    /// Tasks of ended allocations too
+    #[arg(short, long)]
+    pub(super) all: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Stop {
+    /// Instead of the job's own: SIGINT, INT or 2 [default: the task's kill_signal, else the image's]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal::parse)]
+    pub(super) signal: Option<Signal>,
+    /// How long they have between the signal and SIGKILL [default: the task's kill_timeout]
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
+    pub(super) timeout: Option<Duration>,
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK", required = true)]
+    pub(super) tasks: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Destroy {
+    /// Kill those that run
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK", required = true)]
+    pub(super) tasks: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SendSignal {
+    /// Which: SIGHUP, HUP or 1
+    #[arg(short, long, value_name = "SIGNAL", value_parser = signal::parse)]
+    pub(super) signal: Signal,
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Exec {
+    /// Pass standard input on
+    #[arg(short, long)]
+    pub(super) interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    /// How long it may take; then it is ended, where that can be done
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
+    pub(super) timeout: Option<Duration>,
+    /// With -it: the keys that leave the command and let it go on; empty: none
+    #[arg(long, value_name = "KEYS", value_parser = detach_keys::parse, default_value = "ctrl-p,ctrl-q")]
+    pub(super) detach_keys: DetachKeys,
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Recover {
+    /// All that have no owner
+    #[arg(long, conflicts_with = "tasks", required_unless_present = "tasks")]
+    pub(super) all: bool,
+    /// The allocations of these tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// Begin each line of output with the time at which it was written, by the Engine's clock
+    #[arg(long)]
+    pub(super) timestamps: bool,
+    /// Write everything as JSON to standard output, an event a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Stats {
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id [default: all that run]
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// One sample of each, and end
+    #[arg(long)]
+    pub(super) no_stream: bool,
+    /// The time between two samples; the Engine needs about a second for one
+    #[arg(long, value_name = "D", value_parser = duration::parse, default_value = "1s", conflicts_with = "no_stream")]
+    pub(super) interval: Duration,
+    /// Write JSON, a sample a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Events {
+    /// Tasks, each by its name, as ALLOC/TASK, or by the beginning of an allocation's or a container's id [default: all, new ones too]
+    #[arg(value_name = "TASK")]
+    pub(super) tasks: Vec<String>,
+    /// Write JSON, an event a line
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -52,6 +52,11 @@ pub(super) fn silent_engine(args: &Args) -> Result<Engine, Failure> {
     Ok(Engine::with_config(endpoint, config))
 }
 
+/// What the Engine calls itself; some have no name.
+pub(super) fn engine_id(engine: &Engine) -> Result<String, Failure> {
+    engine.info().map(|info| info.id).map_err(|error| Failure::engine(engine.endpoint(), &error))
+}
+
 pub(super) fn data_dir(args: &Args) -> Result<DataDir, Failure> {
     let root = args.data_dir.clone().or_else(|| DataDir::default_root(|name| std::env::var_os(name)));
     let root = root.ok_or_else(|| {

@@ -38,9 +38,14 @@ impl Look {
         };
         let colours = [colour(io::stdout().is_terminal()), colour(io::stderr().is_terminal())];
         let tasks = allocs.iter().flat_map(|alloc| alloc.tasks.iter().map(move |task| (alloc, &task.config)));
-        let (ids, names): (Vec<_>, Vec<_>) = tasks
-            .map(|(alloc, task)| (task.id.clone(), (alloc.group.as_str(), task.name.as_str(), alloc.index)))
-            .unzip();
+        let several_jobs = allocs.iter().any(|alloc| alloc.job_id != allocs[0].job_id);
+        let group = |alloc: &Allocation| match several_jobs {
+            true => format!("{}/{}", alloc.job_id, alloc.group),
+            false => alloc.group.clone(),
+        };
+        let (ids, places): (Vec<_>, Vec<_>) =
+            tasks.map(|(alloc, task)| (task.id.clone(), (group(alloc), task.name.as_str(), alloc.index))).unzip();
+        let names: Vec<_> = places.iter().map(|(group, name, index)| (group.as_str(), *name, *index)).collect();
         Self { timestamps, tasks: ids.into_iter().zip(labels(&names, colours)).collect() }
     }
 

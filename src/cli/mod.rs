@@ -4,18 +4,32 @@
 
 mod args;
 mod context;
+mod detach_keys;
+mod events;
+mod exec;
 mod failure;
 mod faults;
 mod job_file;
 mod json;
+mod known;
 mod look;
 mod ping;
 mod plan;
+mod ps;
+mod raw;
 mod record;
+mod recover;
 mod replay;
 mod run;
+mod signal;
 mod signals;
+mod stats;
+mod status;
+mod stop;
+mod supervise;
+mod table;
 mod terminal;
+mod told;
 mod validate;
 
 use std::io::{self, Write};
@@ -30,6 +44,9 @@ use failure::Failure;
 
 use crate::runner::FAILED;
 
+/// The exit code where a deadline passed.
+const TIMED_OUT: u8 = 124;
+
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -43,6 +60,15 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => (options.json, plan::plan(&args, options)),
         Command::Record(options) => (false, record::record(&args, options)),
         Command::Replay(options) => (false, replay::replay(&args, options)),
+        Command::Recover(options) => (options.json, recover::recover(&args, options)),
+        Command::Ps(options) => (options.json, ps::ps(&args, options)),
+        Command::Status(options) => (options.json, status::status(&args, options)),
+        Command::Stats(options) => (options.json, stats::stats(&args, options)),
+        Command::Events(options) => (options.json, events::events(&args, options)),
+        Command::Exec(options) => (false, exec::exec(&args, options)),
+        Command::Stop(options) => (false, stop::stop(&args, options)),
+        Command::Destroy(options) => (false, stop::destroy(&args, options)),
+        Command::Signal(options) => (false, signal::signal(&args, options)),
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))
@@ -82,12 +108,16 @@ fn eprint(line: &str) {
 
 /// Writes an answer to standard output. A reader that has left has read enough.
 fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// Writes a part of an answer that goes on. False: its reader has left.
+fn print_on(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("io", format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new("io", format!("cannot write to standard output: {error}"))),
     }
 }
 

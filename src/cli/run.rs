@@ -1,17 +1,16 @@
 //! `longshore run`: a job from its file to its exit code.
 
-use crate::driver::{Driver, DriverConfig, Host};
+use std::time::Instant;
+
+use crate::driver::Host;
 use crate::engine::Engine;
 use crate::http::Endpoint;
-use crate::runner::{FAILED, Machine, Runner, Site, Stop, Watcher, begin, exit_code, random_uuid};
+use crate::runner::{Begun, Machine, Site, Stop, begin, begin_or_take_up, random_uuid};
 
 use super::args::{Args, Run};
 use super::failure::Failure;
-use super::faults::Faults;
-use super::json::Json;
-use super::look::Look;
-use super::signals::{FORCED, Listener};
-use super::terminal::Terminal;
+use super::signals::Listener;
+use super::supervise::Supervisor;
 use super::{context, eprint, job_file};
 
 pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
@@ -25,36 +24,40 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
         eprint(&format!("longshore: {notice}"));
     }
     context::check(&engine)?;
-    let engine_id = engine_id(&engine)?;
+    let engine_id = context::engine_id(&engine)?;
 
     // From here on a signal must find somebody who listens.
     let stop = Stop::new();
     let signals = Listener::new(stop.clone())
         .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let site = Site { engine: &engine, engine_id: &engine_id, data: &data };
-    let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
+    let deadline = args.wait_timeout.map(|timeout| Instant::now().checked_add(timeout));
+    for alloc in &mut placement.allocs {
+        // Before its state is written: what is started again needs them, too.
+        alloc.find_archives(&file.folder);
+    }
+    let Begun { allocs, owned, notices } = if args.recover {
+        begin_or_take_up(&site, placement.allocs, args.keep)?
+    } else {
+        let (owned, notices) = begin(&site, &placement.allocs, args.keep)?;
+        Begun { allocs: placement.allocs, owned, notices }
+    };
     for notice in notices {
         eprint(&format!("longshore: {notice}"));
     }
-    for alloc in &mut placement.allocs {
-        alloc.find_archives(&file.folder);
-    }
-
-    let look = Look::new(global.color, args.timestamps, &placement.allocs);
-    let faults = Faults::new(stop.clone());
-    let watcher: Box<dyn Watcher> = match args.json {
-        true => Box::new(Json::new(faults.clone())),
-        false => Box::new(Terminal::new(look, faults.clone())),
+    let supervisor = Supervisor {
+        engine: engine.clone(),
+        instance,
+        stop,
+        signals: &signals,
+        color: global.color,
+        timestamps: args.timestamps,
+        json: args.json,
     };
-    let driver = Driver::new(engine, DriverConfig { instance, ..DriverConfig::default() });
-    let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &stop, keep: args.keep };
-    let outcomes = runner.run(&placement.allocs, owned);
-    driver.shutdown();
-    Ok(match exit_code(&outcomes) {
-        _ if signals.forced() => FORCED,
-        0 if faults.lost() => FAILED,
-        code => code,
-    })
+    match args.detach {
+        true => supervisor.detach(&allocs, owned, args.wait.then_some(deadline.flatten())),
+        false => Ok(supervisor.run(&allocs, owned)),
+    }
 }
 
 /// The machine that a job is planned for: this one, or the one that a recording was made on.
@@ -63,9 +66,4 @@ fn machine(engine: &Engine) -> Host {
         Endpoint::Replay(_) => engine.host(),
         _ => Host::of_this_machine(),
     }
-}
-
-/// What the Engine calls itself; some have no name.
-fn engine_id(engine: &Engine) -> Result<String, Failure> {
-    engine.info().map(|info| info.id).map_err(|error| Failure::engine(engine.endpoint(), &error))
 }

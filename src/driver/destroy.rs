@@ -64,7 +64,7 @@ pub(super) fn release(inner: &Inner, id: &TaskId) -> Result<(), Error> {
 
 /// Gives the wait and the collector time to come to their end: what they have not got by now, nobody gets any more.
 fn settle(inner: &Inner, task: &Task) {
-    if task.exit.result().is_none() {
+    if task.exit.result().is_none() && !task.attached {
         let _ = task.exit.subscribe().recv_timeout(inner.config.inspect_timeout);
     }
     let workers = task.workers();

@@ -37,6 +37,8 @@ pub(super) struct Task {
     /// Ends everything that this task's threads do.
     pub(super) hangup: Hangup,
     pub(super) exit: Exit,
+    /// Whether it is only looked at: nothing waits for its end, and nothing collects its output.
+    pub(super) attached: bool,
     /// The present wait alone: closing it makes the wait loop inspect.
     wait: Mutex<Hangup>,
     workers: Mutex<Workers>,
@@ -54,7 +56,14 @@ pub(super) struct Workers {
 impl Task {
     pub(super) fn new(handle: TaskHandle, hangup: Hangup) -> Self {
         let wait = Mutex::new(hangup.child());
-        Self { handle, hangup, exit: Exit::default(), wait, workers: Mutex::default() }
+        Self { handle, hangup, exit: Exit::default(), attached: false, wait, workers: Mutex::default() }
+    }
+
+    /// A task that is only looked at. Whoever waits for its end is told at once that nobody here knows.
+    pub(super) fn attached(handle: TaskHandle, hangup: Hangup) -> Self {
+        let task = Self { attached: true, ..Self::new(handle, hangup) };
+        task.exit.close();
+        task
     }
 
     /// The latch of the next wait.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::task::{DriverNetwork, TaskId, TaskState, TaskStatus};
+use super::task::{DriverNetwork, ExitResult, TaskId, TaskState, TaskStatus};
+use super::wait::result;
 use super::{Error, Inner};
 use crate::engine::InspectQuery;
 use crate::engine::types::{ContainerInspect, ContainerState};
@@ -23,7 +24,10 @@ pub(super) fn inspect(inner: &Inner, id: &TaskId) -> Result<TaskStatus, Error> {
         state: state_of(&inspect.state),
         started_at: time(&inspect.state.started_at),
         completed_at: time(&inspect.state.finished_at),
-        exit_result: task.exit.result(),
+        exit_result: match task.attached {
+            true => ExitResult::of(&inspect.state),
+            false => task.exit.result(),
+        },
         driver_attributes: BTreeMap::from([("container_id".into(), container.clone())]),
         network_override: task.handle.network.clone(),
     })
@@ -38,6 +42,13 @@ fn state_of(state: &ContainerState) -> TaskState {
         TaskState::Exited
     } else {
         TaskState::Unknown
+    }
+}
+
+impl ExitResult {
+    /// How a task ended, by the Engine's word for its container alone. `None`: it has not ended, or never ran.
+    pub fn of(state: &ContainerState) -> Option<Self> {
+        (state_of(state) == TaskState::Exited).then(|| result(None, state))
     }
 }
 

@@ -3,6 +3,7 @@
 //! `options` decodes what a task asks for, `create` plans its container, both pure; `start`, `wait`, `stop`, `destroy` and
 //! `inspect` talk to the Engine.
 
+mod attach;
 pub mod config;
 pub mod create;
 mod destroy;
@@ -208,6 +209,26 @@ impl Driver {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
         recover::recover(inner, handle, sinks)
+    }
+
+    /// Looks at a task that another driver runs, or none at present, by its handle: after this it can be inspected, stopped,
+    /// destroyed and signalled, commands can be run in it, and its resource use be sampled. There is no thread that waits for
+    /// its end or collects its output: [`Driver::wait_task`] gives a channel without a result. Whoever owns the task is not
+    /// disturbed, and letting go of it touches nothing. Attaching again is no error: the newest handle counts.
+    ///
+    /// # Errors
+    /// [`Error::Handle`], [`Error::Gone`], [`Error::Inspect`]; [`Error::AlreadyStarted`]: this driver runs it itself.
+    pub fn attach_task(&self, handle: &TaskHandle) -> Result<(), Error> {
+        attach::attach(&self.owner.inner, handle)
+    }
+
+    /// Finds the container of a task whose handle was lost, by its name and our labels. `None`: there is none, it was never
+    /// started, or it is not this task's.
+    ///
+    /// # Errors
+    /// [`Error::Plan`]: the task can have no container; [`Error::Inspect`].
+    pub fn find_task(&self, task: &TaskConfig) -> Result<Option<TaskHandle>, Error> {
+        attach::find(&self.owner.inner, task)
     }
 
     /// Sends a task a signal (driver-spec 1.12).

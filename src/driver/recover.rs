@@ -13,6 +13,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
         return Err(Error::Handle { task: handle.config.id.clone(), version: handle.version });
     }
+    inner.tasks.let_go(&handle.config.id);
     let reservation = match inner.tasks.reserve(&handle.config.id) {
         Ok(reservation) => reservation,
         // It was taken up before, or never let go of.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner};
-use crate::engine::{Engine, StatsQuery};
+use crate::engine::{Engine, InspectQuery, StatsQuery};
 use crate::stats::{ResourceUsage, usage};
 use crate::threads::{Backoff, Hangup, Worker};
 
@@ -43,7 +43,12 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
             Ok(Some(sample)) => {
                 backoff.reset();
                 pause = interval;
-                let Some(usage) = usage(&sample, core_mhz) else { continue };
+                let Some(usage) = usage(&sample, core_mhz) else {
+                    if has_ended(&engine, task) {
+                        return;
+                    }
+                    continue;
+                };
                 match to.try_send(usage) {
                     // A slow receiver misses this one.
                     Ok(()) | Err(TrySendError::Full(_)) => {}
@@ -51,13 +56,19 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
                 }
             }
             Ok(None) => pause = backoff.next(),
-            Err(e) if e.is_hung_up() => return,
+            Err(e) if e.is_hung_up() || task.attached && e.is_not_found() => return,
             Err(e) => {
                 log::debug!("{e}");
                 pause = backoff.next();
             }
         }
     }
+}
+
+/// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
+fn has_ended(engine: &Engine, task: &Task) -> bool {
+    let inspected = engine.container_inspect(&task.handle.container_id, &InspectQuery::default());
+    task.attached && inspected.is_ok_and(|inspect| !inspect.state.running && !inspect.state.restarting)
 }
 
 fn one(

@@ -1,13 +1,14 @@
 //! Stopping a task (driver-spec 8.4). A `/stop` is its caller's: no hang-up ends it, for some Engines kill when it closes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner, Signal};
-use crate::engine::{self, InspectQuery, KillQuery, StopQuery};
+use crate::engine::{self, InspectQuery, KillQuery, StopQuery, WaitCondition};
+use crate::threads::{Backoff, Worker};
 
 pub(super) fn stop(inner: &Inner, id: &TaskId, timeout: Duration, signal: Option<Signal>) -> Result<(), Error> {
     let task = inner.tasks.find(id)?;
@@ -40,10 +41,43 @@ fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -
             return Err(Error::Signal { container: container.clone(), signal, source });
         }
     }
+    if task.attached {
+        return Ok(ends_within(inner, task, timeout));
+    }
     match exit.recv_timeout(timeout) {
         Ok(_) => Ok(true),
         Err(RecvTimeoutError::Timeout) => Ok(false),
         Err(RecvTimeoutError::Disconnected) => Err(Error::ShutDown),
+    }
+}
+
+/// Waits for the end of a task that nobody waits for here. A wait that breaks is tried again: it is no end.
+fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> bool {
+    let deadline = Instant::now().checked_add(timeout);
+    let container = &task.handle.container_id;
+    let mut backoff = Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit);
+    loop {
+        let latch = task.hangup.child();
+        let timer = latch.child();
+        let (sleeper, ends) = (timer.clone(), latch.clone());
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let end_in_time = move || {
+            if sleeper.sleep(left) {
+                ends.hang_up();
+            }
+        };
+        // Without a thread for the time there is none to wait in.
+        let Ok(_timer) = Worker::spawn("stop time", timer, end_in_time, |_| {}) else { return false };
+        let waited = inner.engine.container_wait(container, WaitCondition::NotRunning, &latch);
+        match waited {
+            Ok(_) if !runs(inner, container) => return true,
+            Err(e) if e.is_not_found() => return true,
+            _ => {}
+        }
+        let left = deadline.is_none_or(|deadline| deadline > Instant::now());
+        if !left || !task.hangup.sleep(backoff.next()) {
+            return false;
+        }
     }
 }
 

@@ -51,6 +51,16 @@ impl Tasks {
         }
     }
 
+    /// Forgets a task that is only looked at, so that it can be looked at anew, or be taken up.
+    pub(super) fn let_go(&self, id: &TaskId) {
+        let mut state = self.lock();
+        if let Some(Slot::Started(task)) = state.tasks.get(id)
+            && task.attached
+        {
+            state.tasks.remove(id);
+        }
+    }
+
     pub(super) fn started(&self) -> Vec<Arc<Task>> {
         let started = |slot: &Slot| match slot {
             Slot::Started(task) => Some(task.clone()),

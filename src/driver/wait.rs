@@ -160,7 +160,7 @@ fn with_cause(error: &engine::Error) -> String {
 }
 
 /// The result of a task that has ended. What wait delivered is the exit code, even where inspect says another.
-fn result(code: Option<i64>, state: &ContainerState) -> ExitResult {
+pub(super) fn result(code: Option<i64>, state: &ContainerState) -> ExitResult {
     let exit_code = code.unwrap_or(state.exit_code);
     let err = if state.oom_killed {
         Some("OOM killed".to_owned())

@@ -119,12 +119,14 @@ pub fn place(
 
 impl Allocation {
     /// Where an image's archive (`load`) is not in the task's local directory, it is looked for beside the job file:
-    /// the local directory of a new allocation is empty. Call it when the directories are there.
+    /// the local directory of a new allocation is empty.
     pub fn find_archives(&mut self, job_folder: &Path) {
         for task in &mut self.tasks {
             let Some(Value::String(load)) = task.config.options.get("load") else { continue };
             let local = task.config.alloc_dir.as_ref().map(|dir| dir.join(&task.config.name).join("local").join(load));
+            // Who takes it up may be elsewhere.
             let beside = job_folder.join(load);
+            let beside = std::path::absolute(&beside).unwrap_or(beside);
             if !load.is_empty() && !local.is_some_and(|path| path.exists()) && beside.exists() {
                 task.config.options["load"] = Value::String(beside.to_string_lossy().into_owned());
             }

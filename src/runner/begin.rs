@@ -1,12 +1,13 @@
-//! Before anything of a job runs: that it is not alive already, that its allocations are ours, that their states and
-//! directories are there.
+//! Before anything of a job runs: that it is not alive already, or is taken up where it is, that its allocations are ours,
+//! that their states and directories are there.
 
 use crate::driver::{TaskConfig, create};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{Engine, InspectQuery};
 
-use super::owner::{self, Owned};
+use super::owner::{self, Lock, Owned};
 use super::state::{AllocState, Store, TaskRecord};
+use super::wish;
 use super::{Allocation, DataDir, Error, chain};
 
 /// Where allocations run: an Engine, by address and by its own id.
@@ -18,6 +19,17 @@ pub struct Site<'a> {
     pub engine_id: &'a str,
     /// The data directory.
     pub data: &'a DataDir,
+}
+
+/// Allocations that are ours.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// What is to run.
+    pub allocs: Vec<Allocation>,
+    /// The same ones, in the same order, as possessions.
+    pub owned: Vec<Owned>,
+    /// What the person should know, a line each.
+    pub notices: Vec<String>,
 }
 
 /// Takes a job's allocations into possession, writes their states and makes their directories. The second part of the
@@ -40,17 +52,112 @@ pub fn begin(site: &Site<'_>, allocs: &[Allocation], keep: bool) -> Result<(Vec<
         match take(site, &store, alloc, keep) {
             Ok(alloc) => owned.push(alloc),
             Err(error) => {
-                // Nothing of those that went well will be started: the next run need not look after them.
-                for alloc in &owned {
-                    if let Err(error) = alloc.update(|state| state.ended = true) {
-                        log::warn!("{}", chain(&error));
-                    }
-                }
+                abandon(owned.iter());
                 return Err(error);
             }
         }
     }
     Ok((owned, notices))
+}
+
+/// The same, but allocations of the job that are alive are taken up as their last owner left them, in the place of those of
+/// the same group and index: their saved tasks count, not those of `allocs`. One of which nothing is left to do is begun anew.
+///
+/// # Errors
+/// As for [`begin`]; a live allocation that has an owner is an error.
+pub fn begin_or_take_up(site: &Site<'_>, allocs: Vec<Allocation>, keep: bool) -> Result<Begun, Error> {
+    let store = Store::open(site.data)?;
+    let _placing = owner::placing(&store)?;
+    let mut notices = Vec::new();
+    let mut taken: Vec<Option<(Allocation, Owned)>> = allocs.iter().map(|_| None).collect();
+    for head in store.heads()?.into_iter().filter(|head| !head.ended) {
+        if !allocs.iter().any(|alloc| alloc.job_id == head.job_id || alloc.id == head.alloc_id) {
+            continue;
+        }
+        let lock = owner::claim(&store, &head.alloc_id)?;
+        let Some(state) = store.load(&head.alloc_id)?.filter(|state| !state.ended) else { continue };
+        must_be_here(site, &state)?;
+        if is_over(site, &store, &state)? {
+            drop(lock);
+            notices.extend(lay_to_rest(site, &store, &head.alloc_id, &head.job_id)?);
+            continue;
+        }
+        let same = |alloc: &Allocation| (&alloc.group, alloc.index) == (&state.group, state.index);
+        let place = allocs.iter().zip(&mut taken).find(|(alloc, place)| place.is_none() && same(alloc));
+        match place {
+            Some((_, place)) => *place = Some(took(site, &store, lock, state)),
+            None => notices.push(format!(
+                "allocation {} (group {}, index {}) is not chosen, and left as it is",
+                state.alloc_id, state.group, state.index
+            )),
+        }
+    }
+    let mut begun = Begun { notices, ..Begun::default() };
+    for (alloc, taken) in allocs.into_iter().zip(taken) {
+        let taken = match taken {
+            Some(taken) => Ok(taken),
+            None => take(site, &store, &alloc, keep).map(|owned| (alloc, owned)),
+        };
+        match taken {
+            Ok((alloc, owned)) => {
+                begun.allocs.push(alloc);
+                begun.owned.push(owned);
+            }
+            Err(error) => {
+                abandon(begun.owned.iter().filter(|owned| !owned.is_taken_up()));
+                return Err(error);
+            }
+        }
+    }
+    Ok(begun)
+}
+
+/// Nothing of these will be started: the next run need not look after them.
+fn abandon<'a>(allocs: impl Iterator<Item = &'a Owned>) {
+    for alloc in allocs {
+        if let Err(error) = alloc.update(|state| state.ended = true) {
+            log::warn!("{}", chain(&error));
+        }
+    }
+}
+
+/// Takes an allocation up as its last owner left it.
+///
+/// # Errors
+/// [`Error::Owned`] by the owner that it has; [`Error::HasEnded`]; [`Error::Elsewhere`]; its state cannot be read.
+pub fn take_up(site: &Site<'_>, alloc_id: &str) -> Result<(Allocation, Owned), Error> {
+    let store = Store::open(site.data)?;
+    let lock = owner::claim(&store, alloc_id)?;
+    let state = store.load(alloc_id)?.filter(|state| !state.ended);
+    let state = state.ok_or_else(|| Error::HasEnded { alloc_id: alloc_id.to_owned() })?;
+    must_be_here(site, &state)?;
+    Ok(took(site, &store, lock, state))
+}
+
+fn took(site: &Site<'_>, store: &Store, lock: Lock, state: AllocState) -> (Allocation, Owned) {
+    (state.allocation(), Owned::take_up(site.data, store, lock, state))
+}
+
+/// Whether nothing is left to do for an allocation but to clear it away: each task has ended for good, or is not to be started
+/// again, and none runs.
+fn is_over(site: &Site<'_>, store: &Store, state: &AllocState) -> Result<bool, Error> {
+    let wish = wish::read(store, &state.alloc_id)?;
+    if !state.tasks.iter().all(|task| task.ended || wish.of(&task.config.name).is_some()) {
+        return Ok(false);
+    }
+    for task in &state.tasks {
+        if look(site.engine, task)?.is_some_and(|container| container.state.running) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+pub(super) fn must_be_here(site: &Site<'_>, state: &AllocState) -> Result<(), Error> {
+    match is_here(site, state) {
+        true => Ok(()),
+        false => Err(Error::Elsewhere { alloc_id: state.alloc_id.clone(), endpoint: state.endpoint.clone() }),
+    }
 }
 
 fn take(site: &Site<'_>, store: &Store, alloc: &Allocation, keep: bool) -> Result<Owned, Error> {
@@ -91,7 +198,8 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
             Some(container) if container.state.running => {
                 let name = &task.container_name;
                 return Err(live(format!(
-                    "its owner is gone and container {name} still runs; end it with `docker rm -f {name}`"
+                    "nobody owns it and its container {name} runs; take it up with --recover, or end it with `longshore stop {alloc_id}/{}`",
+                    task.config.name
                 )));
             }
             Some(_) => stopped.push(task.container_name.as_str()),
@@ -109,7 +217,7 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
 }
 
 /// Whether a state is about the Engine that answers here. Some Engines have no id: then the address decides.
-fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
+pub(super) fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
     if state.engine_id.is_empty() || site.engine_id.is_empty() {
         return state.endpoint == site.engine.endpoint().to_string();
     }
@@ -117,7 +225,7 @@ fn is_here(site: &Site<'_>, state: &AllocState) -> bool {
 }
 
 /// The task's container: by its id, else by its name. `None`: there is none, or it is a stranger's.
-fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, Error> {
+pub(super) fn look(engine: &Engine, task: &TaskRecord) -> Result<Option<ContainerInspect>, Error> {
     let name = task.handle.as_ref().map_or(&task.container_name, |handle| &handle.container_id);
     if name.is_empty() {
         return Ok(None);

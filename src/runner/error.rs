@@ -50,6 +50,32 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// No task, or no allocation, is called so here.
+    NoTask {
+        /// What was asked for.
+        name: String,
+        /// What there is, and what to do.
+        why: String,
+    },
+    /// Several tasks, or allocations, are called so.
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// The candidates, as they can be named.
+        candidates: Vec<String>,
+    },
+    /// The allocation runs on another Engine than the one that answers.
+    Elsewhere {
+        /// The allocation.
+        alloc_id: String,
+        /// Where its Engine is.
+        endpoint: String,
+    },
+    /// The allocation has ended, and cannot be taken up.
+    HasEnded {
+        /// The allocation.
+        alloc_id: String,
+    },
     /// The caller chose something that the job has not.
     Choice {
         /// What is wrong with it.
@@ -86,6 +112,10 @@ impl Error {
             Self::Live { .. } => "live",
             Self::Place { .. } => "job",
             Self::Choice { .. } => "usage",
+            Self::NoTask { .. } => "task_not_found",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Elsewhere { .. } => "elsewhere",
+            Self::HasEnded { .. } => "ended",
             Self::Engine { .. } => "engine",
             Self::Driver { source, .. } => source.kind(),
         }
@@ -97,7 +127,14 @@ impl Error {
             Self::Owned { .. } | Self::Live { .. } => true,
             Self::Engine { source, .. } => source.is_transient(),
             Self::Driver { source, .. } => source.is_recoverable(),
-            Self::Io { .. } | Self::Corrupt { .. } | Self::Place { .. } | Self::Choice { .. } => false,
+            Self::Io { .. }
+            | Self::Corrupt { .. }
+            | Self::Place { .. }
+            | Self::NoTask { .. }
+            | Self::Ambiguous { .. }
+            | Self::Elsewhere { .. }
+            | Self::HasEnded { .. }
+            | Self::Choice { .. } => false,
         }
     }
 }
@@ -117,6 +154,17 @@ impl fmt::Display for Error {
                 write!(f, "job `{job_id}` is alive as allocation {alloc_id}: {why}")
             }
             Self::Place { object, why } => write!(f, "{object}: {why}"),
+            Self::NoTask { name, why } => write!(f, "no task is called `{name}`: {why}"),
+            Self::Ambiguous { name, candidates } => {
+                write!(f, "`{name}` may be each of {}: name one of these", candidates.join(", "))
+            }
+            Self::Elsewhere { alloc_id, endpoint } => write!(
+                f,
+                "allocation {alloc_id} runs on the Engine at {endpoint}, which is not this one; name that one with -H"
+            ),
+            Self::HasEnded { alloc_id } => {
+                write!(f, "allocation {alloc_id} has ended; `longshore ps -a` says how, and `run` begins anew")
+            }
             Self::Choice { why } => f.write_str(why),
             Self::Engine { what, .. } | Self::Driver { what, .. } => f.write_str(what),
         }

@@ -38,6 +38,15 @@ pub enum Happened {
         /// The id of the image that it runs.
         image_id: String,
     },
+    /// It was taken up again as its last owner left it.
+    Recovered {
+        /// The container's id.
+        container_id: String,
+        /// The container's name.
+        container_name: String,
+    },
+    /// Its owner left it to itself, for another to take up.
+    Detached,
     /// It could not be started.
     StartFailed {
         /// Why, with its causes.

@@ -21,10 +21,20 @@ pub(super) struct Journal {
     writing: Mutex<()>,
 }
 
+/// The event file in an allocation's directory.
+pub(super) fn file(alloc_dir: &Path) -> PathBuf {
+    alloc_dir.join("events.jsonl")
+}
+
+/// The one before it.
+pub(super) fn rotated(file: &Path) -> PathBuf {
+    file.with_extension("jsonl.1")
+}
+
 impl Journal {
     /// The journal in an allocation's directory; the file is made with the first event.
     pub(super) fn open(alloc_dir: &Path) -> Self {
-        Self { path: alloc_dir.join("events.jsonl"), writing: Mutex::default() }
+        Self { path: file(alloc_dir), writing: Mutex::default() }
     }
 
     /// Adds an event.
@@ -36,7 +46,7 @@ impl Journal {
         line.push('\n');
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if fs::metadata(&self.path).is_ok_and(|file| file.len() >= FULL) {
-            fs::rename(&self.path, self.path.with_extension("jsonl.1")).map_err(Error::io("rotate", &self.path))?;
+            fs::rename(&self.path, rotated(&self.path)).map_err(Error::io("rotate", &self.path))?;
         }
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
         // One write, so that a reader sees whole lines.

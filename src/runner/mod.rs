@@ -4,34 +4,46 @@
 
 mod alloc;
 mod begin;
+mod detach;
 mod dirs;
 mod env;
 mod error;
 mod events;
+mod find;
 mod ids;
 mod journal;
 mod lifecycle;
 mod machine;
+mod news;
 mod outcome;
+mod outside;
 mod owner;
 mod restart;
 mod state;
 mod stop;
+mod take_up;
+mod task_thread;
 #[cfg(test)]
 mod testing;
+mod view;
 mod wish;
 
 pub use alloc::{Allocation, PlacedTask, Placement, Selection, place};
-pub use begin::{Site, begin};
+pub use begin::{Begun, Site, begin, begin_or_take_up, take_up};
+pub use detach::{Detached, Healthy};
 pub use dirs::DataDir;
 pub use error::{Error, chain};
 pub use events::{Event, Happened, rfc3339};
+pub use find::{Found, find, find_alloc, short};
 pub use ids::{random_uuid, uuid_of};
 pub use lifecycle::{Runner, Watcher};
 pub use machine::Machine;
+pub use news::{Follower, last_events};
 pub use outcome::{End, FAILED, TaskOutcome, exit_code};
-pub use owner::Owned;
+pub use outside::Outside;
+pub use owner::{Owned, Ownership};
 pub use restart::{Decision, Ending, History, Policy, StopReason, decide};
 pub use state::{AllocState, Head, Store, TaskRecord};
 pub use stop::Stop;
+pub use view::{Seen, TaskView, View, look_at};
 pub use wish::{Wanted, Wish};

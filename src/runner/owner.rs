@@ -1,9 +1,12 @@
 //! Who owns an allocation: the one process that holds the lock on `state/<alloc>.lock`. The lock goes with the process,
 //! so there is nothing to clean up after a crash; the pid in the file is for people. Lock files are never removed: a
 //! process could hold the lock of a file that has no name any more.
+//!
+//! Who only wants to know whether there is an owner tries the lock, and must not be taken for one by who claims it at that
+//! moment: it holds `state/peek.lock` meanwhile, with others like it, and a claim that was refused waits for that.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,12 +16,17 @@ use super::state::{AllocState, Store, TaskRecord};
 use super::wish::{self, Wish};
 use super::{DataDir, Error};
 
+/// Held by who looks whether there is an owner.
+const PEEK: &str = "peek.lock";
+
 /// An allocation that this process owns, until it is dropped.
 #[derive(Debug)]
 pub struct Owned {
     store: Store,
     state: Mutex<AllocState>,
     pub(super) journal: Journal,
+    /// Whether somebody owned it before.
+    taken_up: bool,
     _lock: Lock,
 }
 
@@ -28,13 +36,36 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// Whether somebody owns an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Nobody does: it was detached, or its owner died.
+    Nobody,
+    /// A process does.
+    Process {
+        /// Its id, if it could be read.
+        pid: Option<u32>,
+    },
+}
+
 impl Owned {
     /// Takes an allocation into possession and writes its state. What an earlier, ended allocation of this id left of wishes is forgotten.
     pub(super) fn begin(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Result<Self, Error> {
         wish::forget(store, &state.alloc_id)?;
         store.save(&state)?;
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, _lock: lock })
+        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: false, _lock: lock })
+    }
+
+    /// Takes an allocation into possession as its last owner left it; what others wish of it stands.
+    pub(super) fn take_up(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Self {
+        let journal = Journal::open(&data.alloc(&state.alloc_id));
+        Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: true, _lock: lock }
+    }
+
+    /// Whether somebody owned it before.
+    pub(super) fn is_taken_up(&self) -> bool {
+        self.taken_up
     }
 
     /// A copy of what is known.
@@ -72,17 +103,59 @@ impl Owned {
 pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
     let path = store.file(alloc_id, "lock");
     let mut file = open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
+    if !try_lock(&file, &path)? {
+        // It may be held by who only looks.
+        let gate = gate(store)?;
+        gate.lock().map_err(Error::io("lock", PEEK))?;
+        if !try_lock(&file, &path)? {
             return Err(Error::Owned { alloc_id: alloc_id.to_owned(), pid: read_pid(&mut file) });
         }
-        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
     }
     let pid = format!("{}\n", std::process::id());
     let written =
         file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(pid.as_bytes()));
     written.map_err(Error::io("write", &path))?;
+    Ok(Lock { _file: file })
+}
+
+/// Whether somebody owns an allocation at present. Disturbs nobody.
+pub(super) fn ownership(store: &Store, alloc_id: &str) -> Result<Ownership, Error> {
+    let path = store.file(alloc_id, "lock");
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Nobody),
+        Err(error) => return Err(Error::io("open", &path)(error)),
+    };
+    let gate = gate(store)?;
+    gate.lock_shared().map_err(Error::io("lock", PEEK))?;
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // Before the gate, which closing would give back in no order that anybody promises.
+            file.unlock().map_err(Error::io("unlock", &path))?;
+            Ok(Ownership::Nobody)
+        }
+        Err(TryLockError::WouldBlock) => Ok(Ownership::Process { pid: read_pid(&mut file) }),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    }
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+    }
+}
+
+fn gate(store: &Store) -> Result<File, Error> {
+    open(&store.dir().join(PEEK))
+}
+
+/// Waits for the lock under which wishes are written, held for the length of a read and a write.
+pub(super) fn wishing(store: &Store) -> Result<Lock, Error> {
+    let path = store.dir().join("wish.lock");
+    let file = open(&path)?;
+    file.lock().map_err(Error::io("lock", &path))?;
     Ok(Lock { _file: file })
 }
 
@@ -132,6 +205,25 @@ mod tests {
         claim(&store, "a2").unwrap();
         drop(lock);
         claim(&store, "a1").unwrap();
+    }
+
+    #[test]
+    fn looking_is_not_owning() {
+        let scratch = Scratch::new("owner-look");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        assert_eq!(ownership(&store, "a1").unwrap(), Ownership::Nobody);
+        let lock = claim(&store, "a1").unwrap();
+        assert_eq!(ownership(&store, "a1").unwrap(), Ownership::Process { pid: Some(std::process::id()) });
+        drop(lock);
+        // However many look, a claim is never refused for it.
+        std::thread::scope(|scope| {
+            let lookers: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| (0..300).for_each(|_| assert!(ownership(&store, "a1").is_ok()))))
+                .collect();
+            while !lookers.iter().all(|looker| looker.is_finished()) {
+                claim(&store, "a1").unwrap();
+            }
+        });
     }
 
     #[test]

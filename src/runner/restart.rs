@@ -56,6 +56,11 @@ impl History {
         self.starts.push(now);
     }
 
+    /// Whether there was a start at all.
+    pub fn has_begun(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
     /// Restarts within the present window.
     pub fn restarts(&self) -> u32 {
         u32::try_from(self.starts.len().saturating_sub(1)).unwrap_or(u32::MAX)

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::{ExitResult, TaskConfig, TaskHandle};
 
+use super::owner::{self, Ownership};
 use super::restart::{History, Policy};
-use super::{Allocation, DataDir, Error, dirs};
+use super::{Allocation, DataDir, Error, PlacedTask, dirs};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -48,6 +49,9 @@ pub struct AllocState {
 pub struct TaskRecord {
     /// The task as the driver gets it; its id is in it.
     pub config: TaskConfig,
+    /// Where it stands in its file: the number of its group, and its own within the group.
+    #[serde(default)]
+    pub order: (usize, usize),
     /// What its container is called, known before there is one.
     pub container_name: String,
     /// The driver's handle, from the start until the container is destroyed.
@@ -97,6 +101,7 @@ impl AllocState {
     ) -> Self {
         let tasks = alloc.tasks.iter().map(|task| TaskRecord {
             config: task.config.clone(),
+            order: task.order,
             container_name: container_name(&task.config),
             handle: None,
             kill_signal: task.kill_signal.map(|signal| signal.to_string()),
@@ -122,6 +127,32 @@ impl AllocState {
     }
 }
 
+impl AllocState {
+    /// What is known of the task of this name.
+    pub fn task(&self, name: &str) -> Option<&TaskRecord> {
+        self.tasks.iter().find(|task| task.config.name == name)
+    }
+
+    /// The allocation as it was placed, to be run by its owner.
+    pub(super) fn allocation(&self) -> Allocation {
+        let tasks = self.tasks.iter().map(|task| PlacedTask {
+            config: task.config.clone(),
+            order: task.order,
+            // It was written by us; a signal that is none is the image's own.
+            kill_signal: task.kill_signal.as_deref().and_then(|name| name.parse().ok()),
+            kill_timeout: task.kill_timeout,
+            restart: task.restart,
+        });
+        Allocation {
+            id: self.alloc_id.clone(),
+            job_id: self.job_id.clone(),
+            group: self.group.clone(),
+            index: self.index,
+            tasks: tasks.collect(),
+        }
+    }
+}
+
 impl Store {
     /// The states of `data`; makes their directory.
     ///
@@ -129,6 +160,19 @@ impl Store {
     /// The directory cannot be made.
     pub fn open(data: &DataDir) -> Result<Self, Error> {
         Ok(Self { dir: data.make_state()? })
+    }
+
+    /// The same, to look only: nothing is made. Without the directory there are no states.
+    pub fn known(data: &DataDir) -> Self {
+        Self { dir: data.state() }
+    }
+
+    /// Whether somebody owns an allocation at present, and who. Disturbs nobody.
+    ///
+    /// # Errors
+    /// A lock file cannot be used.
+    pub fn ownership(&self, alloc_id: &str) -> Result<Ownership, Error> {
+        owner::ownership(self, alloc_id)
     }
 
     /// The file `<alloc>.<what>` of an allocation.
@@ -146,19 +190,47 @@ impl Store {
     /// # Errors
     /// The directory or a state cannot be read, or a state is no state: the error names it.
     pub fn heads(&self) -> Result<Vec<Head>, Error> {
-        let unreadable = || Error::io("read", &self.dir);
         let mut heads = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(unreadable())? {
+        for id in self.ids()? {
+            heads.extend(self.read::<Head>(&id, |head| (head.version, &head.alloc_id))?);
+        }
+        Ok(heads)
+    }
+
+    /// The ids of all allocations that have a state, in order.
+    fn ids(&self) -> Result<Vec<String>, Error> {
+        let unreadable = || Error::io("read", &self.dir);
+        let mut ids = Vec::new();
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            Err(error) => return Err(unreadable()(error)),
+        };
+        for entry in entries {
             let name = entry.map_err(unreadable())?.file_name();
             let id = name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|id| !id.contains('.'));
-            if let Some(id) = id
-                && let Some(head) = self.read::<Head>(id, |head| (head.version, &head.alloc_id))?
-            {
-                heads.push(head);
+            ids.extend(id.map(str::to_owned));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The states of all allocations, by job, group and index, and what is wrong with those that cannot be read.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn states(&self) -> Result<(Vec<AllocState>, Vec<Error>), Error> {
+        let (mut states, mut unreadable) = (Vec::new(), Vec::new());
+        for id in self.ids()? {
+            match self.load(&id) {
+                Ok(state) => states.extend(state),
+                Err(error) => unreadable.push(error),
             }
         }
-        heads.sort_by(|a, b| a.alloc_id.cmp(&b.alloc_id));
-        Ok(heads)
+        let place =
+            |state: &AllocState| (state.job_id.clone(), state.tasks.first().map(|task| task.order), state.index);
+        states.sort_by_cached_key(place);
+        Ok((states, unreadable))
     }
 
     /// The state of an allocation; `None`: there is none.
@@ -250,6 +322,7 @@ mod tests {
         };
         let task = TaskRecord {
             config: config.clone(),
+            order: (0, 0),
             container_name: format!("t-{id}"),
             handle: Some(TaskHandle { config, container_id: "c1".into(), ..TaskHandle::default() }),
             kill_signal: Some("SIGINT".into()),

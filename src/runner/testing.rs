@@ -3,6 +3,42 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::restart::Policy;
+use super::state::AllocState;
+use super::{Allocation, PlacedTask, ids};
+use crate::driver::TaskConfig;
+
+/// The state of an allocation of tasks that were never started.
+pub(super) fn state(alloc_id: &str, tasks: &[&str]) -> AllocState {
+    let restart = Policy {
+        attempts: 0,
+        interval: std::time::Duration::ZERO,
+        delay: std::time::Duration::ZERO,
+        waits: false,
+        on_success: false,
+    };
+    let task = |(number, name): (usize, &&str)| PlacedTask {
+        config: TaskConfig {
+            id: ids::task_id(alloc_id, name).into(),
+            name: (*name).to_owned(),
+            alloc_id: alloc_id.to_owned(),
+            ..TaskConfig::default()
+        },
+        order: (0, number),
+        kill_signal: None,
+        kill_timeout: std::time::Duration::from_secs(5),
+        restart,
+    };
+    let alloc = Allocation {
+        id: alloc_id.to_owned(),
+        job_id: "j".into(),
+        group: "g".into(),
+        index: 0,
+        tasks: tasks.iter().enumerate().map(task).collect(),
+    };
+    AllocState::new(&alloc, "unix:///s", "e", false, |task| format!("{}-{alloc_id}", task.name))
+}
+
 /// A directory for one test, gone at its end.
 pub(super) struct Scratch(PathBuf);
 

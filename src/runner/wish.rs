@@ -8,7 +8,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::state::Store;
+use super::owner;
+use super::state::{self, Store};
 
 /// What is wanted of the tasks of an allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct Wish {
 }
 
 /// What is wanted of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// It is to stay as it is when it has ended.
@@ -28,10 +29,25 @@ pub enum Wanted {
 }
 
 impl Wish {
-    /// Whether the task is not to be started again.
-    pub fn stops(&self, task: &str) -> bool {
-        self.tasks.contains_key(task)
+    /// What is wanted of a task; in any case it is not to be started again.
+    pub fn of(&self, task: &str) -> Option<Wanted> {
+        self.tasks.get(task).copied()
     }
+}
+
+/// Writes down what is wanted of a task. Who wants it gone does not want it to stay.
+///
+/// # Errors
+/// The file cannot be written, or holds something else than wishes.
+pub(super) fn write(store: &Store, alloc_id: &str, task: &str, wanted: Wanted) -> Result<(), Error> {
+    let _wishing = owner::wishing(store)?;
+    let mut wish = read(store, alloc_id)?;
+    let present = wish.tasks.entry(task.to_owned()).or_insert(wanted);
+    *present = (*present).max(wanted);
+    let path = store.file(alloc_id, "wish.json");
+    let text =
+        serde_json::to_vec(&wish).map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
+    state::replace(&path, &text)
 }
 
 /// What is wanted at present; nothing where nobody wrote anything.
@@ -66,7 +82,13 @@ mod tests {
         assert_eq!(read(&store, "a1").unwrap(), Wish::default());
         fs::write(store.file("a1", "wish.json"), r#"{"tasks":{"web":"stopped","db":"destroyed"}}"#).unwrap();
         let wish = read(&store, "a1").unwrap();
-        assert!(wish.stops("web") && wish.stops("db") && !wish.stops("other"));
+        let wanted = |wish: &Wish| ["web", "db", "other"].map(|task| wish.of(task));
+        assert_eq!(wanted(&wish), [Some(Wanted::Stopped), Some(Wanted::Destroyed), None]);
+        for (task, wanted) in [("other", Wanted::Stopped), ("web", Wanted::Destroyed), ("db", Wanted::Stopped)] {
+            write(&store, "a1", task, wanted).unwrap();
+        }
+        let wish = read(&store, "a1").unwrap();
+        assert_eq!(wanted(&wish), [Some(Wanted::Destroyed), Some(Wanted::Destroyed), Some(Wanted::Stopped)]);
         fs::write(store.file("a1", "wish.json"), r#"{"tasks":{"web":"dance"}}"#).unwrap();
         assert!(matches!(read(&store, "a1"), Err(Error::Corrupt { .. })));
         forget(&store, "a1").unwrap();

@@ -6,13 +6,18 @@ mod support;
 
 mod alone;
 mod circumstances;
+mod detaching;
 mod ends;
 mod engines;
+mod execs;
 mod faults;
 mod hostile;
+mod looks;
 mod output;
+mod outside;
 mod place;
 mod plan;
 mod recordings;
 mod refusals;
 mod signals;
+mod streams;

@@ -104,10 +104,22 @@ impl Place {
         list.into_iter().map(|c| c.names.concat().trim_start_matches('/').to_owned()).collect()
     }
 
+    /// Removes them.
+    pub(crate) fn remove_containers(&self) {
+        let query = RemoveQuery { force: true, volumes: true, link: false };
+        for name in self.containers() {
+            self.engine().container_remove(&name, &query).unwrap();
+        }
+    }
+
     /// The one state that is saved.
     pub(crate) fn state(&self) -> serde_json::Value {
         let state = fs::read_dir(self.dir.join("data/state")).unwrap().flatten().map(|e| e.path());
-        let files: Vec<PathBuf> = state.filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
+        let is_state = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.ends_with(".json") && !name.ends_with(".wish.json")
+        };
+        let files: Vec<PathBuf> = state.filter(is_state).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap()
     }

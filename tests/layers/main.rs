@@ -5,6 +5,7 @@
 //! (`use crate::{a, b::c}`) and `super::` are resolved. A `crate::` path must begin with a module of the table, so that
 //! a re-export at the root is no way around it, and a new module has to be given its place here.
 
+mod docs;
 mod paths;
 mod tokens;
 

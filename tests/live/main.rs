@@ -8,6 +8,7 @@ mod cases;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attached;
 mod counts;
 mod execs;
 mod faults;

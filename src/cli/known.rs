@@ -1,0 +1,118 @@
+//! What commands need that work on what runs already: the saved states of the data directory, the tasks that arguments
+//! name, and a driver that only looks.
+
+use crate::driver::{Driver, DriverConfig, TaskHandle};
+use crate::engine::Engine;
+use crate::runner::{AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskView, chain, find, look_at};
+
+use super::args::Args;
+use super::failure::Failure;
+use super::{context, eprint};
+
+/// The saved states of a data directory.
+pub(super) struct Known {
+    pub(super) data: DataDir,
+    pub(super) store: Store,
+    pub(super) states: Vec<AllocState>,
+    /// Whether a state cannot be read, which has been told.
+    pub(super) incomplete: bool,
+}
+
+/// The Engine, with its own id, and a driver on it.
+pub(super) struct Reached {
+    pub(super) engine: Engine,
+    pub(super) engine_id: String,
+    pub(super) driver: Driver,
+}
+
+impl Known {
+    /// Reads what is saved. States that cannot be read are told, and disturb no others.
+    pub(super) fn read(global: &Args) -> Result<Self, Failure> {
+        let data = context::data_dir(global)?;
+        let store = Store::known(&data);
+        let (states, unreadable) = store.states()?;
+        for error in &unreadable {
+            eprint(&format!("longshore: {}", chain(error)));
+        }
+        Ok(Self { data, store, states, incomplete: !unreadable.is_empty() })
+    }
+
+    /// Reads the states again. Where that cannot be done those that are known stay.
+    pub(super) fn refresh(&mut self) {
+        match self.store.states() {
+            Ok((states, _)) => self.states = states,
+            Err(error) => log::warn!("{}", chain(&error)),
+        }
+    }
+
+    /// The one task that an argument names.
+    pub(super) fn find(&self, name: &str) -> Result<Found<'_>, Failure> {
+        Ok(find(&self.states, name)?)
+    }
+
+    /// The tasks that arguments name, each once.
+    pub(super) fn find_all(&self, names: &[String]) -> Result<Vec<Found<'_>>, Failure> {
+        let mut all: Vec<Found<'_>> = Vec::new();
+        for name in names {
+            let found = self.find(name)?;
+            if !all.iter().any(|other| other.task.config.id == found.task.config.id) {
+                all.push(found);
+            }
+        }
+        Ok(all)
+    }
+
+    /// All tasks, of ended allocations too if so wanted.
+    pub(super) fn tasks(&self, ended: bool) -> impl Iterator<Item = Found<'_>> {
+        let allocs = self.states.iter().filter(move |alloc| ended || !alloc.ended);
+        allocs.flat_map(|alloc| alloc.tasks.iter().map(move |task| Found { alloc, task }))
+    }
+
+    /// Reaches the Engine, which must answer.
+    pub(super) fn reach(&self, global: &Args) -> Result<Reached, Failure> {
+        let engine = context::engine(global)?;
+        self.reached(engine)
+    }
+
+    /// Who owns a task's allocation. Where that cannot be found out it is told, and taken as nobody.
+    pub(super) fn owner(&self, found: &Found<'_>) -> Ownership {
+        self.store.ownership(&found.alloc.alloc_id).unwrap_or_else(|error| {
+            eprint(&format!("longshore: {}", chain(&error)));
+            Ownership::Nobody
+        })
+    }
+
+    fn reached(&self, engine: Engine) -> Result<Reached, Failure> {
+        let engine_id = context::engine_id(&engine)?;
+        let instance = self.data.known_instance()?.unwrap_or_default();
+        let driver = Driver::new(engine.clone(), DriverConfig { instance, ..DriverConfig::default() });
+        Ok(Reached { engine, engine_id, driver })
+    }
+}
+
+impl Reached {
+    pub(super) fn site<'a>(&'a self, known: &'a Known) -> Site<'a> {
+        Site { engine: &self.engine, engine_id: &self.engine_id, data: &known.data }
+    }
+
+    /// How a task is, for who looks.
+    pub(super) fn view(&self, known: &Known, found: &Found<'_>) -> Result<TaskView, Failure> {
+        let seen = look_at(&self.site(known), found)?;
+        Ok(TaskView::new(found, &seen, known.owner(found)))
+    }
+
+    /// Attaches to a task that has a container.
+    pub(super) fn attach(&self, known: &Known, found: &Found<'_>) -> Result<TaskHandle, Failure> {
+        self.outside(known).attach(found)?.ok_or_else(|| {
+            let (task, name) = (&found.task.config.name, found.name());
+            Failure::new(
+                "not_running",
+                format!("task `{task}` has no container; `longshore status {name}` says how it is"),
+            )
+        })
+    }
+
+    pub(super) fn outside<'a>(&'a self, known: &'a Known) -> Outside<'a> {
+        Outside { site: self.site(known), store: &known.store, driver: &self.driver }
+    }
+}

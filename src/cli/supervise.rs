@@ -1,0 +1,106 @@
+//! What `run` and `recover` have in common once allocations are theirs: showing what happens, and the exit code.
+
+use std::time::Instant;
+
+use crate::driver::{Driver, DriverConfig, TaskConfig};
+use crate::engine::Engine;
+use crate::logs::Sink;
+use crate::runner::{Allocation, Detached, Event, FAILED, Healthy, Owned, Runner, Stop, Watcher, exit_code};
+
+use super::args::Color;
+use super::failure::Failure;
+use super::faults::Faults;
+use super::json::Json;
+use super::look::Look;
+use super::signals::{FORCED, Listener};
+use super::terminal::Terminal;
+use super::{TIMED_OUT, eprint, print};
+
+/// What the tasks of allocations are run with.
+pub(super) struct Supervisor<'a> {
+    pub(super) engine: Engine,
+    pub(super) instance: String,
+    pub(super) stop: Stop,
+    pub(super) signals: &'a Listener,
+    pub(super) color: Color,
+    pub(super) timestamps: bool,
+    pub(super) json: bool,
+}
+
+impl Supervisor<'_> {
+    /// Runs allocations to their end.
+    pub(super) fn run(&self, allocs: &[Allocation], owned: Vec<Owned>) -> u8 {
+        let faults = Faults::new(self.stop.clone());
+        let watcher = self.watcher(allocs, &faults);
+        let driver = self.driver();
+        let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &self.stop };
+        let outcomes = runner.run(allocs, owned);
+        driver.shutdown();
+        match exit_code(&outcomes) {
+            _ if self.signals.forced() => FORCED,
+            0 if faults.lost() => FAILED,
+            code => code,
+        }
+    }
+
+    /// Starts the tasks of allocations, and leaves them to themselves; once they are healthy, if `wait` says so.
+    pub(super) fn detach(
+        &self,
+        allocs: &[Allocation],
+        owned: Vec<Owned>,
+        wait: Option<Option<Instant>>,
+    ) -> Result<u8, Failure> {
+        let faults = Faults::new(self.stop.clone());
+        let watcher = Quiet(self.watcher(allocs, &faults));
+        let driver = self.driver();
+        let runner = Runner { driver: &driver, watcher: &watcher, stop: &self.stop };
+        let healthy = wait.map(|until| Healthy { engine: &self.engine, until });
+        let detached = runner.detach(allocs, owned, healthy);
+        driver.shutdown();
+        match detached {
+            Detached::Left { tasks, unhealthy, late } => {
+                if !self.json {
+                    print(&tasks.iter().map(|(task, container)| format!("{task} {container}\n")).collect::<String>())?;
+                }
+                if late {
+                    eprint(
+                        "longshore: not all tasks were healthy in time; they run on, and `longshore recover` takes them up",
+                    );
+                }
+                Ok(match (unhealthy, late) {
+                    (true, _) => FAILED,
+                    (false, true) => TIMED_OUT,
+                    (false, false) => 0,
+                })
+            }
+            Detached::Undone { .. } if self.signals.forced() => Ok(FORCED),
+            Detached::Undone { failed: true, .. } => Ok(FAILED),
+            Detached::Undone { outcomes, .. } => Ok(exit_code(&outcomes)),
+        }
+    }
+
+    fn watcher(&self, allocs: &[Allocation], faults: &Faults) -> Box<dyn Watcher> {
+        match self.json {
+            true => Box::new(Json::new(faults.clone())),
+            false => Box::new(Terminal::new(Look::new(self.color, self.timestamps, allocs), faults.clone())),
+        }
+    }
+
+    fn driver(&self) -> Driver {
+        let config = DriverConfig { instance: self.instance.clone(), ..DriverConfig::default() };
+        Driver::new(self.engine.clone(), config)
+    }
+}
+
+/// Shows what happens, and collects no output: that waits in the Engine for who takes the tasks up.
+struct Quiet(Box<dyn Watcher>);
+
+impl Watcher for Quiet {
+    fn sinks(&self, _: &TaskConfig) -> Vec<Box<dyn Sink>> {
+        Vec::new()
+    }
+
+    fn event(&self, event: &Event) {
+        self.0.event(event);
+    }
+}

@@ -1,0 +1,159 @@
+//! What somebody does to a task who does not own its allocation. What is wanted is written down first, for the owner, if
+//! there is one, to read before it would start the task again; then its container is looked for, in this order: an owner
+//! that starts the task at that moment reads the wish after its start.
+
+use std::time::Duration;
+
+use crate::driver::{self, Driver, Signal, TaskHandle, TaskState};
+use crate::engine::WaitCondition;
+use crate::threads::{Hangup, Worker};
+
+use super::begin::{Site, must_be_here};
+use super::owner::{self, Owned};
+use super::state::{AllocState, Store, TaskRecord};
+use super::wish::{self, Wanted};
+use super::{Error, Found};
+
+/// How long an owner may take to collect the rest of a task's output and remove its container, before it is removed here.
+const OWNERS_TURN: Duration = Duration::from_secs(20);
+
+/// Where somebody acts who owns nothing.
+#[derive(Debug)]
+pub struct Outside<'a> {
+    /// The Engine and the data directory.
+    pub site: Site<'a>,
+    /// The saved states.
+    pub store: &'a Store,
+    /// A driver on the Engine, which only looks.
+    pub driver: &'a Driver,
+}
+
+impl Outside<'_> {
+    /// Attaches the driver to a task. `None`: it has no container.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`]; the Engine does not say.
+    pub fn attach(&self, found: &Found<'_>) -> Result<Option<TaskHandle>, Error> {
+        must_be_here(&self.site, found.alloc)?;
+        let task = found.task;
+        let failed = |source| failed("reach", task, source);
+        if let Some(handle) = &task.handle {
+            match self.driver.attach_task(handle) {
+                Ok(()) => return Ok(Some(handle.clone())),
+                // Its owner may have started it again since.
+                Err(driver::Error::Gone { .. }) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        let Some(handle) = self.driver.find_task(&task.config).map_err(failed)? else { return Ok(None) };
+        match self.driver.attach_task(&handle) {
+            Ok(()) => Ok(Some(handle)),
+            Err(driver::Error::Gone { .. }) => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Stops a task for good: by `signal`, within `timeout`, or as its job says. One that does not run is not started again.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`]; the wish cannot be written; the Engine does not stop it.
+    pub fn stop(&self, found: &Found<'_>, signal: Option<Signal>, timeout: Option<Duration>) -> Result<(), Error> {
+        must_be_here(&self.site, found.alloc)?;
+        let Some(alloc) = self.wish(found, Wanted::Stopped)? else { return Ok(()) };
+        let Some(found) = again(&alloc, found) else { return Ok(()) };
+        if self.attach(&found)?.is_none() {
+            return Ok(());
+        }
+        let task = found.task;
+        let signal = signal.or_else(|| task.kill_signal.as_deref().and_then(|name| name.parse().ok()));
+        let stopped = self.driver.stop_task(&task.config.id, timeout.unwrap_or(task.kill_timeout), signal);
+        stopped.map_err(|source| failed("stop", task, source))
+    }
+
+    /// Removes a task's container, and with `force` kills it before, if it runs. An owner gets time to collect its output and
+    /// to remove it itself; without one, the task is written down as ended.
+    ///
+    /// # Errors
+    /// The task runs, and was not to be forced; [`Error::Elsewhere`]; the wish or the state cannot be written; the Engine
+    /// does not remove it.
+    pub fn destroy(&self, found: &Found<'_>, force: bool) -> Result<(), Error> {
+        let id = &found.task.config.id;
+        let destroying = |source| failed("destroy", found.task, source);
+        let attached = self.attach(found)?;
+        if attached.is_some() && !force {
+            let status = self.driver.inspect_task(id).map_err(destroying)?;
+            if status.state == TaskState::Running {
+                return Err(destroying(driver::Error::StillRunning { task: id.clone() }));
+            }
+        }
+        let Some(alloc) = self.wish(found, Wanted::Destroyed)? else {
+            // It has ended, and was kept.
+            return if attached.is_some() { self.driver.destroy_task(id, force).map_err(destroying) } else { Ok(()) };
+        };
+        let Some(found) = again(&alloc, found) else { return Ok(()) };
+        let attached = self.attach(&found)?;
+        let lock = match owner::claim(self.store, &alloc.alloc_id) {
+            Ok(lock) => Some(lock),
+            Err(Error::Owned { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(handle) = attached {
+            if lock.is_none() && !found.task.ended {
+                if force {
+                    self.driver.stop_task(id, Duration::ZERO, None).map_err(destroying)?;
+                }
+                self.wait_for_removal(&handle.container_id);
+            }
+            self.driver.destroy_task(id, force).map_err(destroying)?;
+        }
+        let Some(lock) = lock else { return Ok(()) };
+        // What its last owner wrote before we had the lock.
+        let Some(state) = self.store.load(&alloc.alloc_id)? else { return Ok(()) };
+        let owned = Owned::take_up(self.site.data, self.store, lock, state);
+        owned.update(|state| {
+            for task in state.tasks.iter_mut().filter(|task| task.config.id == *id) {
+                task.handle = None;
+                task.restart_at = None;
+                task.ended = true;
+            }
+            state.ended |= state.tasks.iter().all(|task| task.ended && (state.keep || task.handle.is_none()));
+        })
+    }
+
+    /// Writes down what is wanted of a task, and gives its allocation as it is then. `None`: it has ended.
+    fn wish(&self, found: &Found<'_>, wanted: Wanted) -> Result<Option<AllocState>, Error> {
+        let alloc_id = &found.alloc.alloc_id;
+        if found.alloc.ended {
+            return Ok(None);
+        }
+        wish::write(self.store, alloc_id, &found.task.config.name, wanted)?;
+        self.store.load(alloc_id)
+    }
+
+    /// Waits until a container is gone, for a while.
+    fn wait_for_removal(&self, container: &str) {
+        let latch = Hangup::new();
+        let timer = latch.child();
+        let (sleeper, ends) = (timer.clone(), latch.clone());
+        let in_time = move || {
+            if sleeper.sleep(OWNERS_TURN) {
+                ends.hang_up();
+            }
+        };
+        // Without a thread for the time there is none to wait in.
+        let Ok(_timer) = Worker::spawn("removal time", timer, in_time, |_| {}) else { return };
+        // Whatever comes of it, what is left is removed here.
+        if let Err(error) = self.site.engine.container_wait(container, WaitCondition::Removed, &latch) {
+            log::debug!("{error}");
+        }
+    }
+}
+
+/// The same task in a newer state.
+fn again<'a>(alloc: &'a AllocState, found: &Found<'_>) -> Option<Found<'a>> {
+    alloc.task(&found.task.config.name).map(|task| Found { alloc, task })
+}
+
+fn failed(verb: &str, task: &TaskRecord, source: driver::Error) -> Error {
+    Error::Driver { what: format!("cannot {verb} task `{}`", task.config.name), source: Box::new(source) }
+}
