@@ -15,9 +15,12 @@ use super::json;
 use super::redact::Redactor;
 use super::tape::kind_of_request;
 use super::target::Target;
+use super::wire;
 
 /// A JSON body up to this size is compared by what it means, a longer one by its bytes.
 const LONGEST_JSON: usize = 8 * 1024 * 1024;
+/// What stands for the body of a request that was not heard to its end.
+const REFUSED: &str = "a part of it";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
 
@@ -30,7 +33,8 @@ pub(super) struct Form {
     pub(super) body: String,
     /// All of it but the method, to be compared at once.
     pub(super) text: String,
-    /// The same without what is another each time, where there may be such.
+    /// The same without what is another each time, where there may be such, or without the body, where the Engine may have
+    /// said no before it had heard all of it.
     pub(super) loose: Option<String>,
 }
 
@@ -48,18 +52,12 @@ impl Form {
         }
         target.query.sort();
         let body = body.form(redactor);
-        let text = |keep: &dyn Fn(&str) -> bool| {
-            let mut text = target.path.clone();
-            for (name, value) in target.query.iter().filter(|(name, _)| keep(name)) {
-                let _ = write!(text, "\n{name}={value}");
-            }
-            text.push_str("\n\n");
-            text.push_str(&body);
-            text
-        };
         let chance = of_chance(method, &target.path);
-        let loose = (!chance.is_empty()).then(|| text(&|name| !chance.contains(&name)));
-        Self { method: method.into(), text: text(&|_| true), loose, target, body }
+        let loose = match chance {
+            [] => (!body.is_empty()).then(|| text(&target, &[], REFUSED)),
+            chance => Some(text(&target, chance, &body)),
+        };
+        Self { method: method.into(), text: text(&target, &[], &body), loose, target, body }
     }
 
     /// Of a recorded request.
@@ -67,7 +65,15 @@ impl Form {
         let mut measure =
             Measure::new(redactor, &exchange.request.method, &exchange.request.target, &exchange.request.headers);
         measure.read(&exchange.request.body)?;
-        Ok(Self::new(redactor, &exchange.request.method, &exchange.request.target, measure.end()))
+        let mut form = Self::new(redactor, &exchange.request.method, &exchange.request.target, measure.end());
+        if of_chance(&form.method, &form.target.path).is_empty() {
+            let said =
+                wire::header(&exchange.request.headers, "content-length").and_then(|len| len.parse::<u64>().ok());
+            let refused =
+                exchange.answer.is_some() && said.is_some_and(|said| said > exchange.request.body.bytes.len());
+            form.loose = refused.then(|| text(&form.target, &[], REFUSED));
+        }
+        Ok(form)
     }
 
     /// Whether it changes nothing at the Engine, so that its answer may be given again.
@@ -138,6 +144,17 @@ impl Form {
         let fixed = matches!(object, "json" | "create" | "prune");
         (matches!(kind, "containers" | "exec") && !fixed && !object.is_empty()).then_some(object)
     }
+}
+
+/// A request in one text, without some parameters.
+fn text(target: &Target, without: &[&str], body: &str) -> String {
+    let mut text = target.path.clone();
+    for (name, value) in target.query.iter().filter(|(name, _)| !without.contains(&name.as_str())) {
+        let _ = write!(text, "\n{name}={value}");
+    }
+    text.push_str("\n\n");
+    text.push_str(body);
+    text
 }
 
 /// The parameters of a request that are another each time. A follower asks from where it has come to; BuildKit's client

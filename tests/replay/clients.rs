@@ -416,3 +416,27 @@ fn nobody_is_silent_for_long_whose_client_is_gone_on_a_port() {
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.read(&mut [0]).unwrap(), 0, "its end is taken for its leaving");
 }
+
+#[test]
+fn a_no_that_came_before_the_body_is_the_answer_to_all_of_it() {
+    let put = |path: &str, heard: &str| {
+        let mut entry = entry("PUT", &format!("/v1.41/containers/c1/archive?path={path}"), 404, &json!({}));
+        entry["request"]["headers"] = json!([{"name": "Content-Length", "value": "9"}]);
+        entry["request"]["postData"] = json!({"mimeType": "", "text": heard});
+        entry
+    };
+    let listening = Listening::new(&[put("/a", ""), put("/b", "some"), put("/c", "all of it")], PlayOptions::default());
+    let ask = |path: &str, body: &str| {
+        listening.say(&format!(
+            "PUT /containers/c1/archive?path={path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\
+             Expect: 100-continue\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    for (path, body, status) in
+        [("/a", "something", 404), ("/b", "something", 404), ("/c", "something", 501), ("/c", "all of it", 404)]
+    {
+        let said = ask(path, body);
+        assert!(said.contains(&format!("HTTP/1.1 {status} ")), "{path} {body}: {said}");
+    }
+}
