@@ -21,10 +21,10 @@ use super::redact::{Kind, Redactor};
 use super::script::{Found, Script};
 use super::server::{end_writing, lock};
 use super::spool::{Log, Spool};
-use super::tape::kind_of_answer;
+use super::tape::{is_h2c, kind_of_answer, without_authority};
 use super::target::without_version;
 use super::vars::Bindings;
-use super::wire::{self, BodyDecoder, Framing, Head, HeadDecoder, Piece};
+use super::wire::{self, Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece};
 use crate::http::Socket;
 use crate::threads::Hangup;
 
@@ -40,6 +40,9 @@ const AFTER_UPGRADE: Duration = Duration::from_millis(20);
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
 /// So many misses are told one by one: a client may ask for ever what it does not get.
 const MOST_MISSES: usize = 1_000;
+/// How an Engine begins to ask BuildKit's client for files, and asks for none: the preface of HTTP/2 and settings that are as usual. Without it the client waits ten
+/// seconds before it ends.
+const IDLE_HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// How much of a body is sent at a time.
 const AT_ONCE: usize = 64 * 1024;
 
@@ -202,11 +205,26 @@ struct Request {
     sent: u64,
 }
 
+impl Request {
+    /// Whether its client knows neither chunks nor a second request.
+    fn is_old(&self) -> bool {
+        self.head.start.ends_with("HTTP/1.0")
+    }
+}
+
 impl Connection<'_> {
     /// Takes one request, and answers it.
     fn exchange(&mut self) -> io::Result<Then> {
-        let Some(request) = self.request()? else { return Ok(Then::Close) };
-        let keeps = !wire::has_word(&request.head.headers, "connection", "close");
+        let request = match self.request() {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(Then::Close),
+            Err(e) if e.get_ref().is_some_and(|e| e.is::<Bad>()) => {
+                self.plain("", 400, &json!({ "message": format!("not understood: {e}") }).to_string())?;
+                return Ok(Then::Close);
+            }
+            Err(e) => return Err(e),
+        };
+        let keeps = !request.is_old() && !wire::has_word(&request.head.headers, "connection", "close");
         let fault = self.core.fault(&request.form);
         match fault {
             Some(FaultKind::Delay(delay)) => {
@@ -259,7 +277,7 @@ impl Connection<'_> {
             }
         };
         let (method, target) = head.request_line().map_err(io::Error::other)?;
-        let (method, target) = (method.to_owned(), target.to_owned());
+        let (method, target) = (method.to_owned(), without_authority(target).to_owned());
         let framing = Framing::of_request(&head).map_err(io::Error::other)?;
         // What it learns from the headers is masked in the body too, as it was in the recording.
         for (name, value) in &head.headers {
@@ -328,12 +346,11 @@ impl Connection<'_> {
 
     /// An answer of our own.
     fn plain(&self, method: &str, status: u16, body: &str) -> io::Result<()> {
-        let reason = if status == 501 {
-            "Not Implemented"
-        } else if status == 200 {
-            "OK"
-        } else {
-            "Internal Server Error"
+        let reason = match status {
+            200 => "OK",
+            400 => "Bad Request",
+            501 => "Not Implemented",
+            _ => "Internal Server Error",
         };
         let body_sent = if method == "HEAD" { "" } else { body };
         let kind = if body.starts_with('{') { "application/json" } else { "text/plain; charset=utf-8" };
@@ -386,6 +403,15 @@ impl Connection<'_> {
             let script = self.core.script();
             (script.items[n].exchange.clone(), script.bindings().clone())
         };
+        let http2 = is_h2c(&exchange.request.headers) && exchange.sent.is_some();
+        if http2 && !request.form.is_session() {
+            // Nothing that could be said; and the client, which speaks first, would wait for ever.
+            let Form { method, target, .. } = &request.form;
+            let message = format!("what was said after {method} {} is HTTP/2, which is not recorded", target.path);
+            self.core.note(message.clone());
+            self.plain(&request.method, 501, &json!({ "message": message }).to_string())?;
+            return Ok(Then::Next);
+        }
         let mut wait = Wait {
             item: n,
             begun: Instant::now(),
@@ -397,7 +423,7 @@ impl Connection<'_> {
         };
         let Some(answer) = &exchange.answer else {
             if exchange.end != End::Cut {
-                self.until_gone(&mut wait)?;
+                self.until_gone(&mut wait, false)?;
             }
             return Ok(Then::Close);
         };
@@ -416,9 +442,26 @@ impl Connection<'_> {
         }
         let framing = match answer.status {
             101 => Framing::Close,
-            _ => framing(&answer, &request.method)?,
+            _ => match framing(&answer, &request.method)? {
+                Framing::Chunked if request.is_old() => Framing::Close,
+                framing => framing,
+            },
         };
-        out.write_all(&head(&answer, framing, exchange.end))?;
+        out.write_all(&head(&answer, framing, exchange.end, request.is_old()))?;
+        if http2 {
+            out.write_all(IDLE_HTTP2)?;
+            out.flush()?;
+            let mut answers = false;
+            while !wait.ended {
+                // What it says first shows that it listens: only then can a build be over.
+                if !answers && wait.sent > request.sent {
+                    answers = true;
+                    self.core.given(n);
+                }
+                self.rest(&mut wait, None, true)?;
+            }
+            return Ok(Then::Close);
+        }
         if wait.upgraded
             && let Some(first) = answer.body.chunks().next().transpose()?
         {
@@ -431,13 +474,15 @@ impl Connection<'_> {
         }
         let manner = Manner { framing, kind, whole, bindings: &bindings };
         self.body(&answer.body, &manner, &mut wait, out)?;
-        self.finish(&exchange, framing, &mut wait, out)
+        let then = self.finish(&exchange, framing, &mut wait, out)?;
+        // What the Engine said of its connection goes for this one.
+        Ok(if wire::has_word(&answer.headers, "connection", "close") { Then::Close } else { then })
     }
 
     /// Sends a body as it came.
     fn body(&mut self, body: &Body, manner: &Manner<'_>, wait: &mut Wait, out: &mut Out<'_>) -> io::Result<()> {
         let Manner { framing, kind, whole, bindings } = *manner;
-        let (mut from, mut bytes) = (body.bytes.reader(), Vec::new());
+        let (mut from, mut bytes) = (io::BufReader::with_capacity(AT_ONCE, body.bytes.reader()), Vec::new());
         for (n, chunk) in (1..).zip(body.chunks()) {
             let chunk = chunk?;
             if !self.is_clear(wait, chunk.mark) {
@@ -493,7 +538,7 @@ impl Connection<'_> {
             End::Cut => return Ok(Then::Close),
             // The client left: this one is expected to do so too.
             End::Left | End::Open => {
-                self.until_gone(wait)?;
+                self.until_gone(wait, exchange.sent.as_ref().is_some_and(|sent| sent.closed))?;
                 return Ok(Then::Close);
             }
         }
@@ -565,10 +610,14 @@ impl Connection<'_> {
         Hold::No
     }
 
-    /// Waits until the client has left.
-    fn until_gone(&mut self, wait: &mut Wait) -> io::Result<()> {
+    /// Waits until the client has left. `half_closes`: the recorded one ended its own direction, and listened on.
+    fn until_gone(&mut self, wait: &mut Wait, half_closes: bool) -> io::Result<()> {
         loop {
             self.rest(wait, None, wait.upgraded && !wait.ended)?;
+            // On a port that is all that is told of one that has left.
+            if wait.ended && !half_closes && matches!(**self.socket, Socket::Tcp(_)) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
         }
     }
 
@@ -694,9 +743,13 @@ fn framing(answer: &Answer, method: &str) -> io::Result<Framing> {
     Framing::of_answer(&head, answer.status, method).map_err(io::Error::other)
 }
 
-fn head(answer: &Answer, framing: Framing, end: End) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, answer.reason.replace(['\r', '\n'], " ")).into_bytes();
+fn head(answer: &Answer, framing: Framing, end: End, old: bool) -> Vec<u8> {
+    let (version, reason) = (if old { "1.0" } else { "1.1" }, answer.reason.replace(['\r', '\n'], " "));
+    let mut head = format!("HTTP/{version} {} {reason}\r\n", answer.status).into_bytes();
     for (name, value) in &answer.headers {
+        if old && name.eq_ignore_ascii_case("transfer-encoding") {
+            continue;
+        }
         // A length that was not kept to would leave the client waiting, or give it the next answer's beginning. Of an
         // answer that broke off it is what shows that it did.
         if end == End::Whole

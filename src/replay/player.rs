@@ -121,6 +121,12 @@ impl Player {
         Ok(endpoint)
     }
 
+    /// Lets what was done as often as it was recorded be done again: from here on a run may be made any number of times. A
+    /// container that is created again begins its life anew. As it is, a second time is a miss.
+    pub fn repeat(&self) {
+        self.core.script().repeat();
+    }
+
     /// What was asked so far and not recorded, each with the nearest entries and what differs.
     pub fn misses(&self) -> Vec<String> {
         self.core.misses()
