@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::Error;
 use super::cassette::Cassette;
+use super::core::{Core, Own};
 use super::fault::Fault;
 use super::onward::Onward;
-use super::play::{Core, Own};
 use super::proxy::host_of;
 use super::redact::Redactor;
 use super::script::Script;

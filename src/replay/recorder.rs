@@ -370,7 +370,7 @@ impl Pass<'_> {
                     return to.write_all(&line);
                 }
                 // Our own line, read as any other.
-                super::read::entry(&line, &self.recorder.spool)?
+                super::entry::of_line(&line, &self.recorder.spool)?
             }
             Kept::Whole(exchange) if !changes => return write::entry(&exchange, to),
             Kept::Whole(exchange) => *exchange,
