@@ -23,6 +23,8 @@ pub(super) fn replay(_: &Args, args: &Replay) -> Result<u8, Failure> {
     }
     let player = Player::of(&cassette, PlayOptions { speed: args.speed, faults })?;
     drop(cassette);
+    // Who plays by hand, or runs tests against one that stands by, comes more than once.
+    player.repeat();
     // Not before: a file that is slow to read is given up as any other program's would be.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;

@@ -214,14 +214,18 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, ContextE
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A folder of its own, removed at the end.
     struct Folder(PathBuf);
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("longshore-context-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).expect("folder");
+            // Tests run side by side, and two have a context of the same name.
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("longshore-context-{}-{number}-{name}", std::process::id()));
+            fs::create_dir(&path).expect("folder");
             Self(path)
         }
 

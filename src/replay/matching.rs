@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::archive::Essence;
 use super::exchange::{Body, Exchange};
 use super::json;
 use super::redact::Redactor;
 use super::tape::kind_of_request;
 use super::target::Target;
+use super::wire;
 
 /// A JSON body up to this size is compared by what it means, a longer one by its bytes.
 const LONGEST_JSON: usize = 8 * 1024 * 1024;
+/// What stands for the body of a request that was not heard to its end.
+const REFUSED: &str = "a part of it";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
 
@@ -29,7 +33,8 @@ pub(super) struct Form {
     pub(super) body: String,
     /// All of it but the method, to be compared at once.
     pub(super) text: String,
-    /// The same without moments: a follower asks from where it has come to, which is another place each time.
+    /// The same without what is another each time, where there may be such, or without the body, where the Engine may have
+    /// said no before it had heard all of it.
     pub(super) loose: Option<String>,
 }
 
@@ -47,18 +52,12 @@ impl Form {
         }
         target.query.sort();
         let body = body.form(redactor);
-        let text = |keep: &dyn Fn(&str) -> bool| {
-            let mut text = target.path.clone();
-            for (name, value) in target.query.iter().filter(|(name, _)| keep(name)) {
-                let _ = write!(text, "\n{name}={value}");
-            }
-            text.push_str("\n\n");
-            text.push_str(&body);
-            text
+        let chance = of_chance(method, &target.path);
+        let loose = match chance {
+            [] => (!body.is_empty()).then(|| text(&target, &[], REFUSED)),
+            chance => Some(text(&target, chance, &body)),
         };
-        let follows = method == "GET" && (target.path.ends_with("/logs") || target.path == "/events");
-        let loose = follows.then(|| text(&|name| !matches!(name, "since" | "until")));
-        Self { method: method.into(), text: text(&|_| true), loose, target, body }
+        Self { method: method.into(), text: text(&target, &[], &body), loose, target, body }
     }
 
     /// Of a recorded request.
@@ -66,7 +65,15 @@ impl Form {
         let mut measure =
             Measure::new(redactor, &exchange.request.method, &exchange.request.target, &exchange.request.headers);
         measure.read(&exchange.request.body)?;
-        Ok(Self::new(redactor, &exchange.request.method, &exchange.request.target, measure.end()))
+        let mut form = Self::new(redactor, &exchange.request.method, &exchange.request.target, measure.end());
+        if of_chance(&form.method, &form.target.path).is_empty() {
+            let said =
+                wire::header(&exchange.request.headers, "content-length").and_then(|len| len.parse::<u64>().ok());
+            let refused =
+                exchange.answer.is_some() && said.is_some_and(|said| said > exchange.request.body.bytes.len());
+            form.loose = refused.then(|| text(&form.target, &[], REFUSED));
+        }
+        Ok(form)
     }
 
     /// Whether it changes nothing at the Engine, so that its answer may be given again.
@@ -89,6 +96,47 @@ impl Form {
             }
     }
 
+    /// Whether it may change what others are told. A window's size changes nothing but the window.
+    pub(super) fn is_change(&self) -> bool {
+        !self.is_read() && !self.is_resize()
+    }
+
+    /// Whether it tells how large a window is.
+    pub(super) fn is_resize(&self) -> bool {
+        self.method == "POST" && self.target.path.ends_with("/resize")
+    }
+
+    /// Whether BuildKit's client lends itself to the Engine, which then asks it for files, over HTTP/2. An Engine that asks
+    /// for nothing is a good one, too: the answer to the build tells what came of it.
+    pub(super) fn is_session(&self) -> bool {
+        self.method == "POST" && self.target.path == "/session"
+    }
+
+    /// Whether it makes something, which no container has to do with yet.
+    pub(super) fn makes_anew(&self) -> bool {
+        self.method == "POST" && (self.target.path.ends_with("/create") || self.is_build() || self.is_session())
+    }
+
+    /// Whether it builds an image.
+    pub(super) fn is_build(&self) -> bool {
+        self.method == "POST" && self.target.path == "/build"
+    }
+
+    /// Whether it joins what goes on in a container.
+    pub(super) fn is_attach(&self) -> bool {
+        self.method == "POST" && self.target.path.ends_with("/attach")
+    }
+
+    /// Whether it begins a process in a container, or is about one.
+    pub(super) fn is_exec(&self) -> bool {
+        self.target.path.starts_with("/exec/") || self.target.path.ends_with("/exec")
+    }
+
+    /// Whether it is the same request, but for what is another each time.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.method == other.method && (self.text == other.text || self.loose.is_some() && self.loose == other.loose)
+    }
+
     /// The id or name of the container or exec that it is about.
     pub(super) fn object(&self) -> Option<&str> {
         let mut parts = self.target.path.split('/').skip(1);
@@ -98,11 +146,36 @@ impl Form {
     }
 }
 
+/// A request in one text, without some parameters.
+fn text(target: &Target, without: &[&str], body: &str) -> String {
+    let mut text = target.path.clone();
+    for (name, value) in target.query.iter().filter(|(name, _)| !without.contains(&name.as_str())) {
+        let _ = write!(text, "\n{name}={value}");
+    }
+    text.push_str("\n\n");
+    text.push_str(body);
+    text
+}
+
+/// The parameters of a request that are another each time. A follower asks from where it has come to; BuildKit's client
+/// makes up names for its session and its build; a window has the size that it has.
+fn of_chance(method: &str, path: &str) -> &'static [&'static str] {
+    match method {
+        "GET" if path.ends_with("/logs") || path == "/events" => &["since", "until"],
+        "POST" if path == "/build" => &["buildid", "session"],
+        "POST" if path == "/build/cancel" => &["id"],
+        "POST" if path.ends_with("/resize") => &["h", "w"],
+        _ => &[],
+    }
+}
+
 /// Looks at a body as it comes.
 pub(super) struct Measure {
     masker: super::redact::Masker,
     masked: Vec<u8>,
     hasher: DefaultHasher,
+    /// What of an archive counts.
+    essence: Essence,
     len: u64,
     /// All of it, as long as it may be JSON.
     json: Option<Vec<u8>>,
@@ -111,6 +184,7 @@ pub(super) struct Measure {
 /// What is known of a body.
 pub(super) struct Measured {
     len: u64,
+    archive: bool,
     digest: u64,
     json: Option<Vec<u8>>,
 }
@@ -122,6 +196,7 @@ impl Measure {
             masker: redactor.masker(kind),
             masked: Vec::new(),
             hasher: DefaultHasher::new(),
+            essence: Essence::default(),
             len: 0,
             json: matches!(kind, super::redact::Kind::Json).then(Vec::new),
         }
@@ -135,7 +210,7 @@ impl Measure {
     }
 
     fn take(&mut self) {
-        self.hasher.write(&self.masked);
+        self.essence.feed(&self.masked, &mut self.hasher);
         if let Some(json) = &mut self.json {
             json.extend_from_slice(&self.masked);
             if json.len() > LONGEST_JSON {
@@ -158,7 +233,8 @@ impl Measure {
         self.masked.clear();
         self.masker.end(&mut self.masked);
         self.take();
-        Measured { len: self.len, digest: self.hasher.finish(), json: self.json }
+        let archive = self.essence.end(&mut self.hasher);
+        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json }
     }
 }
 
@@ -170,10 +246,22 @@ impl Measured {
         let json = self.json.and_then(|json| json::parse(&json));
         match json {
             Some(mut json) => {
+                without_window(&mut json);
                 redactor.comparable(&mut json);
                 json.to_string()
             }
+            // How long it is depends on how moments are written.
+            None if self.archive => format!("an archive, digest {:016x}", self.digest),
             None => format!("{} bytes, digest {:016x}", self.len, self.digest),
+        }
+    }
+}
+
+/// A request's body without the size of the client's window.
+fn without_window(json: &mut Value) {
+    for path in ["", "/HostConfig"] {
+        if let Some(Value::Object(map)) = json.pointer_mut(path) {
+            map.remove("ConsoleSize");
         }
     }
 }
@@ -282,6 +370,12 @@ mod tests {
                 ("/a", r#"{"Env":["DB_PASSWORD=another"]}"#),
                 true,
             ),
+            (
+                "another window",
+                ("/a", r#"{"ConsoleSize":[1,2],"HostConfig":{"ConsoleSize":[1,2],"Memory":1}}"#),
+                ("/a", r#"{"HostConfig":{"ConsoleSize":[3,4],"Memory":1}}"#),
+                true,
+            ),
             ("bytes", ("/a", "tar"), ("/a", "tar"), true),
             ("other bytes", ("/a", "tar"), ("/a", "rat"), false),
         ] {
@@ -289,9 +383,20 @@ mod tests {
             assert_eq!(a.text == b.text, same, "{row}: {:?} {:?}", a.text, b.text);
             assert_eq!(differences(&a, &b).is_empty(), same, "{row}");
         }
-        let logs = |since| form("GET", &format!("/containers/x/logs?since={since}&stdout=1"), "");
-        assert_eq!(logs(1).loose, logs(2).loose);
-        assert_ne!(logs(1).text, logs(2).text);
+        for (method, a, b, same) in [
+            ("GET", "/containers/x/logs?since=1&stdout=1", "/containers/x/logs?since=2&stdout=1", true),
+            ("GET", "/containers/x/logs?since=1&stdout=1", "/containers/x/logs?since=1&stderr=1", false),
+            ("GET", "/v1.41/events?until=1", "/v1.41/events?until=2", true),
+            ("POST", "/build?buildid=1&session=2&t=x", "/build?buildid=3&session=4&t=x", true),
+            ("POST", "/build?buildid=1&t=x", "/build?buildid=1&t=y", false),
+            ("POST", "/build/cancel?id=1", "/build/cancel?id=2", true),
+            ("POST", "/exec/x/resize?h=1&w=2", "/exec/x/resize?h=3&w=4", true),
+            ("POST", "/containers/x/resize?h=1&w=2", "/containers/y/resize?h=1&w=2", false),
+        ] {
+            let (a, b) = (form(method, a, ""), form(method, b, ""));
+            assert!(a.loose.is_some() && a.text != b.text, "{} {}", a.text, b.text);
+            assert_eq!(a.loose == b.loose, same, "{} {}", a.text, b.text);
+        }
     }
 
     #[test]

@@ -4,10 +4,16 @@
 //! A [`Player`] answers from one, in process and on a socket, and can be told to do something wrong. A [`Session`] is both, as
 //! a test's [`Mode`] says. An Engine that misbehaves without any recording is [`scripted`]. No secret reaches the file, as far as names tell what is one: [`SECRET_NAMES`].
 
+mod archive;
+mod at;
 mod cassette;
+mod core;
+mod entry;
 mod error;
 mod exchange;
 mod fault;
+mod give;
+mod hold;
 mod json;
 mod matching;
 mod onward;

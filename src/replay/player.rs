@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::Error;
 use super::cassette::Cassette;
+use super::core::{Core, Own};
 use super::fault::Fault;
 use super::onward::Onward;
-use super::play::{Core, Own};
 use super::proxy::host_of;
 use super::redact::Redactor;
 use super::script::Script;
@@ -119,6 +119,12 @@ impl Player {
         let endpoint = server.endpoint().clone();
         lock(&self.servers).push(server);
         Ok(endpoint)
+    }
+
+    /// Lets what was done as often as it was recorded be done again: from here on a run may be made any number of times. A
+    /// container that is created again begins its life anew. As it is, a second time is a miss.
+    pub fn repeat(&self) {
+        self.core.script().repeat();
     }
 
     /// What was asked so far and not recorded, each with the nearest entries and what differs.

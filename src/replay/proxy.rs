@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde_json::{Value, json};
 
 use super::Error;
@@ -267,17 +267,17 @@ pub(super) fn pass(client: &Arc<Socket>, engine: Arc<Socket>, tape: &Mutex<Tape>
     thread::scope(|scope| {
         // The peer of whichever direction ends last.
         let questions = thread::Builder::new().name("record".into()).stack_size(256 * 1024).spawn_scoped(scope, || {
-            let done = copy(client, &engine, |bytes| lock(tape).client(bytes));
-            if done.is_ok() {
-                lock(tape).client_ended();
+            let done = copy(client, &engine, Deaf::Drain, |bytes| lock(tape).client(bytes));
+            if done.is_ok() && !(is_unix(client) && gone(client, Some(Duration::ZERO))) {
+                // One that has only ended its own direction still listens. On a port nothing tells the two apart.
+                lock(tape).client_ended(!is_unix(client));
                 end_writing(&engine);
-                // A client that has only ended its own direction still listens; one that is gone must not be waited for.
-                gone(client);
+                gone(client, None);
             }
             lock(tape).end(if hangup.is_hung_up() { End::Open } else { End::Left });
             engine.cut();
         });
-        let done = copy(&engine, client, |bytes| lock(tape).engine(bytes));
+        let done = copy(&engine, client, Deaf::End, |bytes| lock(tape).engine(bytes));
         if done.is_ok() {
             lock(tape).end(if hangup.is_hung_up() { End::Open } else { End::Cut });
             end_writing(client);
@@ -290,15 +290,28 @@ pub(super) fn pass(client: &Arc<Socket>, engine: Arc<Socket>, tape: &Mutex<Tape>
     });
 }
 
+/// What becomes of what is read for a peer that takes no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deaf {
+    /// It ends the copying.
+    End,
+    /// It goes nowhere: an Engine that has refused a request before it heard all of it has its answer on the way, and
+    /// cutting its client short would lose it that.
+    Drain,
+}
+
 /// Copies until the end (`Ok`), or until either side fails.
-fn copy(mut from: &Socket, mut to: &Socket, mut show: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buf = vec![0; AT_ONCE];
+fn copy(mut from: &Socket, mut to: &Socket, deaf: Deaf, mut show: impl FnMut(&[u8])) -> io::Result<()> {
+    let (mut buf, mut hears) = (vec![0; AT_ONCE], true);
     loop {
         match from.read(&mut buf) {
             Ok(0) => return Ok(()),
             Ok(n) => {
                 show(&buf[..n]);
-                to.write_all(&buf[..n])?;
+                match to.write_all(if hears { &buf[..n] } else { &[] }) {
+                    Err(_) if deaf == Deaf::Drain => hears = false,
+                    done => done?,
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
@@ -306,9 +319,20 @@ fn copy(mut from: &Socket, mut to: &Socket, mut show: impl FnMut(&[u8])) -> io::
     }
 }
 
-/// Waits until a connection has ended in both directions.
-fn gone(socket: &Socket) {
+fn is_unix(socket: &Socket) -> bool {
+    matches!(socket, Socket::Unix(_))
+}
+
+/// Waits until a connection has ended in both directions, at most so long. Gives whether it has.
+fn gone(socket: &Socket, at_most: Option<Duration>) -> bool {
+    let timeout =
+        at_most.map(|most| Timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: most.subsec_nanos().into() });
     // Asked for nothing: an end is told all the same.
     let mut fds = [PollFd::new(socket, PollFlags::empty())];
-    while let Err(rustix::io::Errno::INTR) = rustix::event::poll(&mut fds, None) {}
+    loop {
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.is_ok_and(|n| n > 0),
+        }
+    }
 }

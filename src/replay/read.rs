@@ -1,40 +1,27 @@
 //! A HAR file as a recording: one entry at a time, with bounds on what it may hold, and errors that name entry and field.
-//!
-//! Our own files have all that a player wants in fields that begin with `_`. Those of other programs lack them: a body
-//! is then one chunk that came with the head, and an entry of which the body was not kept is passed over.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Error;
-use super::exchange::{Answer, Body, Chunk, End, Exchange, Mark, Request, Sent};
-use super::spool::{BLOCK, Spool};
-use super::time::Moment;
-use super::tree::{Lists, Notes, Tree, micros};
+use super::at::{At, LONGEST_WORD, MOST_WORDS, Wrong};
+use super::entry::Entries;
+use super::exchange::Exchange;
+use super::spool::Spool;
+use super::tree::Tree;
 use super::write::Preface;
 
 /// More entries than a day of a busy Engine has.
 const MOST_ENTRIES: usize = 1_000_000;
-/// More headers than any server takes.
-const MOST_HEADERS: usize = 1_000;
-/// The longest method, reason or name of a header, in bytes.
-const LONGEST_WORD: usize = 1024;
-/// The longest target or value of a header, in bytes.
-const LONGEST_VALUE: usize = 1024 * 1024;
 /// The longest text of one entry, in bytes.
 const LONGEST_ENTRY: u64 = 4 * 1024 * 1024 * 1024;
-/// Words in the preface.
-const MOST_WORDS: usize = 10_000;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -55,10 +42,9 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
     let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
     let reading = Reading {
         path,
-        spool,
+        entries: Entries::new(spool),
         position: &position,
         contents: RefCell::new(contents),
-        lists: Lists::default(),
         failed: RefCell::new(None),
     };
     let mut json = serde_json::Deserializer::from_reader(counted);
@@ -69,27 +55,6 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
         (None, Err(e)) => Err(damaged(path, position.line.get(), format!("not a HAR file: {}", reason(&e)))),
         (None, Ok(false)) => Err(damaged(path, 1, "not a HAR file: it has no `log`".into())),
         (None, Ok(true)) => Ok(reading.contents.into_inner()),
-    }
-}
-
-/// Reads one entry of ours.
-pub(super) fn entry(line: &[u8], spool: &Arc<Spool>) -> io::Result<Exchange> {
-    let position = Position { line: Cell::new(1), left: Cell::new(LONGEST_ENTRY) };
-    let contents = Contents { preface: Preface::default(), exchanges: vec![], lines: vec![], skipped: vec![] };
-    let reading = Reading {
-        path: Path::new(""),
-        spool,
-        position: &position,
-        contents: RefCell::new(contents),
-        lists: Lists::default(),
-        failed: RefCell::new(None),
-    };
-    let value = Tree::of_entry(spool, &reading.lists).deserialize(&mut serde_json::Deserializer::from_slice(line))?;
-    match reading.entry(&value) {
-        Ok(Some(exchange)) => Ok(exchange),
-        Ok(None) => Err(io::ErrorKind::InvalidData.into()),
-        Err(Wrong::Io(e)) => Err(e),
-        Err(Wrong::Field(field, why)) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{field}: {why}"))),
     }
 }
 
@@ -141,11 +106,9 @@ fn skip_mark<R: BufRead>(from: &mut Counted<R>) -> io::Result<()> {
 
 struct Reading<'a> {
     path: &'a Path,
-    spool: &'a Arc<Spool>,
+    entries: Entries<'a>,
     position: &'a Position,
     contents: RefCell<Contents>,
-    /// The lists of chunks of the entry at hand.
-    lists: Lists,
     /// Why we stopped, where serde cannot say it as well.
     failed: RefCell<Option<Error>>,
 }
@@ -197,7 +160,7 @@ impl Reading<'_> {
         if number > MOST_ENTRIES {
             return Err(self.damaged(None, line, "log.entries".into(), "more than a million entries".into()));
         }
-        match self.entry(value).map_err(|wrong| self.error(Some(number), line, wrong))? {
+        match self.entries.read(value).map_err(|wrong| self.error(Some(number), line, wrong))? {
             Some(exchange) => {
                 contents.exchanges.push(exchange);
                 contents.lines.push(line);
@@ -206,319 +169,6 @@ impl Reading<'_> {
         }
         Ok(())
     }
-
-    /// `None`: it cannot be played.
-    fn entry(&self, value: &Value) -> Result<Option<Exchange>, Wrong> {
-        let entry = At::root(value);
-        let (request, response) = (entry.need("request")?, entry.need("response")?);
-        let status = response.need("status")?.number(999)?;
-        let ours = response.has("_end");
-        if status == 0 && !ours {
-            return Ok(None);
-        }
-        let started = entry.need("startedDateTime")?.word(LONGEST_WORD)?;
-        let started = Moment::parse(&started)
-            .ok_or_else(|| entry.field("startedDateTime").wrong("expected a moment in RFC 3339"))?;
-        let connection = match entry.get("connection") {
-            // Others write what they like.
-            Some(connection) => connection.value.as_str().and_then(|text| text.parse().ok()).unwrap_or(0),
-            None => 0,
-        };
-        let request = Request {
-            method: request.need("method")?.word(LONGEST_WORD)?,
-            target: target(&request.need("url")?)?,
-            headers: headers(&request)?,
-            body: match request.get("postData") {
-                Some(data) => self.body(&data, "_encoding", request.get("_chunks"))?,
-                None => Body::new(self.spool),
-            },
-        };
-        let end = match response.get("_end") {
-            None => End::Whole,
-            Some(end) => match end.word(LONGEST_WORD)?.as_str() {
-                "whole" => End::Whole,
-                "cut" => End::Cut,
-                "left" => End::Left,
-                "open" => End::Open,
-                _ => return Err(end.wrong("expected whole, cut, left or open")),
-            },
-        };
-        let answer = match status {
-            0 => None,
-            status if status < 100 => return Err(response.field("status").wrong("expected a status from 100 to 999")),
-            status => {
-                let content = response.need("content")?;
-                let size = content.get("size").map_or(Some(0), |size| size.value.as_i64()).unwrap_or(0);
-                if !ours && !content.has("text") && size > 0 && request.method != "HEAD" {
-                    return Ok(None);
-                }
-                let body = self.body(&content, "encoding", response.get("_chunks"))?;
-                let mut headers = headers(&response)?;
-                if !ours {
-                    plain(&mut headers, &body);
-                }
-                let reason = response.get("statusText").map(|text| text.word(LONGEST_WORD)).transpose()?;
-                let head = response.get("_head").map(|head| mark(&head, 0)).transpose()?.unwrap_or_default();
-                #[expect(clippy::cast_possible_truncation, reason = "it is at most 999")]
-                Some(Answer { status: status as u16, reason: reason.unwrap_or_default(), headers, head, body })
-            }
-        };
-        let sent = match entry.get("_upgraded") {
-            None => None,
-            Some(sent) => Some(Sent {
-                body: self.body(&sent, "encoding", sent.get("_chunks"))?,
-                closed: sent.get("closed").is_some_and(|closed| closed.value == &Value::Bool(true)),
-            }),
-        };
-        Ok(Some(Exchange { started, connection, request, answer, end, sent }))
-    }
-
-    fn body(&self, at: &At<'_>, encoding: &str, chunks: Option<At<'_>>) -> Result<Body, Wrong> {
-        let Some(text) = at.get("text") else { return Ok(Body::new(self.spool)) };
-        let (mut body, told) = match &chunks {
-            None => (Body::new(self.spool), None),
-            Some(chunks) => {
-                let notes = self.notes(chunks)?;
-                (notes.body, Some(notes.total))
-            }
-        };
-        let bytes = text.text()?.as_bytes();
-        match at.get(encoding).map(|encoding| encoding.word(LONGEST_WORD)).transpose()?.as_deref() {
-            Some("base64") => unpack(bytes, &text, &mut body)?,
-            Some("" | "utf-8" | "utf8") | None => {
-                bytes.chunks(BLOCK).try_for_each(|part| body.bytes.push(part))?;
-            }
-            Some(other) => return Err(at.field(encoding).wrong(&format!("`{other}` is not known, base64 is"))),
-        }
-        let len = body.bytes.len();
-        match (told, chunks) {
-            (Some(told), Some(chunks)) if told != len => {
-                return Err(chunks.wrong(&format!("its chunks have {told} bytes, its text has {len}")));
-            }
-            (None, _) if len > 0 => body.note(Chunk { mark: Mark::default(), len })?,
-            _ => {}
-        }
-        if len >= BLOCK as u64 {
-            body.put_away()?;
-        }
-        Ok(body)
-    }
-
-    /// A list of chunks that was read already.
-    fn notes(&self, chunks: &At<'_>) -> Result<Notes, Wrong> {
-        let n = chunks.value.as_u64().and_then(|n| usize::try_from(n).ok());
-        let notes = n.and_then(|n| self.lists.borrow_mut().get_mut(n).and_then(Option::take));
-        let mut notes = notes.ok_or_else(|| chunks.wrong("expected a list of chunks"))?;
-        if let Some(e) = notes.failed.take() {
-            return Err(e.into());
-        }
-        let Some((place, value)) = &notes.wrong else { return Ok(notes) };
-        let Some(n) = place else {
-            return Err(chunks.wrong(&format!("expected a list, found {}", kind(value))));
-        };
-        let chunk = At { value, path: format!("{}[{n}]", chunks.path) };
-        mark(&chunk, 1)?;
-        chunk.item(1)?.number(u64::MAX)?;
-        Err(chunk.wrong("expected numbers"))
-    }
-}
-
-/// Base64, some of whose writers break its lines. A part at a time: the text is long enough.
-fn unpack(text: &[u8], at: &At<'_>, body: &mut Body) -> Result<(), Wrong> {
-    let mut packed = Vec::with_capacity(BLOCK);
-    let mut symbols = text.iter().copied().filter(|b| !b.is_ascii_whitespace());
-    let mut first = true;
-    loop {
-        packed.clear();
-        packed.extend(symbols.by_ref().take(BLOCK));
-        if packed.is_empty() {
-            return Ok(());
-        }
-        let bytes = STANDARD.decode(&packed).map_err(|e| match first {
-            true => at.wrong(&format!("not base64: {e}")),
-            false => at.wrong("not base64"),
-        })?;
-        body.bytes.push(&bytes)?;
-        first = false;
-    }
-}
-
-/// `[ms, requests, sent]`, with `skip` numbers between the first and the others.
-fn mark(at: &At<'_>, skip: usize) -> Result<Mark, Wrong> {
-    let optional = |n: usize| if at.count() > n { at.item(n)?.number(u64::MAX) } else { Ok(0) };
-    let ms = at.item(0)?;
-    let us = ms.value.as_f64().and_then(micros).ok_or_else(|| ms.wrong("expected a time in milliseconds"))?;
-    Ok(Mark { at: us, requests: optional(1 + skip)?, sent: optional(2 + skip)? })
-}
-
-/// The path and query of a URL.
-fn target(at: &At<'_>) -> Result<String, Wrong> {
-    let url = at.word(LONGEST_VALUE)?;
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest.find(['/', '?']).map_or("/", |from| &rest[from..]),
-        None => &url,
-    };
-    let rest = rest.split('#').next().unwrap_or_default();
-    if rest.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        return Err(at.wrong("it holds a blank"));
-    }
-    match rest.as_bytes().first() {
-        Some(b'/') => Ok(rest.into()),
-        Some(b'?') => Ok(format!("/{rest}")),
-        _ => Err(at.wrong("it has no path")),
-    }
-}
-
-fn headers(at: &At<'_>) -> Result<Vec<(String, String)>, Wrong> {
-    let Some(list) = at.get("headers") else { return Ok(Vec::new()) };
-    let items = list.items()?;
-    if items.len() > MOST_HEADERS {
-        return Err(list.wrong("more than a thousand headers"));
-    }
-    let mut headers = Vec::with_capacity(items.len());
-    for item in items {
-        let (name, value) = (item.need("name")?, item.need("value")?);
-        let (name_text, value_text) = (name.word(LONGEST_WORD)?, value.word(LONGEST_VALUE)?);
-        // HTTP/2's own, in files of browsers.
-        if name_text.starts_with(':') {
-            continue;
-        }
-        if name_text.is_empty() || name_text.bytes().any(|b| b <= b' ' || b == b':' || b == 0x7f) {
-            return Err(name.wrong("it is no name of a header"));
-        }
-        if value_text.contains(['\r', '\n', '\0']) {
-            return Err(value.wrong("it has a line break"));
-        }
-        headers.push((name_text, value_text));
-    }
-    Ok(headers)
-}
-
-/// Headers of an answer that was taken apart by somebody else: what they say of its encoding holds no longer.
-fn plain(headers: &mut Vec<(String, String)>, body: &Body) {
-    let gone = ["content-length", "transfer-encoding", "content-encoding"];
-    headers.retain(|(name, _)| !gone.iter().any(|gone| name.eq_ignore_ascii_case(gone)));
-    headers.push(("Content-Length".into(), body.bytes.len().to_string()));
-}
-
-/// Why an entry cannot be taken.
-enum Wrong {
-    /// Which field, and why.
-    Field(String, String),
-    Io(io::Error),
-}
-
-impl From<io::Error> for Wrong {
-    fn from(e: io::Error) -> Self {
-        Self::Io(e)
-    }
-}
-
-/// A value, and where it stands in its entry.
-struct At<'a> {
-    value: &'a Value,
-    path: String,
-}
-
-static NULL: Value = Value::Null;
-
-impl<'a> At<'a> {
-    fn root(value: &'a Value) -> Self {
-        Self { value, path: String::new() }
-    }
-
-    fn wrong(&self, why: &str) -> Wrong {
-        Wrong::Field(self.path.clone(), why.into())
-    }
-
-    /// A field, null if it is not there.
-    fn field(&self, name: &str) -> At<'a> {
-        let path = if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) };
-        At { value: self.value.get(name).unwrap_or(&NULL), path }
-    }
-
-    fn get(&self, name: &str) -> Option<At<'a>> {
-        Some(self.field(name)).filter(|field| !field.value.is_null())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    fn need(&self, name: &str) -> Result<At<'a>, Wrong> {
-        if !self.value.is_object() {
-            return Err(self.wrong(&format!("expected an object, found {}", kind(self.value))));
-        }
-        self.get(name).ok_or_else(|| self.field(name).wrong("it is missing"))
-    }
-
-    fn text(&self) -> Result<&'a str, Wrong> {
-        self.value.as_str().ok_or_else(|| self.wrong(&format!("expected a text, found {}", kind(self.value))))
-    }
-
-    /// A text of bounded length that fits in one line.
-    fn word(&self, longest: usize) -> Result<String, Wrong> {
-        let text = self.text()?;
-        if text.len() > longest {
-            return Err(self.wrong("it is too long"));
-        }
-        Ok(text.into())
-    }
-
-    fn number(&self, most: u64) -> Result<u64, Wrong> {
-        let number = self.value.as_u64();
-        number
-            .filter(|number| *number <= most)
-            .ok_or_else(|| self.wrong(&format!("expected a whole number up to {most}, found {}", kind(self.value))))
-    }
-
-    fn items(&self) -> Result<Vec<At<'a>>, Wrong> {
-        let items =
-            self.value.as_array().ok_or_else(|| self.wrong(&format!("expected a list, found {}", kind(self.value))))?;
-        Ok(items.iter().enumerate().map(|(n, value)| At { value, path: format!("{}[{n}]", self.path) }).collect())
-    }
-
-    fn object(&self) -> Result<&'a Map<String, Value>, Wrong> {
-        let object = self.value.as_object();
-        object
-            .filter(|object| object.len() <= MOST_WORDS)
-            .ok_or_else(|| self.wrong(&format!("expected an object of few words, found {}", kind(self.value))))
-    }
-
-    /// An object of short texts.
-    fn words(&self) -> Result<BTreeMap<String, String>, Wrong> {
-        let mut words = BTreeMap::new();
-        for name in self.object()?.keys() {
-            let word = self.field(name);
-            match word.word(LONGEST_WORD)? {
-                empty if empty.is_empty() => return Err(word.wrong("it is empty")),
-                text => words.insert(name.clone(), text),
-            };
-        }
-        Ok(words)
-    }
-
-    fn count(&self) -> usize {
-        self.value.as_array().map_or(0, Vec::len)
-    }
-
-    fn item(&self, n: usize) -> Result<At<'a>, Wrong> {
-        match self.value.as_array().and_then(|items| items.get(n)) {
-            Some(value) => Ok(At { value, path: format!("{}[{n}]", self.path) }),
-            None => Err(self.wrong("expected a list of numbers, with more of them")),
-        }
-    }
-}
-
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".into(),
-        Value::Bool(_) => "true or false".into(),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(_) => "a text".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "an object".into(),
-    }
 }
 
 /// The file: an object with a `log` in it. Says whether there was one.
@@ -526,7 +176,7 @@ struct File<'a>(&'a Reading<'a>);
 /// The log: an object with entries.
 struct Log<'a>(&'a Reading<'a>);
 /// The list of entries, taken one by one.
-struct Entries<'a>(&'a Reading<'a>);
+struct List<'a>(&'a Reading<'a>);
 /// An entry, and the line in which it begins.
 struct Entry<'a>(&'a Reading<'a>);
 
@@ -570,7 +220,7 @@ impl<'de> Visitor<'de> for Log<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "entries" => map.next_value_seed(Entries(self.0))?,
+                "entries" => map.next_value_seed(List(self.0))?,
                 "version" | "_peer" | "_vars" | "_redact" | "_host" => {
                     let value = map.next_value_seed(&Tree::whole())?;
                     self.0.stop_if(self.0.preface(&key, value))?;
@@ -582,7 +232,7 @@ impl<'de> Visitor<'de> for Log<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Entries<'_> {
+impl<'de> DeserializeSeed<'de> for List<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -590,7 +240,7 @@ impl<'de> DeserializeSeed<'de> for Entries<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Entries<'_> {
+impl<'de> Visitor<'de> for List<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -612,12 +262,17 @@ impl<'de> DeserializeSeed<'de> for Entry<'_> {
         // Its first character has been looked at.
         let line = self.0.position.line.get();
         self.0.position.left.set(LONGEST_ENTRY);
-        Tree::of_entry(self.0.spool, &self.0.lists).deserialize(from).map(|value| (line, value))
+        self.0.entries.tree(from).map(|value| (line, value))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::entry::MOST_HEADERS;
+    use super::super::exchange::{Answer, Body, Chunk, End, Mark, Request, Sent};
+    use super::super::time::Moment;
     use super::*;
     use crate::replay::server::Place;
     use crate::replay::write;

@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use serde_json::Value;
 
 use super::Error;
@@ -30,6 +32,8 @@ use super::write::{self, Preface};
 
 /// An exchange up to this size, in bytes of its line, waits as that line. A longer one waits as it is.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// Where a process finds what it has open.
+const OWN_FILES: &str = "/proc/self/fd";
 /// Up to this size words may change the length of a JSON body, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
 
@@ -270,7 +274,11 @@ impl Recorder {
     }
 
     fn write(&self, state: State) -> io::Result<()> {
-        let (file, temporary) = Temporary::beside(&self.path)?;
+        let (file, temporary) = match nameless(folder(&self.path)) {
+            Ok(file) => (file, None),
+            // Not every file system can do that.
+            Err(_) => Temporary::beside(&self.path, create).map(|(file, temporary)| (file, Some(temporary)))?,
+        };
         let mut to = BufWriter::with_capacity(64 * 1024, file);
         let State { mut preface, vars, kept, .. } = state;
         preface.vars.extend(vars.words());
@@ -283,6 +291,11 @@ impl Recorder {
         write::end(&mut to)?;
         let file: File = to.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
+        let temporary = match temporary {
+            Some(temporary) => temporary,
+            // What has a name already cannot be replaced by what has none.
+            None => Temporary::beside(&self.path, |name| christen(&file, name))?.1,
+        };
         fs::rename(&temporary.0, &self.path)
     }
 }
@@ -295,21 +308,39 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
+/// A file in a folder that has no name: not even a kill leaves a part of a recording behind. Whoever may read the file of
+/// a recording may read what containers said and were told.
+fn nameless(folder: &Path) -> io::Result<File> {
+    // It gets its name by way of what this names; better to know before anything is written.
+    fs::metadata(OWN_FILES)?;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+/// Gives such a file a name that nothing has yet.
+fn christen(file: &File, name: &Path) -> io::Result<()> {
+    let own = format!("{OWN_FILES}/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, own, CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn create(name: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(name)
+}
+
 /// A file that is gone if it was not renamed.
 struct Temporary(PathBuf);
 
 impl Temporary {
-    /// A new file in the folder of `path`, of a name that no other recording has: another one of this process may be for
-    /// the same file, and a crash may have left one behind.
-    fn beside(path: &Path) -> io::Result<(File, Self)> {
+    /// Makes something in the folder of `path`, of a name that no other recording has: another one of this process may be
+    /// for the same file, and a crash may have left one behind.
+    fn beside<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, Self)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
             let mut name = path.file_name().unwrap_or_default().to_owned();
             name.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
             let temporary = folder(path).join(name);
-            // Whoever may read the file of a recording may read what containers said and were told.
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary) {
-                Ok(file) => return Ok((file, Self(temporary))),
+            match make(&temporary) {
+                Ok(made) => return Ok((made, Self(temporary))),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
             }
@@ -339,7 +370,7 @@ impl Pass<'_> {
                     return to.write_all(&line);
                 }
                 // Our own line, read as any other.
-                super::read::entry(&line, &self.recorder.spool)?
+                super::entry::of_line(&line, &self.recorder.spool)?
             }
             Kept::Whole(exchange) if !changes => return write::entry(&exchange, to),
             Kept::Whole(exchange) => *exchange,
@@ -457,5 +488,24 @@ pub(super) fn said_length(answer: &mut Answer) {
         if name.eq_ignore_ascii_case("content-length") {
             *value = len.to_string();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_no_name_until_it_is_whole() {
+        let dir = crate::replay::server::Place::new("longshore-recorder").unwrap();
+        let Ok(mut file) = nameless(dir.path()) else {
+            return eprintln!("this file system knows no files without names");
+        };
+        file.write_all(b"whole").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let name = dir.path().join("tape.har");
+        christen(&file, &name).unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"whole");
+        assert_eq!(christen(&file, &name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 }

@@ -3,6 +3,9 @@
 //! Requests are answered in recorded order among those that are the same. For one about a container that order is not
 //! enough: a client may ask how it is more often, or less, than it did in the recording. So a read gets the answer of
 //! the time in which the run is: after what has been done with the container so far, and before what has not.
+//!
+//! An answer waits for what may have caused a part of it. What merely ran beside it, about another container, may come
+//! before or after it, or not at all.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,6 +23,8 @@ use super::vars::Bindings;
 pub(super) struct Script {
     pub(super) items: Vec<Item>,
     bindings: Bindings,
+    /// The same before any word stands for something.
+    unbound: Bindings,
     /// Whether answers wait for their time, too.
     timed: bool,
     /// Ids and names of containers and execs, and the container that each is about.
@@ -33,6 +38,8 @@ pub(super) struct Script {
     of: HashMap<String, Vec<usize>>,
     /// All before this one were made, or passed over.
     settled: usize,
+    /// Whether what was done as often as it was recorded may be done again.
+    repeats: bool,
 }
 
 /// A recorded exchange.
@@ -42,7 +49,7 @@ pub(super) struct Item {
     /// Whether words stand for something in its request.
     words: bool,
     pub(super) line: u64,
-    /// Which container it is about.
+    /// Which container it is about, or makes.
     object: Option<String>,
     /// Before which request, in the order of the recording, its answer ended.
     end: u64,
@@ -68,6 +75,13 @@ struct Window {
     undone: u64,
 }
 
+impl Item {
+    /// Whether nobody has to wait for its request any more. A session is of use once its client listens.
+    fn is_settled(&self) -> bool {
+        self.made != Made::Not && (!self.form.is_session() || self.given)
+    }
+}
+
 /// What fits a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -84,7 +98,7 @@ impl Script {
         let bindings = Bindings::of(&cassette.contents.preface.vars);
         for (n, (exchange, line)) in cassette.contents.exchanges.iter().zip(&cassette.contents.lines).enumerate() {
             let form = Form::of(redactor, exchange)?;
-            learn_object(&form, exchange, &mut objects)?;
+            let made = learn_object(&form, exchange, &mut objects)?;
             let marks = exchange
                 .answer
                 .as_ref()
@@ -92,19 +106,21 @@ impl Script {
             items.push(Item {
                 exchange: Arc::new(exchange.clone()),
                 words: bindings.occur_in(&form.text),
+                // A name may be that of one container after the other.
+                object: made.or_else(|| known(&objects, form.object()?)),
                 form,
                 line: *line,
-                object: None,
                 end: marks.unwrap_or(0).max(n as u64 + 1),
                 made: Made::Not,
                 given: false,
             });
         }
-        for item in &mut items {
+        for item in items.iter_mut().filter(|item: &&mut Item| item.object.is_none()) {
             item.object = item.form.object().map(|object| canonical(&objects, object));
         }
         let mut script = Self {
             items,
+            unbound: bindings.clone(),
             bindings,
             timed,
             objects,
@@ -113,6 +129,7 @@ impl Script {
             worded: Vec::new(),
             of: HashMap::new(),
             settled: 0,
+            repeats: false,
         };
         script.index();
         Ok(script)
@@ -138,9 +155,14 @@ impl Script {
         &self.bindings
     }
 
+    /// Lets what was done as often as it was recorded be done again, as if the run began anew.
+    pub(super) fn repeat(&mut self) {
+        self.repeats = true;
+    }
+
     /// Finds the exchange that answers a request, and counts it as made.
     pub(super) fn find(&mut self, asked: &Form) -> Found {
-        let found = self.pick(asked, false).or_else(|| self.pick(asked, true));
+        let found = self.pick(asked, false).or_else(|| self.pick(asked, true)).or_else(|| self.again(asked));
         match found {
             Some((n, counts)) => {
                 let again = std::mem::replace(&mut self.items[counts].made, Made::Asked) == Made::Asked;
@@ -183,6 +205,38 @@ impl Script {
         Some((chosen, chosen))
     }
 
+    /// What was answered before. What followed it for its container begins anew; and all of it where words stand for
+    /// something else by now.
+    fn again(&mut self, asked: &Form) -> Option<(usize, usize)> {
+        if !self.repeats {
+            return None;
+        }
+        let begun = |item: &mut Item| (item.made, item.given) = (Made::Not, false);
+        let fits = |item: &Item| item.form.is_same(asked);
+        if let Some(n) = self.items.iter().position(|item| !item.words && fits(item)) {
+            let (object, builds) = (self.items[n].object.clone(), asked.is_build());
+            let follows = |item: &Item| object.is_some() && item.object == object || builds && item.form.is_session();
+            begun(&mut self.items[n]);
+            self.items[n..].iter_mut().filter(|item| follows(item)).for_each(begun);
+            self.settled = self.settled.min(n);
+            return Some((n, n));
+        }
+        let bound = std::mem::replace(&mut self.bindings, self.unbound.clone());
+        let Self { items, bindings, worded, .. } = self;
+        let found = worded
+            .iter()
+            .copied()
+            .find(|&n| items[n].form.method == asked.method && bindings.agree(&items[n].form.text, &asked.text));
+        match found {
+            Some(_) => {
+                self.items.iter_mut().for_each(begun);
+                self.settled = 0;
+            }
+            None => self.bindings = bound,
+        }
+        found.map(|n| (n, n))
+    }
+
     /// Those that fit, in order; of what does something only the first that was not made yet.
     fn same(&mut self, asked: &Form, loose: bool) -> Vec<usize> {
         let text = |form: &Form| if loose { form.loose.clone() } else { Some(form.text.clone()) };
@@ -219,7 +273,7 @@ impl Script {
         // What is done when its request has come, and what is told when its answer has been given: of this container.
         let all = self.of.get(object).map_or(&[][..], Vec::as_slice);
         let its = || all.iter().map(|&n| (n as u64, &self.items[n]));
-        let done = || its().filter(|(_, item)| !item.form.is_read());
+        let done = || its().filter(|(_, item)| item.form.is_change());
         // An answer that outlasted other requests told of something that happened meanwhile.
         let told = || its().filter(|(n, item)| item.end > n + 1 && !item.form.is_brief() && item.made == Made::Asked);
         let has_been = done().filter(|(_, item)| item.made == Made::Asked).map(|(n, _)| n);
@@ -256,7 +310,7 @@ impl Script {
                 }
             }
         }
-        while self.items.get(self.settled).is_some_and(|item| item.made != Made::Not) {
+        while self.items.get(self.settled).is_some_and(Item::is_settled) {
             self.settled += 1;
         }
     }
@@ -278,17 +332,33 @@ impl Script {
     fn awaited(&self, n: usize, requests: u64, sure: bool) -> Option<usize> {
         let brief = self.items[n].form.is_brief();
         let until = usize::try_from(requests).unwrap_or(usize::MAX).min(self.items.len());
-        let open = |other: usize| self.items[other].made == Made::Not;
+        let open = |other: usize| !self.items[other].is_settled();
         let its = self.items[n].object.as_ref().and_then(|object| self.of.get(object));
         let mut changes = its.into_iter().flatten().copied().take_while(|&other| other < until);
-        let is_change = |&other: &usize| open(other) && !self.items[other].form.is_read();
+        let is_change = |&other: &usize| open(other) && self.items[other].form.is_change();
         if sure {
-            return changes.find(|other| *other > n && !brief && is_change(other));
+            let form = |n: usize| &self.items[n].form;
+            // What several clients do within a container goes on side by side.
+            let beside = |other: usize| form(other).is_attach() || form(n).is_exec() && form(other).is_exec();
+            return changes.find(|other| *other > n && !brief && is_change(other) && !beside(*other));
         }
-        // One that was never answered: nothing came of it, and whether its client asked at all was chance.
-        let idle = |other: usize| self.items[other].form.is_read() && self.items[other].exchange.answer.is_none();
         let mut later = (n + 1).max(self.settled)..until;
-        changes.find(is_change).or_else(|| later.find(|&other| open(other) && !brief && !idle(other)))
+        changes.find(is_change).or_else(|| later.find(|&other| open(other) && !brief && !self.is_beside(n, other)))
+    }
+
+    /// Whether nothing that an answer says can have come of another request.
+    fn is_beside(&self, n: usize, other: usize) -> bool {
+        let (answer, item) = (&self.items[n], &self.items[other]);
+        match (&answer.object, &item.object) {
+            // Whether a client asks how things are, or how large its window is, is chance.
+            _ if item.form.is_brief() || item.form.is_resize() => true,
+            // One that was never answered: nothing came of it.
+            _ if item.form.is_read() && item.exchange.answer.is_none() => true,
+            (Some(a), Some(b)) => a != b,
+            (Some(_), None) => item.form.makes_anew(),
+            // It tells of all that there is, or of what it did itself; a build asks its client.
+            (None, _) => !answer.form.is_read() && !item.form.is_session(),
+        }
     }
 
     /// The exchanges that no request of this run was for.
@@ -334,37 +404,41 @@ fn shown(exchange: &Exchange) -> String {
     format!("{} {}", exchange.request.method, exchange.request.target)
 }
 
-/// Learns from an answer which id a container, or an exec of it, has.
-fn learn_object(form: &Form, exchange: &Exchange, objects: &mut HashMap<String, String>) -> io::Result<()> {
-    let Some(answer) = exchange.answer.as_ref().filter(|answer| answer.status == 201) else { return Ok(()) };
+/// Learns from an answer which id a container, or an exec of it, has. Gives that of a container that was made.
+fn learn_object(form: &Form, exchange: &Exchange, objects: &mut HashMap<String, String>) -> io::Result<Option<String>> {
+    let Some(answer) = exchange.answer.as_ref().filter(|answer| answer.status == 201) else { return Ok(None) };
     let creates = form.target.path == "/containers/create";
     let execs = form.target.path.ends_with("/exec");
     if !creates && !execs {
-        return Ok(());
+        return Ok(None);
     }
     let body = answer.body.bytes.whole(1024 * 1024)?.unwrap_or_default();
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else { return Ok(()) };
-    let Some(id) = body["Id"].as_str() else { return Ok(()) };
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else { return Ok(None) };
+    let Some(id) = body["Id"].as_str() else { return Ok(None) };
     if execs {
         let container = form.object().map(|object| canonical(objects, object)).unwrap_or_default();
         objects.insert(id.into(), container);
-    } else {
-        objects.insert(id.into(), id.into());
-        if let Some((_, name)) = form.target.query.iter().find(|(key, _)| key == "name") {
-            objects.insert(name.clone(), id.into());
-        }
+        return Ok(None);
     }
-    Ok(())
+    objects.insert(id.into(), id.into());
+    if let Some((_, name)) = form.target.query.iter().find(|(key, _)| key == "name") {
+        objects.insert(name.clone(), id.into());
+    }
+    Ok(Some(id.into()))
 }
 
-/// The id of what is meant by an id, the beginning of one, or a name.
+/// The id of what is meant by an id, the beginning of one, or a name; what it is called where that is not known.
 fn canonical(objects: &HashMap<String, String>, object: &str) -> String {
+    known(objects, object).unwrap_or_else(|| object.into())
+}
+
+fn known(objects: &HashMap<String, String>, object: &str) -> Option<String> {
     if let Some(known) = objects.get(object) {
-        return known.clone();
+        return Some(known.clone());
     }
     let mut beginning = objects.iter().filter(|(id, _)| object.len() >= 4 && id.starts_with(object));
     match (beginning.next(), beginning.next()) {
-        (Some((_, known)), None) => known.clone(),
-        _ => object.into(),
+        (Some((_, known)), None) => Some(known.clone()),
+        _ => None,
     }
 }

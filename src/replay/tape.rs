@@ -32,6 +32,8 @@ pub(super) struct Tape {
     engine: Engine,
     /// Requests that have no whole answer yet, in order.
     live: VecDeque<Live>,
+    /// Whether the client sends no more, and may have left.
+    may_have_left: bool,
 }
 
 /// Where the client's direction is.
@@ -71,6 +73,16 @@ struct Live {
     learn: Option<Vec<u8>>,
     /// What an upgraded connection carries is not recorded.
     omit: bool,
+    /// Whether anything was said to a client that sends no more.
+    told: bool,
+}
+
+impl Live {
+    /// How it ended, as far as the Engine's direction says. An Engine that only ends an answer, once its client sends no
+    /// more, does so because that one has left; one that still has something to say says it to somebody.
+    fn ended(&self, end: End, may_have_left: bool) -> End {
+        if may_have_left && !self.told && self.exchange.sent.is_none() { End::Left } else { end }
+    }
 }
 
 /// A body in the making.
@@ -155,6 +167,7 @@ impl Tape {
             client: Client::Head(HeadDecoder::default()),
             engine: Engine::Head(HeadDecoder::default()),
             live: VecDeque::new(),
+            may_have_left: false,
         }
     }
 
@@ -170,8 +183,9 @@ impl Tape {
         self.check(done);
     }
 
-    /// The client has said that it sends no more.
-    pub(super) fn client_ended(&mut self) {
+    /// The client has said that it sends no more; it may have left by that.
+    pub(super) fn client_ended(&mut self, may_have_left: bool) {
+        self.may_have_left = may_have_left;
         if let (Client::Raw, Some(live)) = (&self.client, self.live.front_mut())
             && let Some(sent) = &mut live.exchange.sent
         {
@@ -189,7 +203,7 @@ impl Tape {
         while let Some(mut live) = self.live.pop_front() {
             // What goes as far as the connection is whole where the Engine ended it.
             let whole = matches!(&self.engine, Engine::Body(decoder) if decoder.is_endless()) && end == End::Cut;
-            live.exchange.end = if whole { End::Whole } else { end };
+            live.exchange.end = if whole { End::Whole } else { live.ended(end, self.may_have_left) };
             if let (true, Some(answer)) = (whole, &mut live.exchange.answer) {
                 let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
                 if let Err(e) = live.answered.over(mark, answer.head, &mut answer.body) {
@@ -270,6 +284,7 @@ impl Tape {
     /// A request's head has come.
     fn begin(&mut self, head: &Head) -> Result<(), Lost> {
         let (method, target) = head.request_line()?;
+        let target = without_authority(target);
         let framing = Framing::of_request(head)?;
         let redactor = self.recorder.redactor();
         let path = target.split('?').next().unwrap_or_default();
@@ -302,7 +317,8 @@ impl Tape {
             asked_whole: false,
             answered_whole: false,
             learn: creates.then(Vec::new),
-            omit: wire::has_word(&head.headers, "upgrade", "h2c"),
+            omit: is_h2c(&head.headers),
+            told: false,
         };
         self.live.push_back(live);
         self.client = Client::Body(BodyDecoder::new(framing));
@@ -368,6 +384,7 @@ impl Tape {
                             }
                             Some(Piece::Data(_)) if live.omit && decoder.is_endless() => {}
                             Some(Piece::Data(data)) => {
+                                live.told |= self.may_have_left;
                                 live.answered.open += data.len() as u64;
                                 live.answered.bytes(data, &mut answer.body)?;
                             }
@@ -375,6 +392,7 @@ impl Tape {
                             Some(Piece::End) => {
                                 live.answered.over(mark, answer.head, &mut answer.body)?;
                                 live.answered_whole = true;
+                                live.exchange.end = live.ended(End::Whole, self.may_have_left);
                                 self.engine = Engine::Head(HeadDecoder::default());
                                 self.answered();
                                 break;
@@ -393,6 +411,7 @@ impl Tape {
         let Some(live) = self.live.iter_mut().find(|live| !live.answered_whole) else {
             return Err(Bad("the Engine speaks without being asked").into());
         };
+        live.told |= self.may_have_left;
         let (status, reason) = head.status_line()?;
         if (100..200).contains(&status) && status != 101 {
             // `100 Continue`: the answer proper comes later.
@@ -465,6 +484,18 @@ pub(super) fn may_upgrade(request: &Request) -> bool {
     let path = request.target.split('?').next().unwrap_or_default();
     let hijacks = path.ends_with("/attach") || path.contains("/exec/") && path.ends_with("/start");
     wire::header(&request.headers, "upgrade").is_some() || request.method == "POST" && hijacks
+}
+
+/// Whether a connection is to turn into HTTP/2. What it carries then is not recorded: one connection may be any number of
+/// them, and each head needs all before it.
+pub(super) fn is_h2c(headers: &[(String, String)]) -> bool {
+    wire::has_word(headers, "upgrade", "h2c")
+}
+
+/// A target without the scheme and the name of the machine, which a client says that takes the Engine for a proxy.
+pub(super) fn without_authority(target: &str) -> &str {
+    let Some(rest) = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")) else { return target };
+    rest.find('/').map_or("/", |at| &rest[at..])
 }
 
 /// What a request's body is.

@@ -8,6 +8,7 @@ mod cases;
 mod support;
 
 mod answers;
+mod clients;
 mod docker_run;
 mod hostile;
 mod order;

@@ -71,16 +71,19 @@ pub(crate) fn player(entries: &[Value]) -> Player {
 
 /// A player that listens at a socket, and the socket's folder, which goes when it is dropped.
 pub(crate) struct Listening {
-    _player: Player,
+    pub(crate) player: Player,
     path: std::path::PathBuf,
 }
 
 impl Listening {
     pub(crate) fn new(entries: &[Value], options: PlayOptions) -> Self {
-        let player = Player::of(&cassette(entries), options).unwrap();
+        Self::of(Player::of(&cassette(entries), options).unwrap())
+    }
+
+    pub(crate) fn of(player: Player) -> Self {
         let path = std::env::temp_dir().join(unique("longshore-player"));
         player.listen(&Endpoint::Unix(path.clone())).unwrap();
-        Self { _player: player, path }
+        Self { player, path }
     }
 
     pub(crate) fn connect(&self) -> UnixStream {

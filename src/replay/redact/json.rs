@@ -304,7 +304,7 @@ impl Json {
         &bytes[1..]
     }
 
-    /// `\uXXXX` was read.
+    /// A `\u` with its four digits was read.
     fn take_code(&mut self, code: u16, runs: &mut Runs) {
         let is_high = (0xD800..0xDC00).contains(&code);
         match self.high {

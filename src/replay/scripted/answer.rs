@@ -51,6 +51,21 @@ pub(super) enum Step {
     Upgraded,
 }
 
+/// Makes a step of a part of another one's bytes.
+type Again = fn(Vec<u8>) -> Step;
+
+impl Step {
+    /// What it sends, and what makes a step of a part of that. A step that sends nothing is given back.
+    fn bytes(self) -> Result<(Vec<u8>, Again), Self> {
+        match self {
+            Self::Head(head) => Ok((head.bytes(), Self::Send)),
+            Self::Send(bytes) => Ok((bytes, Self::Send)),
+            Self::Body(bytes) => Ok((bytes, Self::Body)),
+            other => Err(other),
+        }
+    }
+}
+
 /// The first lines of an answer.
 pub(super) struct Head {
     status: u16,
@@ -181,11 +196,9 @@ impl Answer {
     pub fn in_pieces(self, size: usize, pause: Duration) -> Self {
         let mut steps = Vec::new();
         for step in self.steps {
-            let (bytes, again): (_, fn(Vec<u8>) -> Step) = match step {
-                Step::Head(head) => (head.bytes(), Step::Send),
-                Step::Send(bytes) => (bytes, Step::Send),
-                Step::Body(bytes) => (bytes, Step::Body),
-                other => {
+            let (bytes, again) = match step.bytes() {
+                Ok(bytes) => bytes,
+                Err(other) => {
                     steps.push(other);
                     continue;
                 }
@@ -204,11 +217,9 @@ impl Answer {
     pub fn cut(self, mut left: usize) -> Self {
         let mut steps = Vec::new();
         for step in self.steps {
-            let (mut bytes, again): (_, fn(Vec<u8>) -> Step) = match step {
-                Step::Head(head) => (head.bytes(), Step::Send),
-                Step::Send(bytes) => (bytes, Step::Send),
-                Step::Body(bytes) => (bytes, Step::Body),
-                other => {
+            let (mut bytes, again) = match step.bytes() {
+                Ok(bytes) => bytes,
+                Err(other) => {
                     steps.push(other);
                     continue;
                 }
