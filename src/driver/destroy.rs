@@ -9,7 +9,7 @@ use super::handle::Task;
 use super::stop::engine_stop;
 use super::task::TaskId;
 use super::{Error, Inner};
-use crate::engine::{InspectQuery, RemoveQuery};
+use crate::engine::RemoveQuery;
 use crate::logs::Collector;
 use crate::threads::Backoff;
 
@@ -19,13 +19,13 @@ const REMOVAL: Duration = Duration::from_secs(60);
 pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Error> {
     let task = inner.tasks.find(id)?;
     let container = &task.handle.container_id;
-    match inner.engine.container_inspect(container, &InspectQuery::default()) {
+    match inner.engine.container_state(container) {
         // A task that has ended, and whose container runs, was started again by somebody else: it is no longer the task's.
-        Ok(inspect) if inspect.state.running && !force && task.exit.result().is_none() => {
+        Ok(state) if state.running && !force && task.exit.result().is_none() => {
             return Err(Error::StillRunning { task: id.clone() });
         }
-        Ok(inspect) => {
-            if inspect.state.running
+        Ok(state) => {
+            if state.running
                 && let Err(e) = engine_stop(inner, &task, Duration::ZERO)
             {
                 // The removal below is forced.

@@ -9,8 +9,20 @@ use super::exec::{ExecFate, MARK};
 use crate::engine::types::{Env, ExecCreate};
 use crate::http::Endpoint;
 
-/// Ends a command of a container, if it runs; `mark` is in its environment.
-pub(super) fn end(inner: &Inner, container: &str, exec: &str, mark: &str) -> ExecFate {
+/// A command, by all that it can be found by.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// The id of its container.
+    pub(super) container: String,
+    /// The Engine's id of it.
+    pub(super) exec: String,
+    /// What is in its environment.
+    pub(super) mark: String,
+}
+
+/// Ends a command, if it runs.
+pub(super) fn end(inner: &Inner, target: &Target) -> ExecFate {
+    let Target { container, exec, mark } = target;
     let engine = inner.engine.within(inner.config.inspect_timeout);
     let ended = || engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some());
     let pid = match engine.exec_inspect(exec) {

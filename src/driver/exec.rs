@@ -3,18 +3,21 @@
 //! The Engine has no call that ends a command. One that is out of time is ended by its process, where the Engine is this
 //! machine's and the process is surely the container's; else by another command, which looks for it in the container.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
+use super::end_exec::{self, Target};
 use super::handle::Task;
 use super::task::{ExitResult, TaskId};
-use super::{Error, Inner, end_exec};
+use super::{Error, Inner};
 use crate::engine::types::{Env, ExecCreate};
-use crate::engine::{self, Attached, ResizeQuery, Stdin, Stream};
+use crate::engine::{self, Attached, Engine, ResizeQuery, Stdin, Stream};
 use crate::threads::{Backoff, Hangup, Worker};
 
 /// How much is kept of each stream of a collected command, in bytes: the end of it, as Nomad keeps 4 KiB.
@@ -103,7 +106,7 @@ impl fmt::Display for ExecFate {
 }
 
 /// Runs a command to its end, and keeps the end of what it writes.
-pub(super) fn collect(inner: &Inner, id: &TaskId, options: &ExecOptions) -> Result<ExecResult, Error> {
+pub(super) fn collect(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions) -> Result<ExecResult, Error> {
     let task = inner.tasks.find(id)?;
     let mut kept = [Kept::default(), Kept::default()];
     let ended = {
@@ -130,7 +133,7 @@ pub(super) fn collect(inner: &Inner, id: &TaskId, options: &ExecOptions) -> Resu
 }
 
 /// Runs a command, and passes on what is said.
-pub(super) fn stream(inner: &Inner, id: &TaskId, options: &ExecOptions, io: ExecIo) -> Result<ExitResult, Error> {
+pub(super) fn stream(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions, io: ExecIo) -> Result<ExitResult, Error> {
     let task = inner.tasks.find(id)?;
     let ExecIo { stdin, mut stdout, mut stderr, resize } = io;
     let mut take = |stream: Stream, bytes: &[u8]| {
@@ -143,7 +146,7 @@ pub(super) fn stream(inner: &Inner, id: &TaskId, options: &ExecOptions, io: Exec
 type Take<'a> = &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>;
 
 fn run(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     task: &Task,
     options: &ExecOptions,
     stdin: Option<Box<dyn Read + Send>>,
@@ -173,17 +176,19 @@ fn run(
     let exec = engine.exec_create(container, &body).map_err(failed)?.id;
     let begun = Instant::now();
     let attached = engine.exec_start(&exec, options.tty, &hangup).map_err(failed)?;
-    let ended = Command { inner, exec: &exec, hangup: &hangup, options, begun }.follow(attached, stdin, resize, take);
-    match ended {
-        Ok(result) => Ok(result),
-        Err(Broken::Engine(e)) => Err(failed(e)),
-        Err(Broken::Io(e)) => Err(Error::ExecIo(e)),
-        Err(Broken::OutOfTime) => {
-            let fate = end_exec::end(inner, container, &exec, &mark);
-            let output = Box::default();
-            Err(Error::ExecTimeout { after: options.timeout.unwrap_or_default(), fate, output })
-        }
-        Err(Broken::ShutDown) => Err(Error::ShutDown),
+    let (target, fate) = (Target { container: container.clone(), exec, mark }, Arc::default());
+    let command = Command { inner, target: &target, fate: Arc::clone(&fate), hangup: &hangup, options, begun };
+    let ended = command.follow(attached, stdin, resize, take);
+    let out_of_time =
+        |fate| Error::ExecTimeout { after: options.timeout.unwrap_or_default(), fate, output: Box::default() };
+    match (ended, fate.get()) {
+        // It ended in the moment in which its time was over.
+        (Ok(result), None | Some(ExecFate::Ended)) => Ok(result),
+        (Err(Broken::Io(e)), _) => Err(Error::ExecIo(e)),
+        (Err(Broken::ShutDown), _) => Err(Error::ShutDown),
+        (_, Some(fate)) => Err(out_of_time(*fate)),
+        (Err(Broken::OutOfTime), None) => Err(out_of_time(end_exec::end(inner, &target))),
+        (Err(Broken::Engine(e)), None) => Err(failed(e)),
     }
 }
 
@@ -205,8 +210,10 @@ enum Broken {
 
 /// A command that was started.
 struct Command<'a> {
-    inner: &'a Inner,
-    exec: &'a str,
+    inner: &'a Arc<Inner>,
+    target: &'a Target,
+    /// What became of it when its time was over.
+    fate: Arc<OnceLock<ExecFate>>,
     /// Ends its connection.
     hangup: &'a Hangup,
     options: &'a ExecOptions,
@@ -261,29 +268,32 @@ impl Command<'_> {
 
     /// What ends the output when nothing else does: the time, and a terminal's command that has ended while something that
     /// it left behind still has the terminal. It also passes on the terminal's sizes.
-    fn watch(&self, resize: Option<Receiver<TerminalSize>>) -> Result<Vec<Worker>, Broken> {
+    fn watch(&self, resize: Option<Receiver<TerminalSize>>) -> Result<Watch, Broken> {
+        let (end, ended) = bounded(0);
         let mut workers = Vec::new();
         let mut spawn = |name: &str, latch: Hangup, body: Box<dyn FnOnce() + Send>| -> Result<(), Broken> {
             workers.push(Worker::spawn(name, latch, body, |_| {}).map_err(Broken::Io)?);
             Ok(())
         };
         if let Some(timeout) = self.options.timeout {
-            let (latch, ends, left) =
-                (self.hangup.child(), self.hangup.clone(), timeout.saturating_sub(self.begun.elapsed()));
-            let sleeper = latch.clone();
+            let (latch, left) = (self.hangup.child(), timeout.saturating_sub(self.begun.elapsed()));
+            let (sleeper, ends, fate) = (latch.clone(), self.hangup.clone(), self.fate.clone());
+            let (inner, target) = (self.inner.clone(), self.target.clone());
             spawn(
                 "exec time",
                 latch,
                 Box::new(move || {
                     if sleeper.sleep(left) {
                         ends.hang_up();
+                        // Here, and not where the output is passed on: a sink that blocks must not keep the command alive.
+                        let _ = fate.set(end_exec::end(&inner, &target));
                     }
                 }),
             )?;
         }
         if self.options.tty {
             let (latch, ends) = (self.hangup.child(), self.hangup.clone());
-            let (engine, exec, pace) = (self.inner.engine.with(&latch), self.exec.to_owned(), latch.clone());
+            let (engine, exec, pace) = (self.inner.engine.with(&latch), self.target.exec.clone(), latch.clone());
             spawn(
                 "exec end",
                 latch,
@@ -303,31 +313,10 @@ impl Command<'_> {
         }
         if let Some(sizes) = resize {
             let latch = self.hangup.child();
-            let (engine, exec, pace) = (self.inner.engine.with(&latch), self.exec.to_owned(), latch.clone());
-            spawn(
-                "exec resize",
-                latch,
-                Box::new(move || {
-                    // A channel has no latch: it is looked at between two short sleeps, the size is no hurry.
-                    let mut last = None;
-                    loop {
-                        for size in sizes.try_iter() {
-                            last = Some(size);
-                        }
-                        if let Some(size) = last {
-                            // Refused until the command has its terminal.
-                            if engine.exec_resize(&exec, &size).is_ok() {
-                                last = None;
-                            }
-                        }
-                        if !pace.sleep(PACE / 4) {
-                            return;
-                        }
-                    }
-                }),
-            )?;
+            let (engine, exec) = (self.inner.engine.with(&latch), self.target.exec.clone());
+            spawn("exec resize", latch, Box::new(move || pass_sizes(&engine, &exec, sizes, &ended)))?;
         }
-        Ok(workers)
+        Ok(Watch { _end: end, _workers: workers })
     }
 
     /// Its exit code, once it has one.
@@ -336,7 +325,7 @@ impl Command<'_> {
         let engine = self.inner.engine.with(&self.inner.hangup).within(self.inner.config.inspect_timeout);
         let mut backoff = Backoff::new(Duration::from_millis(5), PACE);
         loop {
-            let inspect = engine.exec_inspect(self.exec).map_err(Broken::Engine)?;
+            let inspect = engine.exec_inspect(&self.target.exec).map_err(Broken::Engine)?;
             match inspect.exit_code {
                 // podman says 0 while it runs.
                 Some(exit_code) if !inspect.running => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
@@ -348,6 +337,36 @@ impl Command<'_> {
             if !self.inner.hangup.sleep(backoff.next()) {
                 return Err(Broken::ShutDown);
             }
+        }
+    }
+}
+
+/// The threads beside a command. When they are dropped, the one that waits at a channel is told first, and then all are
+/// joined.
+struct Watch {
+    _end: Sender<Infallible>,
+    _workers: Vec<Worker>,
+}
+
+/// Passes on a terminal's sizes until `ended` disconnects.
+fn pass_sizes(engine: &Engine, exec: &str, mut sizes: Receiver<TerminalSize>, ended: &Receiver<Infallible>) {
+    let mut wanted = None;
+    loop {
+        let again = if wanted.is_some() { after(PACE / 4) } else { never() };
+        select! {
+            recv(sizes) -> size => match size {
+                Ok(size) => wanted = Some(size),
+                Err(_) => sizes = never(),
+            },
+            recv(again) -> _ => {}
+            recv(ended) -> _ => return,
+        }
+        wanted = sizes.try_iter().last().or(wanted);
+        // Refused until the command has its terminal.
+        if let Some(size) = &wanted
+            && engine.exec_resize(exec, size).is_ok()
+        {
+            wanted = None;
         }
     }
 }

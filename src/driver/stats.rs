@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner};
-use crate::engine::{Engine, InspectQuery, StatsQuery};
+use crate::engine::{Engine, StatsQuery};
 use crate::stats::{ResourceUsage, usage};
 use crate::threads::{Backoff, Hangup, Worker};
 
@@ -67,8 +67,8 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
 
 /// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
 fn has_ended(engine: &Engine, task: &Task) -> bool {
-    let inspected = engine.container_inspect(&task.handle.container_id, &InspectQuery::default());
-    task.attached && inspected.is_ok_and(|inspect| !inspect.state.running && !inspect.state.restarting)
+    let state = engine.container_state(&task.handle.container_id);
+    task.attached && state.is_ok_and(|state| !state.running && !state.restarting)
 }
 
 fn one(

@@ -7,7 +7,7 @@ use crossbeam_channel::RecvTimeoutError;
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner, Signal};
-use crate::engine::{self, InspectQuery, KillQuery, StopQuery, WaitCondition};
+use crate::engine::{self, KillQuery, StopQuery, WaitCondition};
 use crate::threads::{Backoff, Worker};
 
 pub(super) fn stop(inner: &Inner, id: &TaskId, timeout: Duration, signal: Option<Signal>) -> Result<(), Error> {
@@ -99,8 +99,8 @@ pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result
 
 /// Whether the container runs, as far as the Engine can be asked.
 fn runs(inner: &Inner, container: &str) -> bool {
-    match inner.engine.container_inspect(container, &InspectQuery::default()) {
-        Ok(inspect) => inspect.state.running,
+    match inner.engine.container_state(container) {
+        Ok(state) => state.running,
         Err(e) => !engine::Error::is_not_found(&e),
     }
 }

@@ -7,7 +7,7 @@ use super::handle::Task;
 use super::task::ExitResult;
 use super::{Error, Inner};
 use crate::engine::types::{ContainerState, WaitResult};
-use crate::engine::{self, Engine, InspectQuery, WaitCondition};
+use crate::engine::{self, Engine, WaitCondition};
 use crate::threads::{Backoff, Worker};
 
 /// The exit code of a task whose own nobody knows.
@@ -111,11 +111,11 @@ impl Wait<'_> {
         backoff.reset();
         let mut tries = 0;
         loop {
-            let seen = match self.engine.container_inspect(&self.task.handle.container_id, &InspectQuery::default()) {
-                Ok(inspect) if inspect.state.running || inspect.state.restarting => Seen::Running,
-                // A missing state is not an end.
-                Ok(inspect) if inspect.state.status.is_empty() => Seen::Unknown("it tells no state".into()),
-                Ok(inspect) => Seen::Ended(inspect.state),
+            let seen = match self.engine.container_state(&self.task.handle.container_id) {
+                Ok(state) if state.running || state.restarting => Seen::Running,
+                // A state that says nothing is not an end.
+                Ok(state) if state.status.is_empty() => Seen::Unknown("it tells no state".into()),
+                Ok(state) => Seen::Ended(state),
                 Err(e) if e.is_not_found() => Seen::Gone,
                 Err(e) => Seen::Unknown(with_cause(&e)),
             };

@@ -16,7 +16,7 @@ use super::cursor::Cursor;
 use super::raw::Cuts;
 use super::record::{BadRecord, Part, Record, Splitter, Stamp};
 use super::sink::Sink;
-use crate::engine::{Engine, Error, InspectQuery, LogsQuery, logs_cannot_be_read};
+use crate::engine::{Engine, Error, LogsQuery, logs_cannot_be_read};
 use crate::threads::{Backoff, Hangup, Worker};
 
 /// A record that arrives this late while following says that we lag.
@@ -229,8 +229,10 @@ impl Collection {
     }
 
     fn container(&mut self) -> Container {
-        match self.engine.container_inspect(&self.settings.id, &InspectQuery::default()) {
-            Ok(inspect) if inspect.state.running || inspect.state.restarting => Container::Runs,
+        match self.engine.container_state(&self.settings.id) {
+            Ok(state) if state.running || state.restarting => Container::Runs,
+            // A state that says nothing is not an end.
+            Ok(state) if state.status.is_empty() => Container::Unknown,
             Ok(_) => Container::Ended,
             Err(e) if e.is_not_found() => Container::Ended,
             Err(_) => Container::Unknown,

@@ -114,6 +114,14 @@ impl Bench {
         (exit, output)
     }
 
+    /// Does what only the docker program can.
+    #[track_caller]
+    pub(crate) fn docker(&self, args: &[&str]) {
+        let endpoint = self.engine.endpoint().to_string();
+        let done = std::process::Command::new("docker").args(["-H", &endpoint]).args(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// The ids of this driver's containers, by its label.
     pub(crate) fn containers(&self) -> Vec<String> {
         let query = ListQuery::new().all().filter("label", format!("longshore.instance={}", self.instance));

@@ -12,10 +12,26 @@ use crate::support::{IMAGE, eventually, rounds};
 pub(crate) fn a_task_of_a_millisecond_ends_with_its_output_and_code(bench: &Bench) {
     for round in 0..bench.amount(2, rounds(100, 1000)) {
         let script = if round % 2 == 0 { "true" } else { "echo x" };
-        let (exit, output) = bench.run(bench.task(script));
+        let (id, output) = bench.start(bench.task(script));
+        let exit = bench.wait(&id);
         assert!(exit.is_successful(), "round {round}: {exit:?}");
-        assert_eq!(output.out(), if round % 2 == 0 { "" } else { "x\n" }, "round {round}");
+        let container = bench.driver.inspect_task(&id).unwrap().driver_attributes["container_id"].clone();
+        assert!(bench.driver.drain_task(&id, &crossbeam_channel::never()).unwrap(), "round {round}: all is read");
+        let want = if round % 2 == 0 { "" } else { "x\n" };
+        assert_eq!(output.out(), want, "round {round}; the Engine holds {:?}", held(bench, &container));
+        bench.driver.destroy_task(&id, false).unwrap();
     }
+}
+
+/// What the Engine holds of a container's output, asked for only where a test fails.
+fn held(bench: &Bench, container: &str) -> String {
+    let query = longshore::engine::LogsQuery { timestamps: true, ..Default::default() };
+    let mut logs = bench.engine.container_logs(container, &query, &longshore::Hangup::new()).unwrap();
+    let mut held = Vec::new();
+    while let Some(piece) = logs.next_piece().unwrap() {
+        held.extend_from_slice(piece.bytes);
+    }
+    String::from_utf8_lossy(&held).into_owned()
 }
 
 pub(crate) fn an_exit_code_is_the_tasks_own(bench: &Bench) {

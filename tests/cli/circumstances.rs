@@ -106,6 +106,58 @@ fn its_data_directory_goes_away() {
     assert!(left.is_err_and(|error| error.is_not_found()), "{name} is left");
 }
 
+/// A small disk of its own below a place's data directory, unmounted when the test ends.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn new(place: &Place) -> Self {
+        let dir = place.dir.join("data");
+        fs::create_dir(&dir).unwrap();
+        let mount = |args: &[&str]| Command::new("mount").args(args).arg(&dir).status().unwrap().success();
+        assert!(mount(&["-t", "tmpfs", "-o", "size=256k,mode=700", "longshore-test"]));
+        Self(dir)
+    }
+
+    /// Leaves no room.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_full_disk_starts_nothing_and_loses_no_task() {
+    let place = Place::new();
+    let disk = SmallDisk::new(&place);
+    let file = place.job(&[("t", POLITE)], "", "");
+    let mut running = Running::start(place.longshore(&["run", &file]));
+    running.wait_for("up");
+    disk.fill();
+    // What is written before a container is made cannot be: none is made.
+    let refused =
+        place.run(&place.file("other.nomad.hcl", &fs::read_to_string(&file).unwrap().replace(&place.name, "o")), &[]);
+    assert_eq!(refused.code, 125, "{}", refused.err);
+    assert!(refused.err.contains("No space left on device"), "{}", refused.err);
+    assert_eq!(place.containers().len(), 1);
+    // What runs is stopped and cleared away as ever, and what could not be written is told.
+    running.signal("TERM");
+    let ran = running.end();
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert!(ran.err.contains("No space left on device"), "{}", ran.err);
+    assert_eq!(place.containers(), Vec::<String>::new());
+    // With room again nobody takes what has ended for something that runs.
+    fs::remove_file(disk.0.join("filler")).unwrap();
+    let taken_up = Ran::of(place.longshore(&["recover", "--all"]).output().unwrap());
+    assert_eq!(place.containers(), Vec::<String>::new(), "{}", taken_up.err);
+}
+
 #[test]
 #[ignore = "needs an Engine"]
 fn ctrl_c_held_down_leaves_nothing() {

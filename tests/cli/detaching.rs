@@ -289,7 +289,10 @@ fn a_run_is_killed_at_any_moment_and_nothing_is_lost_or_doubled() {
         }
     }
     let owner = Running::start(place.longshore(&["run", &file, "--recover"]));
-    eventually(PATIENCE, "both run", || tasks(&place).iter().filter(|task| task["state"] == "running").count() == 2);
+    // It listens for signals before it owns anything; what runs may be of the one before it.
+    eventually(PATIENCE, "both run and are its own", || {
+        tasks(&place).iter().filter(|task| task["state"] == "running" && task["owned"] == true).count() == 2
+    });
     owner.signal("TERM");
     let ended = owner.end();
     assert!([3, 5, 137].contains(&ended.code), "{}: {}", ended.code, ended.err);

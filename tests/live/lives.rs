@@ -97,28 +97,21 @@ fn a_task_is_taken_up_whatever_became_of_it() {
 #[ignore = "needs an Engine"]
 fn what_somebody_else_does_to_a_container() {
     let bench = Bench::new();
-    let docker = |args: &[&str]| {
-        let endpoint = bench.engine.endpoint().to_string();
-        assert!(
-            std::process::Command::new("docker").args(["-H", &endpoint]).args(args).output().unwrap().status.success(),
-            "{args:?}"
-        );
-    };
     let loops = "echo begun; trap 'exit 3' TERM; while :; do sleep 0.05; done";
     // Paused: it runs, and ends when it goes on.
     let (handle, _) = bench.driver.start_task(bench.task(loops)).unwrap();
     let id = &handle.config.id;
-    docker(&["pause", &handle.container_id]);
+    bench.docker(&["pause", &handle.container_id]);
     assert_eq!(bench.driver.inspect_task(id).unwrap().state, TaskState::Running);
     assert!(bench.driver.wait_task(id).unwrap().recv_timeout(Duration::from_millis(300)).is_err());
-    docker(&["unpause", &handle.container_id]);
+    bench.docker(&["unpause", &handle.container_id]);
     bench.driver.stop_task(id, Duration::from_secs(10), None).unwrap();
     assert_eq!(bench.wait(id).exit_code, 3);
     bench.driver.destroy_task(id, false).unwrap();
 
     // Renamed: it is known by its id.
     let (handle, _) = bench.driver.start_task(bench.task(loops)).unwrap();
-    docker(&["rename", &handle.container_id, &format!("{}-other", handle.container_name)]);
+    bench.docker(&["rename", &handle.container_id, &format!("{}-other", handle.container_name)]);
     bench.driver.stop_task(&handle.config.id, Duration::from_secs(10), None).unwrap();
     bench.driver.destroy_task(&handle.config.id, false).unwrap();
 
@@ -126,7 +119,7 @@ fn what_somebody_else_does_to_a_container() {
     for _ in 0..5 {
         let (handle, _) = bench.driver.start_task(bench.task(loops)).unwrap();
         let id = &handle.config.id;
-        docker(&["restart", "-t", "5", &handle.container_id]);
+        bench.docker(&["restart", "-t", "5", &handle.container_id]);
         match bench.driver.wait_task(id).unwrap().recv_timeout(Duration::from_millis(500)) {
             Ok(exit) => assert_eq!(exit.exit_code, 3),
             Err(_) => bench.driver.stop_task(id, Duration::from_secs(10), None).unwrap(),

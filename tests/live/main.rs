@@ -14,6 +14,7 @@ mod execs;
 mod faults;
 mod lives;
 mod pauses;
+mod rows;
 
 macro_rules! on_the_engine {
     ($($module:ident { $($case:ident)* })*) => { $(
