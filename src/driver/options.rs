@@ -131,7 +131,7 @@ fn read(reader: &mut Reader<'_>) -> TaskOptions {
         group_add: reader.list("group_add"),
     };
     if options.image.is_empty() && !reader.has_problem("image") {
-        reader.problem("image", "is required: the name of an image");
+        reader.problem("image", "image name required");
     }
     if options.memory_hard_limit < 0 {
         reader
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn each_problem_says_where_it_is() {
         for (given, want) in [
-            (json!(null), vec!["image: is required: the name of an image"]),
-            (json!({"image": ""}), vec!["image: is required: the name of an image"]),
-            (json!({"image": "https://"}), vec!["image: is required: the name of an image"]),
+            (json!(null), vec!["image: image name required"]),
+            (json!({"image": ""}), vec!["image: image name required"]),
+            (json!({"image": "https://"}), vec!["image: image name required"]),
             (json!({"image": ["a"]}), vec!["image: wants a string, and is a list"]),
             (json!([{"image": "a"}]), vec!["the options must be a map, and are a list"]),
             (
@@ -270,7 +270,7 @@ mod tests {
             (
                 json!({"args": ["a", 1, null], "labels": [{"x": {}}], "zzzzzzzz": 1, "privileged": true, "tty": "maybe"}),
                 vec![
-                    "image: is required: the name of an image",
+                    "image: image name required",
                     "args[2]: wants a string, and is null",
                     "tty: wants true or false, and is \"maybe\"",
                     "labels[0].x: wants a string, and is a map",

@@ -118,7 +118,9 @@ impl Bench {
     #[track_caller]
     pub(crate) fn docker(&self, args: &[&str]) {
         let endpoint = self.engine.endpoint().to_string();
-        let done = std::process::Command::new("docker").args(["-H", &endpoint]).args(args).output().unwrap();
+        let mut docker = std::process::Command::new("docker");
+        // What builds otherwise may be missing.
+        let done = docker.env("DOCKER_BUILDKIT", "0").args(["-H", &endpoint]).args(args).output().unwrap();
         assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 

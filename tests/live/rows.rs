@@ -33,12 +33,10 @@ fn made_with(bench: &Bench, more: Value) -> ContainerInspect {
 }
 
 /// Makes an image of the test image and one more instruction.
-fn commit(bench: &Bench, image: &str, change: &str) {
-    let (id, _) = bench.start(bench.task("true"));
-    assert!(bench.wait(&id).is_successful());
-    let container = inspected(bench, &id).id;
-    bench.docker(&["commit", "--change", change, "--change", "CMD [\"sh\"]", &container, image]);
-    bench.driver.destroy_task(&id, false).unwrap();
+fn build(bench: &Bench, image: &str, instruction: &str) {
+    let dir = AllocDir::new("build");
+    fs::write(dir.0.join("Dockerfile"), format!("FROM {IMAGE}\n{instruction}\n")).unwrap();
+    bench.docker(&["build", "--quiet", "--tag", image, dir.0.to_str().unwrap()]);
 }
 
 /// An allocation's directory, gone when the test ends.
@@ -109,7 +107,7 @@ fn start_load_image_and_n_versions() {
     // Three variants of one image, each in an archive in the task's directory, and the Engine has none of them.
     let variants: Vec<String> = (1..=3).map(|n| format!("{}:{n}", unique("longshore/variant"))).collect();
     for (n, variant) in variants.iter().enumerate() {
-        commit(&bench, variant, &format!("ENV VARIANT={n}"));
+        build(&bench, variant, &format!("ENV VARIANT={n}"));
         let archive = dir.0.join(format!("task/local/{n}.tar"));
         bench.docker(&["save", "-o", archive.to_str().unwrap(), variant]);
         bench.engine.image_remove(variant, &Default::default()).unwrap();
@@ -270,7 +268,7 @@ fn stop_signal() {
     let bench = Bench::new();
     // An image whose own stop signal is USR1, and one that names none.
     let own = format!("{}:1", unique("longshore/stopsignal"));
-    commit(&bench, &own, "STOPSIGNAL SIGUSR1");
+    build(&bench, &own, "STOPSIGNAL SIGUSR1");
     let script = "for s in TERM USR1 INT; do trap \"echo $s\" $s; done; echo up; while :; do sleep 0.05; done";
     for (image, signal, want) in [
         (IMAGE, None, "up\nTERM\n"),
