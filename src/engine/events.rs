@@ -14,7 +14,7 @@ impl Engine {
     /// 400 for a filter that the Engine does not know.
     pub fn events(&self, query: &EventsQuery, hangup: &Hangup) -> Result<JsonLines<Event>, Error> {
         let request = self.get("events", &[Fixed("events")]);
-        Ok(JsonLines::new(request.query(query).stream(Buffers::WAIT, hangup)?))
+        Ok(JsonLines::new(request.query(query).stream(Buffers::CALL, hangup)?))
     }
 }
 

@@ -19,8 +19,7 @@ impl Engine {
     /// [`Error::is_not_found`]; 500 or 501 where its log driver keeps nothing that can be read.
     pub fn container_logs(&self, id: &str, query: &LogsQuery, hangup: &Hangup) -> Result<Logs, Error> {
         let request = self.get("container_logs", &[Fixed("containers"), Id(id), Fixed("logs")]);
-        let streamed =
-            request.query(query).stream(if query.follow { Buffers::FOLLOW } else { Buffers::LOGS }, hangup)?;
+        let streamed = request.query(query).stream(if query.follow { Buffers::WAIT } else { Buffers::LOGS }, hangup)?;
         Ok(Logs { pieces: Pieces::new(streamed.call().clone(), query.tty), streamed })
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{BadFrame, Call, Decoder, Error, Stream};
 
 /// Read at a time, at first: most are silent.
-const SMALL: usize = 4 * 1024;
+const SMALL: usize = 2 * 1024;
 /// Read at a time, once so much comes: as much as a connection's buffer holds.
 const LARGE: usize = 64 * 1024;
 
@@ -53,7 +53,7 @@ impl Pieces {
             }
             if self.end == self.buffer.len() && self.buffer.len() < LARGE {
                 // The last read filled it: there is more where that came from.
-                self.buffer = vec![0; self.buffer.len() * 4];
+                self.buffer = vec![0; (self.buffer.len() * 4).min(LARGE)];
             }
             match read(&mut self.buffer)? {
                 0 => {

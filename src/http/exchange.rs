@@ -1,7 +1,9 @@
 //! One request and its answer: a [`Client`] makes ordinary calls over kept connections, and long ones each over its own.
 
 use std::io::Read;
+use std::panic;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -23,6 +25,8 @@ const IDLE_AGE: Duration = Duration::from_secs(10);
 const IDLE_CONNECTIONS: usize = 8;
 /// Largest response head. ureq's default, said here for it must fit in the smallest input buffer.
 const LARGEST_HEAD: usize = 8 * 1024;
+/// What opening a long call needs, several times over: a build without optimisation goes deeper.
+const OPENING_STACK: usize = 256 * 1024;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -144,8 +148,23 @@ impl Client {
     /// There is no deadline; `hangup` ends it.
     pub(crate) fn stream(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Stream, Error> {
         let agent = agent(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0);
-        let response = send(&agent, &mut request, None).map_err(|e| hung_up(Some(hangup), e))?;
-        Ok(Stream::new(response, hangup.clone()))
+        let asked = match request.body {
+            Body::Empty => Some(None),
+            Body::Json(json) => Some(Some(json)),
+            // Read by its owner's thread; and its answer is not read for days.
+            Body::Archive(_) => None,
+        };
+        let response = match asked {
+            None => send(&agent, &mut request, None),
+            Some(json) => {
+                let (method, path, query, headers) = (&request.method, request.path, request.query, request.headers);
+                on_a_stack_of_its_own(&|| {
+                    let body = json.map_or(Body::Empty, Body::Json);
+                    send(&agent, &mut Request { method: method.clone(), path, query, headers, body }, None)
+                })
+            }
+        };
+        Ok(Stream::new(response.map_err(|e| hung_up(Some(hangup), e))?, hangup.clone()))
     }
 
     /// A call after whose head both sides may say what they like, on a connection of its own: 101 where the Engine agrees to
@@ -161,6 +180,21 @@ impl Client {
         let agent = if may_repeat(request) { &self.kept } else { &self.fresh };
         exchange(agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
     }
+}
+
+/// Opens a long call in a thread that ends with it. From a request to the head of its answer ureq goes 25 KiB deep, and a
+/// thread that then reads the answer for days would keep that much of its stack: with a wait and a follow a task, as much
+/// as all the rest of them.
+fn on_a_stack_of_its_own<T: Send>(open: &(impl Fn() -> T + Sync)) -> T {
+    thread::scope(|scope| {
+        let opening = thread::Builder::new().name("open".into()).stack_size(OPENING_STACK).spawn_scoped(scope, open);
+        match opening.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(panic)) => panic::resume_unwind(panic),
+            // No thread to be had: this one does it.
+            Err(_) => open(),
+        }
+    })
 }
 
 /// Whether sending it again changes nothing.

@@ -31,12 +31,10 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// An ordinary call: an answer of a few kilobytes.
     pub(crate) const CALL: Self = Self { input: 16 * 1024, output: 8 * 1024 };
-    /// A call that waits long for little: wait, stats, events.
-    pub(crate) const WAIT: Self = Self { input: 8 * 1024, output: 4 * 1024 };
+    /// A call that mostly waits: for the end of a task, for what it will write. There are two of these a task.
+    pub(crate) const WAIT: Self = Self { input: 8 * 1024, output: 2 * 1024 };
     /// A short question with much for an answer: logs.
     pub(crate) const LOGS: Self = Self { input: 64 * 1024, output: 4 * 1024 };
-    /// The same for what is written from now on: there are as many of these as tasks, and most are silent.
-    pub(crate) const FOLLOW: Self = Self { input: 16 * 1024, output: 2 * 1024 };
     /// Bytes in bulk that we send: archives.
     pub(crate) const BULK: Self = Self { input: 64 * 1024, output: 64 * 1024 };
 }

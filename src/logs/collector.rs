@@ -182,9 +182,11 @@ enum Container {
 impl Collection {
     fn run(&mut self) {
         let mut tries_left = LAST_TRIES;
+        // It ran a moment ago; if it has ended, the first follow ends at once.
+        let mut assumed = Some(Container::Runs);
         loop {
             // Asked before the read: what it wrote before its end is then read after it.
-            let ended = match self.container() {
+            let ended = match assumed.take().unwrap_or_else(|| self.container()) {
                 Container::Ended => true,
                 Container::Runs => false,
                 Container::Unknown if self.hangup.is_hung_up() => break,
