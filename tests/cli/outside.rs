@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use longshore::engine::{InspectQuery, RemoveQuery};
 
 use crate::looks::{json, ran};
-use crate::place::{Place, Ran, Running};
-use crate::support::rounds;
+use crate::place::{PATIENCE, Place, Ran, Running};
+use crate::support::{eventually, rounds};
 
 const POLITE: &str = "trap 'exit 5' TERM; trap 'exit 6' INT; trap 'echo hup' HUP; echo up; while :; do sleep 0.1; done";
 const STUBBORN: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
@@ -98,6 +98,24 @@ fn a_stop_meets_a_start_and_the_task_stays_stopped() {
         assert_eq!(ran(&place, &["stop", "t"]).code, 0);
         let ended = running.end();
         assert!([3, 137].contains(&ended.code), "{}: {}", ended.code, ended.err);
+        assert_eq!(place.containers(), Vec::<String>::new());
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_stop_meets_a_start_that_is_to_be_left_alone() {
+    let place = Place::new();
+    let file = place.job(&[("t", STUBBORN)], "", "kill_timeout = \"1s\"");
+    for _ in 0..rounds(3, 30) {
+        let running = Running::start(place.longshore(&["run", &file, "--detach", "--alloc-id", &place.name]));
+        // As soon as the task is known; it has no container then.
+        eventually(PATIENCE, "it is stopped", || ran(&place, &["stop", "t"]).code == 0);
+        let ended = running.end();
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let state = json(&place, &["ps", "--json"])[0]["state"].clone();
+        assert!(state == "ended" || state == "exited", "{state}: {}", ended.err);
+        assert_eq!(ran(&place, &["destroy", "t"]).code, 0);
         assert_eq!(place.containers(), Vec::<String>::new());
     }
 }
