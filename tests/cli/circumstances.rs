@@ -169,6 +169,10 @@ fn a_full_disk_starts_nothing_and_loses_no_task() {
     assert_eq!(refused.code, 125, "{}", refused.err);
     assert!(refused.err.contains("No space left on device"), "{}", refused.err);
     assert_eq!(place.containers().len(), 1);
+    for way in [&["stop", "t"][..], &["destroy", "--force", "t"]] {
+        let refused = ran(&place, way);
+        assert!(refused.code == 125 && refused.err.contains("wish.json"), "{way:?}: {}", refused.err);
+    }
     // What runs is stopped and cleared away as ever, and what could not be written is told.
     running.signal("TERM");
     let ran = running.end();
