@@ -87,6 +87,8 @@ pub(super) enum Command {
     Events(Events),
     /// Run a command in a task's container: its streams, its exit code, the terminal's size follows
     ///
+    /// Where this program is ended before the command, by Ctrl-C without -it for one, the command goes on in the container.
+    ///
     /// Exit code: the command's own; 124 where it did not end in time, with words about what became of it; 125 where longshore
     /// or the Engine failed.
     Exec(Exec),

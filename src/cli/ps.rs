@@ -20,8 +20,8 @@ pub(super) fn ps(global: &Args, args: &Ps) -> Result<u8, Failure> {
     let tasks: Vec<_> = known.tasks(args.all).collect();
     let mut code = if known.incomplete { FAILED } else { 0 };
     let mut reached = None;
-    // Nothing need be asked of an Engine of which nothing is known here.
-    if !tasks.is_empty() {
+    // Nothing need be asked of an Engine on which there is nothing of these.
+    if tasks.iter().any(|found| !found.task.is_cleared_away()) {
         match known.reach(global) {
             Ok(engine) => reached = Some(engine),
             Err(failure) => code = report(&failure, args.json),
@@ -49,7 +49,9 @@ pub(super) fn ps(global: &Args, args: &Ps) -> Result<u8, Failure> {
 }
 
 fn look(known: &Known, reached: Option<&Reached>, found: &Found<'_>) -> Result<Seen, Failure> {
-    let Some(reached) = reached else { return Ok(Seen::Unknown) };
+    let Some(reached) = reached else {
+        return Ok(if found.task.is_cleared_away() { Seen::Nothing } else { Seen::Unknown });
+    };
     Ok(look_at(&reached.site(known), found)?)
 }
 

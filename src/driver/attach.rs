@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use super::create::{self, INSTANCE_LABEL, TASK_ID_LABEL};
+use super::destroy::remove;
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
 use super::inspect::{has_run, network_of};
 use super::task::TaskConfig;
 use super::{Error, Inner};
 use crate::engine::InspectQuery;
+use crate::engine::types::ContainerInspect;
 
 pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Error> {
     if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
@@ -31,6 +33,26 @@ pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Erro
 }
 
 pub(super) fn find(inner: &Inner, task: &TaskConfig) -> Result<Option<TaskHandle>, Error> {
+    let found = by_name(inner, task)?.filter(|inspect| has_run(&inspect.state));
+    Ok(found.map(|inspect| TaskHandle {
+        version: HANDLE_VERSION,
+        config: task.clone(),
+        network: network_of(&inspect),
+        container_name: inspect.name.trim_start_matches('/').to_owned(),
+        container_id: inspect.id,
+        image_id: inspect.image,
+    }))
+}
+
+pub(super) fn remove_unstarted(inner: &Inner, task: &TaskConfig) -> Result<(), Error> {
+    match by_name(inner, task)?.filter(|inspect| !has_run(&inspect.state)) {
+        Some(inspect) => remove(inner, &inspect.id),
+        None => Ok(()),
+    }
+}
+
+/// The container that has the name of a task's, if it is ours.
+fn by_name(inner: &Inner, task: &TaskConfig) -> Result<Option<ContainerInspect>, Error> {
     let name = create::container_name(task)?;
     let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
     let inspect = match engine.container_inspect(&name, &InspectQuery::default()) {
@@ -43,12 +65,5 @@ pub(super) fn find(inner: &Inner, task: &TaskConfig) -> Result<Option<TaskHandle
     let ours = inspect.name.trim_start_matches('/') == name // A name may also be the beginning of another container's id.
         && label(INSTANCE_LABEL) == Some(&inner.config.instance)
         && label(TASK_ID_LABEL) == Some(task.id.as_str());
-    Ok((ours && has_run(&inspect.state)).then(|| TaskHandle {
-        version: HANDLE_VERSION,
-        config: task.clone(),
-        network: network_of(&inspect),
-        container_name: name,
-        container_id: inspect.id,
-        image_id: inspect.image,
-    }))
+    Ok(ours.then_some(inspect))
 }

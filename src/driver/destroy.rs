@@ -76,7 +76,7 @@ fn settle(inner: &Inner, task: &Task) {
 }
 
 /// Removes the container and its anonymous volumes. One that the Engine is removing already is waited for.
-fn remove(inner: &Inner, container: &str) -> Result<(), Error> {
+pub(super) fn remove(inner: &Inner, container: &str) -> Result<(), Error> {
     let query = RemoveQuery { force: true, volumes: true, link: false };
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
     let mut waited = Duration::ZERO;

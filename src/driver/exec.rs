@@ -24,6 +24,9 @@ use crate::threads::{Backoff, Hangup, Worker};
 pub(super) const KEPT: usize = 64 * 1024;
 /// By this variable a command is found in its container.
 pub(super) const MARK: &str = "LONGSHORE_EXEC";
+/// Keys at which the Engine lets go of a terminal's input: its own, ctrl-p and ctrl-q, would be taken from the command, and it
+/// cannot be told that there are none. Nobody strikes these in a row; a caller with keys to leave by looks for them itself.
+const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-^,ctrl-_,ctrl-_,ctrl-^,ctrl-_";
 /// How often it is asked whether a command has ended: nothing tells.
 const PACE: Duration = Duration::from_millis(100);
 /// How long a terminal's last words may take once the command has ended.
@@ -168,6 +171,7 @@ fn run(
         attach_stdin: stdin.is_some(),
         attach_stdout: true,
         attach_stderr: true,
+        detach_keys: if options.tty { NO_DETACH_KEYS.into() } else { String::new() },
         tty: options.tty,
         env: Env::from(vec![format!("{MARK}={mark}")]),
         cmd: options.command.clone(),

@@ -231,6 +231,15 @@ impl Driver {
         attach::find(&self.owner.inner, task)
     }
 
+    /// Removes the container of a task that was created and never started, as the end of a process between the two leaves it:
+    /// found as by [`Driver::find_task`], which passes it over. Harmless where there is none. Not while somebody starts the task.
+    ///
+    /// # Errors
+    /// [`Error::Plan`]: the task can have no container; [`Error::Inspect`]; [`Error::Remove`], [`Error::RemovalStuck`].
+    pub fn remove_unstarted(&self, task: &TaskConfig) -> Result<(), Error> {
+        attach::remove_unstarted(&self.owner.inner, task)
+    }
+
     /// Sends a task a signal (driver-spec 1.12).
     ///
     /// # Errors

@@ -165,7 +165,14 @@ impl TaskThread<'_> {
     /// Starts the task, and leaves it or clears it away.
     fn detach(&self, talk: &Talk<'_>) -> Left {
         let mut life = Life { end: End::NeverStarted, has_container: false };
-        let started = self.first(&mut life).and_then(|next| self.until_it_runs(next, &mut life));
+        let mut started = self.first(&mut life).and_then(|next| self.until_it_runs(next, &mut life));
+        // Who wanted it stopped while it was being started found no container: nobody but this thread stops it.
+        if let Ok(exits) = &started
+            && self.wish().is_some()
+        {
+            let next = self.until_it_ends(exits, &mut life);
+            started = self.until_it_runs(next, &mut life);
+        }
         let up = match &started {
             Ok(_) => self.up(talk.healthy),
             Err(Last::Policy(_) | Last::Stopped | Last::Unreachable) => Up::Failed,

@@ -87,8 +87,12 @@ impl Outside<'_> {
             }
         }
         let Some(alloc) = self.wish(found, Wanted::Destroyed)? else {
-            // It has ended, and was kept.
-            return if attached.is_some() { self.driver.destroy_task(id, force).map_err(destroying) } else { Ok(()) };
+            // It has ended, and was kept, or lost its owner.
+            let removed = match attached {
+                Some(_) => self.driver.destroy_task(id, force),
+                None => self.driver.remove_unstarted(&found.task.config),
+            };
+            return removed.map_err(destroying);
         };
         let Some(found) = again(&alloc, found) else { return Ok(()) };
         let attached = self.attach(&found)?;
@@ -105,6 +109,8 @@ impl Outside<'_> {
                 self.wait_for_removal(&handle.container_id);
             }
             self.driver.destroy_task(id, force).map_err(destroying)?;
+        } else if lock.is_some() {
+            self.driver.remove_unstarted(&found.task.config).map_err(destroying)?;
         }
         let Some(lock) = lock else { return Ok(()) };
         // What its last owner wrote before we had the lock.

@@ -148,7 +148,12 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
 }
 
 fn gate(store: &Store) -> Result<File, Error> {
-    open(&store.dir().join(PEEK))
+    let path = store.dir().join(PEEK);
+    // Who looks may not be able to write there, and need not.
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path),
+        opened => opened.map_err(Error::io("open", &path)),
+    }
 }
 
 /// Waits for the lock under which wishes are written, held for the length of a read and a write.

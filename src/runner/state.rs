@@ -127,6 +127,13 @@ impl AllocState {
     }
 }
 
+impl TaskRecord {
+    /// Whether it has ended for good and its container was removed: no Engine has more to say of it.
+    pub fn is_cleared_away(&self) -> bool {
+        self.ended && self.handle.is_none()
+    }
+}
+
 impl AllocState {
     /// What is known of the task of this name.
     pub fn task(&self, name: &str) -> Option<&TaskRecord> {

@@ -31,6 +31,8 @@ impl TaskThread<'_> {
             None => driver.find_task(&self.task.config).map_err(lost)?,
         };
         let Some(handle) = handle else {
+            // Created, and not started: a task that is not to be started again would leave it.
+            driver.remove_unstarted(&self.task.config).map_err(lost)?;
             return Ok(record.restart_at.map_or(Next::Start, |at| Next::Pause(until(at))));
         };
         // One whose end was judged already is only cleared away; its output has been shown.

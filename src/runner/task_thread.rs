@@ -285,7 +285,7 @@ impl TaskThread<'_> {
     }
 
     /// What somebody else wants of the task.
-    fn wish(&self) -> Option<Wanted> {
+    pub(super) fn wish(&self) -> Option<Wanted> {
         match self.owned.wish() {
             Ok(wish) => wish.of(&self.task.config.name),
             Err(error) => {

@@ -103,12 +103,11 @@ pub struct TaskView {
 /// # Errors
 /// The Engine does not say.
 pub fn look_at(site: &Site<'_>, found: &Found<'_>) -> Result<Seen, Error> {
+    if found.task.is_cleared_away() {
+        return Ok(Seen::Nothing);
+    }
     if !is_here(site, found.alloc) {
         return Ok(Seen::Elsewhere);
-    }
-    // Its container was removed by its owner.
-    if found.task.ended && found.task.handle.is_none() {
-        return Ok(Seen::Nothing);
     }
     Ok(look(site.engine, found.task)?.map_or(Seen::Nothing, |inspect| Seen::Container(Box::new(inspect))))
 }

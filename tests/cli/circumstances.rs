@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use longshore::engine::{InspectQuery, KillQuery, RemoveQuery, StopQuery};
 
+use crate::looks::ran;
 use crate::place::{Place, Ran, Running};
 use crate::support::rounds;
 
@@ -133,6 +134,28 @@ impl Drop for SmallDisk {
 
 #[test]
 #[ignore = "needs an Engine"]
+fn a_disk_that_can_only_be_read_is_looked_at() {
+    let place = Place::new();
+    let disk = SmallDisk::new(&place);
+    let file = place.job(&[("t", POLITE)], "", "");
+    let mut running = Running::start(place.longshore(&["run", &file]));
+    running.wait_for("up");
+    let pid = running.child.id();
+    // Whoever looks first makes the file by which lookers are told from owners.
+    assert_eq!(ran(&place, &["ps"]).code, 0);
+    let seen = SmallDisk(place.dir.join("read-only"));
+    fs::create_dir(&seen.0).unwrap();
+    let mount = |args: &[&str]| Command::new("mount").args(args).arg(&seen.0).status().unwrap().success();
+    assert!(mount(&["--bind", &disk.0.display().to_string()]) && mount(&["-o", "remount,bind,ro"]));
+    let list = ran(&place, &["--data-dir", &seen.0.display().to_string(), "ps"]);
+    assert_eq!((list.code, list.err.as_str()), (0, ""));
+    assert!(list.out.contains(&pid.to_string()), "{}", list.out);
+    running.signal("TERM");
+    assert_eq!(running.end().code, 5);
+}
+
+#[test]
+#[ignore = "needs an Engine"]
 fn a_full_disk_starts_nothing_and_loses_no_task() {
     let place = Place::new();
     let disk = SmallDisk::new(&place);
@@ -146,6 +169,10 @@ fn a_full_disk_starts_nothing_and_loses_no_task() {
     assert_eq!(refused.code, 125, "{}", refused.err);
     assert!(refused.err.contains("No space left on device"), "{}", refused.err);
     assert_eq!(place.containers().len(), 1);
+    for way in [&["stop", "t"][..], &["destroy", "--force", "t"]] {
+        let refused = ran(&place, way);
+        assert!(refused.code == 125 && refused.err.contains("wish.json"), "{way:?}: {}", refused.err);
+    }
     // What runs is stopped and cleared away as ever, and what could not be written is told.
     running.signal("TERM");
     let ran = running.end();

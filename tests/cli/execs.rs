@@ -228,5 +228,21 @@ fn a_terminal_is_the_commands_and_comes_back() {
     assert!(!terminal.is_raw(), "after it was left");
     let goes_on = ran(place, &["exec", "t", "--", "sh", "-c", "kill -0 $(cat /tmp/left) && echo alive"]);
     assert_eq!(goes_on.out, "alive\n", "{}", goes_on.err);
+
+    // By others, or none, the usual keys are the command's.
+    for (keys, leave, code) in [("", "", 143), ("ctrl-a,b", "\x01b", 0)] {
+        let script = "stty raw -echo; echo rea''dy; head -c 3 | od -An -tx1; sleep 1000";
+        let mut terminal =
+            OnTerminal::start(place, &["exec", "-it", "--detach-keys", keys, "t", "--", "sh", "-c", script]);
+        terminal.wait_for("ready");
+        terminal.keys.write_all(b"\x10\x11x").unwrap();
+        terminal.wait_for("10 11 78");
+        if leave.is_empty() {
+            terminal.signal("TERM");
+        } else {
+            terminal.keys.write_all(leave.as_bytes()).unwrap();
+        }
+        assert_eq!(terminal.end(), code, "{keys:?}");
+    }
     waiting.end();
 }

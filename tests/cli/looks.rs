@@ -82,6 +82,9 @@ fn a_task_from_its_start_to_its_end() {
     assert_eq!(json(&place, &["ps", "--json"]), Value::Array(Vec::new()));
     let all = json(&place, &["ps", "-a", "--json"]);
     assert_eq!((&all[0]["state"], &all[0]["exit_result"]["exit_code"]), (&"ended".into(), &5.into()));
+    let away = Ran::of(place.longshore(&["ps", "-a"]).env("DOCKER_HOST", "unix:///nowhere").output().unwrap());
+    assert_eq!((away.code, away.err.as_str()), (0, ""), "no Engine has more to say of them");
+    assert_eq!(away.out.matches("ended").count(), 2, "{}", away.out);
     assert_eq!(ran(&place, &["status", "one"]).code, 125, "an ended one is not found by name");
     let ended = json(&place, &["status", "--json", &format!("{}/one", place.name)]);
     assert_eq!(ended["events"].as_array().unwrap().last().unwrap()["event"], "finished");

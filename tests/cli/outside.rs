@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use longshore::engine::types::ContainerCreate;
 use longshore::engine::{InspectQuery, RemoveQuery};
 
 use crate::looks::{json, ran};
-use crate::place::{Place, Ran, Running};
-use crate::support::rounds;
+use crate::place::{PATIENCE, Place, Ran, Running};
+use crate::support::{IMAGE, eventually, rounds};
 
 const POLITE: &str = "trap 'exit 5' TERM; trap 'exit 6' INT; trap 'echo hup' HUP; echo up; while :; do sleep 0.1; done";
 const STUBBORN: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
@@ -99,6 +100,62 @@ fn a_stop_meets_a_start_and_the_task_stays_stopped() {
         let ended = running.end();
         assert!([3, 137].contains(&ended.code), "{}: {}", ended.code, ended.err);
         assert_eq!(place.containers(), Vec::<String>::new());
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_stop_meets_a_start_that_is_to_be_left_alone() {
+    let place = Place::new();
+    let file = place.job(&[("t", STUBBORN)], "", "kill_timeout = \"1s\"");
+    for _ in 0..rounds(3, 30) {
+        let running = Running::start(place.longshore(&["run", &file, "--detach", "--alloc-id", &place.name]));
+        // As soon as the task is known; it has no container then.
+        eventually(PATIENCE, "it is stopped", || ran(&place, &["stop", "t"]).code == 0);
+        let ended = running.end();
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let state = json(&place, &["ps", "--json"])[0]["state"].clone();
+        assert!(state == "ended" || state == "exited", "{state}: {}", ended.err);
+        assert_eq!(ran(&place, &["destroy", "t"]).code, 0);
+        assert_eq!(place.containers(), Vec::<String>::new());
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_container_that_was_never_started_is_not_left() {
+    let place = Place::new();
+    let file = place.job(&[("t", POLITE)], "", "");
+    let task = format!("{}/t", place.name);
+    // What is done about it, and whether its allocation has ended before, as a run says of one that lost its owner.
+    for (ways, has_ended) in [
+        (&[&["destroy", "t"][..]][..], false),
+        (&[&["destroy", &task]], true),
+        (&[&["stop", "t"], &["recover", "t"]], false),
+    ] {
+        let running = run(&place, &file, &[]);
+        running.signal("KILL");
+        running.end();
+        let path = place.dir.join(format!("data/state/{}.json", place.name));
+        let mut state = place.state();
+        state["tasks"][0]["handle"] = serde_json::Value::Null;
+        state["ended"] = has_ended.into();
+        std::fs::write(&path, state.to_string()).unwrap();
+        // As an owner leaves it that dies between the create and the start.
+        let name = format!("t-{}", place.name);
+        let engine = place.engine();
+        let labels = engine.container_inspect(&name, &InspectQuery::default()).unwrap().config.labels;
+        place.remove_containers();
+        let mut body = ContainerCreate::default();
+        (body.config.image, body.config.labels) = (IMAGE.into(), labels);
+        engine.container_create(Some(name.as_str()), &body).unwrap();
+        assert_eq!(place.containers(), [name.as_str()]);
+        for way in ways {
+            let done = ran(&place, way);
+            assert!(done.code == 0 || way[0] == "recover", "{way:?}: {}", done.err);
+        }
+        assert_eq!(place.containers(), Vec::<String>::new(), "{ways:?}");
+        assert_eq!(json(&place, &["ps", "--json"]), serde_json::json!([]), "{ways:?}");
     }
 }
 
