@@ -188,7 +188,12 @@ fn run(
     match (ended, fate.get()) {
         // It ended in the moment in which its time was over.
         (Ok(result), None | Some(ExecFate::Ended)) => Ok(result),
-        (Err(Broken::Io(e)), _) => Err(Error::ExecIo(e)),
+        (Err(Broken::Io(e)), _) => {
+            // As a pipe does to who writes to it when its reader leaves: else it would stay, blocked in a write, until its task ends.
+            let fate = end_exec::end(inner, &target);
+            log::debug!("exec {}: nobody takes its output; {fate}", target.exec);
+            Err(Error::ExecIo(e))
+        }
         (Err(Broken::ShutDown), _) => Err(Error::ShutDown),
         (_, Some(fate)) => Err(out_of_time(*fate)),
         (Err(Broken::OutOfTime), None) => Err(out_of_time(end_exec::end(inner, &target))),

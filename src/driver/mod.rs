@@ -262,7 +262,8 @@ impl Driver {
     /// it has ended and its output is passed on; with a terminal, what it left behind there is not waited for.
     ///
     /// # Errors
-    /// Those of [`Driver::exec_task`]; [`Error::ExecIo`]: a sink of `io` took no more.
+    /// Those of [`Driver::exec_task`]; [`Error::ExecIo`]: a sink of `io` took no more; the command is
+    /// ended then, where that can be done.
     pub fn exec_task_streaming(&self, id: &TaskId, options: &ExecOptions, io: ExecIo) -> Result<ExitResult, Error> {
         exec::stream(&self.owner.inner, id, options, io)
     }

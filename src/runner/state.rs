@@ -262,11 +262,14 @@ impl Store {
         check: impl Fn(&T) -> (u32, &str),
     ) -> Result<Option<T>, Error> {
         let path = self.file(alloc_id, "json");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
+        match fs::metadata(&path) {
+            Ok(found) if found.is_file() => {}
+            // A FIFO would be waited at for ever.
+            Ok(_) => return Err(Error::Corrupt { path, why: "it is no file".into() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read", &path)(error)),
-        };
+        }
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
         let corrupt = |why: String| {
             let why = format!("{why}; see what of it still runs, then move the file away");
             Error::Corrupt { path: path.clone(), why }
@@ -298,7 +301,12 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         _ => {}
     }
     let mut file = dirs::create(&aside, 0o600)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &aside))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Half of it helps nobody, and a full disk least of all.
+        let _ = fs::remove_file(&aside);
+        return Err(Error::io("write", &aside)(error));
+    }
     fs::rename(&aside, path).map_err(Error::io("write", path))?;
     let Some(dir) = path.parent() else { return Ok(()) };
     // The new name is on the disk only when the directory is.

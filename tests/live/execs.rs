@@ -137,3 +137,27 @@ fn a_command_out_of_time_is_ended() {
     }
     bench.driver.destroy_task(&id, true).unwrap();
 }
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_command_whose_output_nobody_takes_is_ended() {
+    struct Left;
+    impl Write for Left {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let bench = Bench::new();
+    let (id, _) = bench.start(bench.task("sleep 1000"));
+    let io = ExecIo { stdin: None, stdout: Box::new(Left), stderr: Box::new(Left), resize: None };
+    let error = bench.driver.exec_task_streaming(&id, &sh("exec yes 986", false), io).unwrap_err();
+    assert!(matches!(error, Error::ExecIo(_)), "{error}");
+    eventually(PATIENCE, "it is gone", || {
+        let ps = bench.driver.exec_task(&id, &sh("ps", false)).unwrap();
+        !String::from_utf8_lossy(&ps.output.stdout).contains("yes 986")
+    });
+    bench.driver.destroy_task(&id, true).unwrap();
+}
