@@ -21,11 +21,11 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
     let container = &task.handle.container_id;
     match inner.engine.container_state(container) {
         // A task that has ended, and whose container runs, was started again by somebody else: it is no longer the task's.
-        Ok(state) if state.running && !force && task.exit.result().is_none() => {
+        Ok(state) if state.is_running() && !force && task.exit.result().is_none() => {
             return Err(Error::StillRunning { task: id.clone() });
         }
         Ok(state) => {
-            if state.running
+            if state.is_running()
                 && let Err(e) = engine_stop(inner, &task, Duration::ZERO)
             {
                 // The removal below is forced.

@@ -221,7 +221,7 @@ fn holder(engine: &Engine, inner: &Inner, task: &TaskConfig, plan: &CreatePlan) 
     }
     let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
     let ours = label(INSTANCE_LABEL) == Some(&inner.config.instance) && label(TASK_ID_LABEL) == Some(task.id.as_str());
-    Ok(match (ours, inspect.state.running) {
+    Ok(match (ours, inspect.state.is_running()) {
         (false, _) => Holder::Stranger(inspect.id),
         (true, true) => Holder::OursRunning(inspect.id),
         (true, false) => Holder::OursDead(inspect.id),
@@ -241,7 +241,7 @@ fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Res
         };
         // It may even have run and ended by now.
         let inspect = engine.container_inspect(&created.id, &InspectQuery::default());
-        if inspect.is_ok_and(|i| i.state.running || has_run(&i.state)) {
+        if inspect.is_ok_and(|i| i.state.is_running() || has_run(&i.state)) {
             return Ok(());
         }
         if !source.is_transient() || attempts_left == 0 {

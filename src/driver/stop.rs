@@ -100,7 +100,7 @@ pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result
 /// Whether the container runs, as far as the Engine can be asked.
 fn runs(inner: &Inner, container: &str) -> bool {
     match inner.engine.container_state(container) {
-        Ok(state) => state.running,
+        Ok(state) => state.is_running(),
         Err(e) => !engine::Error::is_not_found(&e),
     }
 }

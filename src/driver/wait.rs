@@ -112,7 +112,7 @@ impl Wait<'_> {
         let mut tries = 0;
         loop {
             let seen = match self.engine.container_state(&self.task.handle.container_id) {
-                Ok(state) if state.running || state.restarting => Seen::Running,
+                Ok(state) if state.is_running() => Seen::Running,
                 // A state that says nothing is not an end.
                 Ok(state) if state.status.is_empty() => Seen::Unknown("it tells no state".into()),
                 Ok(state) => Seen::Ended(state),

@@ -230,7 +230,7 @@ impl Collection {
 
     fn container(&mut self) -> Container {
         match self.engine.container_state(&self.settings.id) {
-            Ok(state) if state.running || state.restarting => Container::Runs,
+            Ok(state) if state.is_running() => Container::Runs,
             // A state that says nothing is not an end.
             Ok(state) if state.status.is_empty() => Container::Unknown,
             Ok(_) => Container::Ended,
