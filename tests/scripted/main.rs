@@ -10,6 +10,7 @@ mod world;
 mod bodies;
 mod connections;
 mod errors;
+mod execs;
 mod hangups;
 mod outputs;
 mod starts;
