@@ -11,7 +11,7 @@ use super::{Error, Inner};
 use crate::engine::InspectQuery;
 
 pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Error> {
-    if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
+    if !handle.is_usable() {
         return Err(Error::Handle { task: handle.config.id.clone(), version: handle.version });
     }
     inner.tasks.let_go(&handle.config.id);
