@@ -167,7 +167,8 @@ fn create_container<'a>(
     task: &TaskConfig,
     plan: &'a CreatePlan,
 ) -> Result<Created<'a>, Error> {
-    let created = |id, running| Created { inner, id, name: &plan.name, running, kept: false };
+    // One that ran before this start is not this start's to remove.
+    let created = |id, running| Created { inner, id, name: &plan.name, running, kept: running };
     let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
     let mut attempts_left = inner.config.container_exists_attempts;
     loop {
