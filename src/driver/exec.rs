@@ -297,13 +297,15 @@ impl Command<'_> {
 }
 
 /// Passes on what a command is to read, and says when that was all, if `ends`.
-fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, ends: bool, hangup: &Hangup) {
+fn feed_stdin(mut from: Box<dyn Read + Send>, to: Stdin, ends: bool, hangup: &Hangup) {
+    // Said even where the source panics: the command would wait for more.
+    let mut input = Closing { to, ends };
     let mut buf = [0; 16 * 1024];
     loop {
         match from.read(&mut buf) {
             Ok(0) => break,
             Ok(n) => {
-                if hangup.is_hung_up() || to.write_all(&buf[..n]).is_err() {
+                if hangup.is_hung_up() || input.to.write_all(&buf[..n]).is_err() {
                     return;
                 }
             }
@@ -314,10 +316,21 @@ fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, ends: bool, hangup:
             }
         }
     }
-    // A terminal has no end: Docker takes that of its connection for a hang-up, and the command would see nothing of it.
-    if ends {
-        // An error: it has ended, and reads nothing any more.
-        let _ = to.close();
+}
+
+/// A command's standard input, ended when it goes.
+struct Closing {
+    to: Stdin,
+    ends: bool,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // A terminal has no end: Docker takes that of its connection for a hang-up, and the command would see nothing of it.
+        if self.ends {
+            // An error: it has ended, and reads nothing any more.
+            let _ = self.to.close();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::create::{self, CreatePlan, INSTANCE_LABEL, TASK_ID_LABEL};
 use super::handle::{HANDLE_VERSION, Task, TaskHandle, Workers};
@@ -15,11 +15,13 @@ use crate::engine::types::ContainerInspect;
 use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
 use crate::http::Endpoint;
 use crate::logs::{Collected, Collector, FileSink, Settings, Stream};
-use crate::threads::Backoff;
+use crate::threads::{Backoff, Hangup};
 use crate::values::size;
 
 /// How often a start that the Engine fails by a trouble of its own is tried again (driver-spec 1.4.3).
 const START_ATTEMPTS: u32 = 5;
+/// How long after it was hung up a create may still make its container.
+const LATE_CREATE: Duration = Duration::from_secs(1);
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -182,12 +184,7 @@ fn create_container<'a>(
             Err(source) => source,
         };
         if source.is_hung_up() {
-            // Whether it was created is not known, and only we would know its name.
-            if let Ok(Holder::OursDead(id)) =
-                holder(&inner.engine.within(inner.config.inspect_timeout), inner, task, plan)
-            {
-                remove(&inner.engine, &id);
-            }
+            remove_if_created(inner, task, plan);
             return Err(Error::ShutDown);
         }
         // podman says 500 where docker says 409. Without a status it may have been done, and its answer was lost.
@@ -207,6 +204,27 @@ fn create_container<'a>(
             }
         }
         return Err(Error::Create { name: plan.name.clone(), source });
+    }
+}
+
+/// Removes what a create has made whose answer nobody waited for: whether it was done is not known, and only we know its
+/// name. The Engine may still be about it.
+fn remove_if_created(inner: &Inner, task: &TaskConfig, plan: &CreatePlan) {
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    let mut backoff = Backoff::new(Duration::from_millis(20), LATE_CREATE);
+    let begun = Instant::now();
+    loop {
+        match holder(&engine, inner, task, plan) {
+            Ok(Holder::OursDead(id)) => return remove(&inner.engine, &id),
+            Ok(Holder::OursRunning(_) | Holder::Stranger(_)) => return,
+            Ok(Holder::Nobody) => {}
+            Err(e) => log::debug!("{e}"),
+        }
+        if begun.elapsed() >= LATE_CREATE {
+            return;
+        }
+        // The driver's latch is closed, and must not end this.
+        Hangup::new().sleep(backoff.next());
     }
 }
 

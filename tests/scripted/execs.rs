@@ -160,6 +160,27 @@ fn a_slow_sink_gets_all_that_a_terminals_command_wrote() {
 }
 
 #[test]
+fn a_source_that_panics_is_an_end() {
+    struct Panics;
+    impl io::Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("no luck")
+        }
+    }
+    let world = world(|| Answer::upgrade().read_to_end(|_| Answer::nothing().close()), ended);
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let io = ExecIo {
+        stdin: Some(Box::new(Panics)),
+        stdout: Box::new(io::sink()),
+        stderr: Box::new(io::sink()),
+        resize: None,
+    };
+    let result = driver.exec_task_streaming(&id, &options(false, Some(PATIENCE)), io);
+    assert_eq!(result.unwrap().exit_code, 3);
+}
+
+#[test]
 fn sizes_without_end_do_not_hold_a_command() {
     let world = world(|| Answer::upgrade().hold(), ended);
     let driver = world.driver();
