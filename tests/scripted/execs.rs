@@ -176,8 +176,10 @@ fn a_source_that_panics_is_an_end() {
         stderr: Box::new(io::sink()),
         resize: None,
     };
+    let begun = Instant::now();
     let result = driver.exec_task_streaming(&id, &options(false, Some(PATIENCE)), io);
     assert_eq!(result.unwrap().exit_code, 3);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
 #[test]
