@@ -123,7 +123,8 @@ fn memory(sample: &Stats) -> MemoryUsage {
         let counters = names.iter().filter_map(|name| memory.stats.get(*name).copied());
         counters.into_iter().find(|value| *value > 0).unwrap_or(0)
     };
-    let mut measured = vec!["RSS", "Cache", "Swap", "Usage"];
+    // podman counts nothing but the whole.
+    let mut measured = if memory.stats.is_empty() { vec!["Usage"] } else { vec!["RSS", "Cache", "Swap", "Usage"] };
     // cgroup v2 has no such counter, and says 0.
     if memory.max_usage > 0 || memory.usage == 0 {
         measured.push("Max Usage");
@@ -229,6 +230,7 @@ mod tests {
         let second = with(r#"{"usage":4096,"stats":{"anon":2048,"file":1024,"file_mapped":512,"rss":0,"cache":0}}"#);
         assert_eq!((second.rss, second.cache, second.mapped_file), (2048, 1024, 512));
         assert_eq!(second.measured, ["RSS", "Cache", "Swap", "Usage"]);
+        assert_eq!(with(r#"{"usage":4096,"limit":8192}"#).measured, ["Usage"], "what podman says");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn watch(
         }
         let runs = look_at(&reached.site(known), &found);
         let Ok(Seen::Container(inspect)) = runs else { continue };
-        if !inspect.state.running || reached.attach(known, &found).is_err() {
+        if !inspect.state.is_running() || reached.attach(known, &found).is_err() {
             continue;
         }
         match reached.driver.task_stats(id, interval) {

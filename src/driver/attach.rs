@@ -13,7 +13,7 @@ use crate::engine::InspectQuery;
 use crate::engine::types::ContainerInspect;
 
 pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Error> {
-    if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
+    if !handle.is_usable() {
         return Err(Error::Handle { task: handle.config.id.clone(), version: handle.version });
     }
     inner.tasks.let_go(&handle.config.id);

@@ -21,11 +21,11 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
     let container = &task.handle.container_id;
     match inner.engine.container_state(container) {
         // A task that has ended, and whose container runs, was started again by somebody else: it is no longer the task's.
-        Ok(state) if state.running && !force && task.exit.result().is_none() => {
+        Ok(state) if state.is_running() && !force && task.exit.result().is_none() => {
             return Err(Error::StillRunning { task: id.clone() });
         }
         Ok(state) => {
-            if state.running
+            if state.is_running()
                 && let Err(e) = engine_stop(inner, &task, Duration::ZERO)
             {
                 // The removal below is forced.
@@ -38,7 +38,7 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
         Err(source) => return Err(Error::Inspect { container: container.clone(), source }),
     }
     task.end_threads();
-    inner.tasks.forget(id);
+    inner.tasks.forget(&task);
     Ok(())
 }
 
@@ -58,7 +58,7 @@ pub(super) fn release(inner: &Inner, id: &TaskId) -> Result<(), Error> {
     }
     settle(inner, &task);
     task.end_threads();
-    inner.tasks.forget(id);
+    inner.tasks.forget(&task);
     Ok(())
 }
 
@@ -67,10 +67,9 @@ fn settle(inner: &Inner, task: &Task) {
     if task.exit.result().is_none() && !task.attached {
         let _ = task.exit.subscribe().recv_timeout(inner.config.inspect_timeout);
     }
-    let workers = task.workers();
-    if let Some(logs) = &workers.logs
-        && !logs.wait(inner.config.log_drain)
-    {
+    // Not under the lock: a shutdown must not wait for a reader.
+    let progress = task.workers().logs.as_ref().map(Collector::progress);
+    if progress.is_some_and(|progress| !progress.has_ended_within(inner.config.log_drain)) {
         log::warn!("task {}: its output was not read to the end in time", task.handle.config.id);
     }
 }

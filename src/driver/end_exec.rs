@@ -1,6 +1,7 @@
 //! Ending a command that the Engine has no call to end.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -8,14 +9,15 @@ use super::Inner;
 use super::exec::{ExecFate, MARK};
 use crate::engine::types::{Env, ExecCreate};
 use crate::http::Endpoint;
+use crate::threads::Worker;
 
 /// A command, by all that it can be found by.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Target {
     /// The id of its container.
     pub(super) container: String,
-    /// The Engine's id of it.
-    pub(super) exec: String,
+    /// The Engine's id of it, once it has one: it is started then.
+    pub(super) exec: OnceLock<String>,
     /// What is in its environment.
     pub(super) mark: String,
 }
@@ -23,7 +25,8 @@ pub(super) struct Target {
 /// Ends a command, if it runs.
 pub(super) fn end(inner: &Inner, target: &Target) -> ExecFate {
     let Target { container, exec, mark } = target;
-    let engine = inner.engine.within(inner.config.inspect_timeout);
+    let Some(exec) = exec.get() else { return ExecFate::NotBegun };
+    let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
     let ended = || engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some());
     let pid = match engine.exec_inspect(exec) {
         Ok(inspect) if !inspect.running && inspect.exit_code.is_some() => return ExecFate::Ended,
@@ -76,7 +79,9 @@ fn kill_inside(inner: &Inner, container: &str, mark: &str) -> bool {
         ..ExecCreate::default()
     };
     let hangup = inner.hangup.child();
-    let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
+    // An Engine that says nothing to this either must not be waited for.
+    let Ok(_timer) = Worker::timer("exec kill time", &hangup, inner.config.inspect_timeout) else { return false };
+    let engine = inner.engine.with(&hangup);
     let done = || -> Result<bool, crate::engine::Error> {
         let exec = engine.exec_create(container, &body)?.id;
         let mut attached = engine.exec_start(&exec, false, &hangup)?;

@@ -161,7 +161,7 @@ pub enum Error {
         /// What it had written by then.
         output: Box<ExecOutput>,
     },
-    /// What a command wrote could not be passed on, or what it was to read could not be read.
+    /// What a command wrote could not be passed on: a sink took no more, or there was no thread for it. It is not ended.
     ExecIo(io::Error),
     /// The task runs, and was not to be forced.
     StillRunning {

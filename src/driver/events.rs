@@ -32,9 +32,16 @@ pub struct TaskEvent {
 }
 
 /// Who is told of events. Clones of a driver share one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Events {
-    subscribers: Mutex<Vec<Subscriber>>,
+    /// `None`: there are no more events.
+    subscribers: Mutex<Option<Vec<Subscriber>>>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { subscribers: Mutex::new(Some(Vec::new())) }
+    }
 }
 
 #[derive(Debug)]
@@ -46,7 +53,9 @@ struct Subscriber {
 impl Events {
     pub(super) fn subscribe(&self) -> Receiver<TaskEvent> {
         let (channel, receiver) = bounded(CAPACITY);
-        self.lock().push(Subscriber { channel, lost: 0 });
+        if let Some(subscribers) = &mut *self.lock() {
+            subscribers.push(Subscriber { channel, lost: 0 });
+        }
         receiver
     }
 
@@ -62,16 +71,18 @@ impl Events {
         });
     }
 
-    /// No more events: every subscriber's channel ends once it is read.
+    /// No more events: every subscriber's channel ends once it is read, and a later one's at once.
     pub(super) fn close(&self) {
-        self.lock().clear();
+        *self.lock() = None;
     }
 
     fn send(&self, event: TaskEvent) {
-        self.lock().retain_mut(|subscriber| subscriber.offer(&event));
+        if let Some(subscribers) = &mut *self.lock() {
+            subscribers.retain_mut(|subscriber| subscriber.offer(&event));
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Subscriber>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,8 +153,9 @@ mod tests {
         drop(events.subscribe());
         let stays = events.subscribe();
         events.emit(&task(), "one", &[]);
-        assert_eq!(events.lock().len(), 1);
+        assert_eq!(events.lock().as_ref().map(Vec::len), Some(1));
         events.close();
         assert_eq!(stays.iter().count(), 1);
+        assert_eq!(events.subscribe().iter().count(), 0, "nor does one wait that comes too late");
     }
 }

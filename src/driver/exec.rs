@@ -3,22 +3,22 @@
 //! The Engine has no call that ends a command. One that is out of time is ended by its process, where the Engine is this
 //! machine's and the process is surely the container's; else by another command, which looks for it in the container.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+use crossbeam_channel::Receiver;
 
 use super::end_exec::{self, Target};
+use super::exec_watch::{Clock, Pulse, Watch};
 use super::handle::Task;
 use super::task::{ExitResult, TaskId};
 use super::{Error, Inner};
 use crate::engine::types::{Env, ExecCreate};
-use crate::engine::{self, Attached, Engine, ResizeQuery, Stdin, Stream};
-use crate::threads::{Backoff, Hangup, Worker};
+use crate::engine::{self, Attached, ResizeQuery, Stdin, Stream};
+use crate::threads::{Backoff, Hangup};
 
 /// How much is kept of each stream of a collected command, in bytes: the end of it, as Nomad keeps 4 KiB.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -28,9 +28,7 @@ pub(super) const MARK: &str = "LONGSHORE_EXEC";
 /// cannot be told that there are none. Nobody strikes these in a row; a caller with keys to leave by looks for them itself.
 const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-^,ctrl-_,ctrl-_,ctrl-^,ctrl-_";
 /// How often it is asked whether a command has ended: nothing tells.
-const PACE: Duration = Duration::from_millis(100);
-/// How long a terminal's last words may take once the command has ended.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const PACE: Duration = Duration::from_millis(100);
 
 /// What a command wrote: of each stream the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +80,8 @@ pub struct ExecOptions {
     pub command: Vec<String>,
     /// Whether it has a terminal.
     pub tty: bool,
-    /// How long it may take; then it is ended, where that can be done. `None`: as long as it likes.
+    /// How long it may take, from the first word to the Engine on; then it is ended, where that can be done, even while a
+    /// sink blocks. `None`: as long as it likes.
     pub timeout: Option<Duration>,
 }
 
@@ -94,6 +93,8 @@ pub enum ExecFate {
     Ended,
     /// It was killed.
     Killed,
+    /// It was never started: the Engine had not answered by then.
+    NotBegun,
     /// It goes on: nothing could end it.
     GoesOn,
 }
@@ -103,6 +104,7 @@ impl fmt::Display for ExecFate {
         f.write_str(match self {
             Self::Ended => "it had ended by itself meanwhile",
             Self::Killed => "it was killed",
+            Self::NotBegun => "it was not even started: the Engine did not answer",
             Self::GoesOn => "it goes on in the container: the Engine has no call that ends it, and neither its process nor a shell there could be used",
         })
     }
@@ -160,44 +162,29 @@ fn run(
         return Err(Error::NoCommand);
     }
     let container = &task.handle.container_id;
-    let failed = |source: engine::Error| match source.is_hung_up() {
-        true => Error::ShutDown,
-        false => Error::Exec { container: container.clone(), source },
-    };
-    let hangup = task.hangup.child();
-    let engine = inner.engine.with(&hangup);
     let mark = format!("{:x}-{container:.12}", mark());
-    let body = ExecCreate {
-        attach_stdin: stdin.is_some(),
-        attach_stdout: true,
-        attach_stderr: true,
-        detach_keys: if options.tty { NO_DETACH_KEYS.into() } else { String::new() },
-        tty: options.tty,
-        env: Env::from(vec![format!("{MARK}={mark}")]),
-        cmd: options.command.clone(),
-        ..ExecCreate::default()
-    };
-    let exec = engine.exec_create(container, &body).map_err(failed)?.id;
-    let begun = Instant::now();
-    let attached = engine.exec_start(&exec, options.tty, &hangup).map_err(failed)?;
-    let (target, fate) = (Target { container: container.clone(), exec, mark }, Arc::default());
-    let command = Command { inner, target: &target, fate: Arc::clone(&fate), hangup: &hangup, options, begun };
-    let ended = command.follow(attached, stdin, resize, take);
+    let target = Arc::new(Target { container: container.clone(), exec: OnceLock::new(), mark });
+    let (hangup, begun) = (task.hangup.child(), Instant::now());
+    let clock = options.timeout.map(|timeout| Clock::start(inner, &target, &hangup, timeout));
+    let clock = clock.transpose().map_err(Error::Thread)?;
+    let command = Command { inner, task, target: &target, hangup: &hangup, options, begun };
+    let ended = command.begin(stdin.is_some()).and_then(|attached| command.follow(attached, stdin, resize, take));
+    let fate = clock.and_then(Clock::stop);
     let out_of_time =
         |fate| Error::ExecTimeout { after: options.timeout.unwrap_or_default(), fate, output: Box::default() };
-    match (ended, fate.get()) {
-        // It ended in the moment in which its time was over.
+    match (ended, fate) {
+        // It ended, all of its output passed on, in the moment in which its time was over.
         (Ok(result), None | Some(ExecFate::Ended)) => Ok(result),
         (Err(Broken::Io(e)), _) => {
             // As a pipe does to who writes to it when its reader leaves: else it would stay, blocked in a write, until its task ends.
             let fate = end_exec::end(inner, &target);
-            log::debug!("exec {}: nobody takes its output; {fate}", target.exec);
+            log::debug!("a command in {container}: nobody takes its output; {fate}");
             Err(Error::ExecIo(e))
         }
         (Err(Broken::ShutDown), _) => Err(Error::ShutDown),
-        (_, Some(fate)) => Err(out_of_time(*fate)),
+        (_, Some(fate)) => Err(out_of_time(fate)),
         (Err(Broken::OutOfTime), None) => Err(out_of_time(end_exec::end(inner, &target))),
-        (Err(Broken::Engine(e)), None) => Err(failed(e)),
+        (Err(Broken::Engine(source)), None) => Err(Error::Exec { container: container.clone(), source }),
     }
 }
 
@@ -217,19 +204,46 @@ enum Broken {
     ShutDown,
 }
 
-/// A command that was started.
+/// A command.
 struct Command<'a> {
     inner: &'a Arc<Inner>,
+    task: &'a Task,
     target: &'a Target,
-    /// What became of it when its time was over.
-    fate: Arc<OnceLock<ExecFate>>,
-    /// Ends its connection.
+    /// Ends its connection: with the task's own latch, when its time is over, or when a terminal has said all.
     hangup: &'a Hangup,
     options: &'a ExecOptions,
     begun: Instant,
 }
 
 impl Command<'_> {
+    /// Starts it, and attaches to it.
+    fn begin(&self, reads: bool) -> Result<Attached, Broken> {
+        let body = ExecCreate {
+            attach_stdin: reads,
+            attach_stdout: true,
+            attach_stderr: true,
+            detach_keys: if self.options.tty { NO_DETACH_KEYS.into() } else { String::new() },
+            tty: self.options.tty,
+            env: Env::from(vec![format!("{MARK}={}", self.target.mark)]),
+            cmd: self.options.command.clone(),
+            ..ExecCreate::default()
+        };
+        let failed = |e: engine::Error| if e.is_hung_up() { self.cut() } else { Broken::Engine(e) };
+        let engine = self.inner.engine.with(self.hangup);
+        let exec = engine.exec_create(&self.target.container, &body).map_err(failed)?.id;
+        engine.exec_start(self.target.exec.get_or_init(|| exec), self.options.tty, self.hangup).map_err(failed)
+    }
+
+    /// Why its latch is closed, while it had more to say.
+    fn cut(&self) -> Broken {
+        if self.task.hangup.is_hung_up() { Broken::ShutDown } else { Broken::OutOfTime }
+    }
+
+    /// Whether its time is over.
+    fn is_out_of_time(&self) -> bool {
+        self.options.timeout.is_some_and(|timeout| self.begun.elapsed() >= timeout)
+    }
+
     /// Passes on what is said until it has ended, or is out of time.
     fn follow(
         &self,
@@ -250,144 +264,57 @@ impl Command<'_> {
         if !has_stdin && !self.options.tty {
             let _ = to.close();
         }
-        let _watch = self.watch(resize)?;
-        let mut broken = None;
+        let exec = self.target.exec.get().map_or("", String::as_str);
+        let pulse = Arc::<Pulse>::default();
+        let engine = &self.inner.engine;
+        let _watch = Watch::start(engine, exec, self.options.tty, resize, self.hangup, &pulse).map_err(Broken::Io)?;
         loop {
             match attached.next_piece() {
                 Ok(None) => break,
-                Ok(Some(piece)) => {
-                    if let Err(e) = take(piece.stream, piece.bytes) {
-                        broken = Some(e);
-                        break;
-                    }
-                }
-                Err(e) if e.is_hung_up() => break,
+                Ok(Some(piece)) => pulse.while_taken(|| take(piece.stream, piece.bytes)).map_err(Broken::Io)?,
+                // A terminal that has said all. Out of time there may have been more.
+                Err(e) if e.is_hung_up() && !self.task.hangup.is_hung_up() && !self.is_out_of_time() => break,
+                Err(e) if e.is_hung_up() => return Err(self.cut()),
                 Err(e) => return Err(Broken::Engine(e)),
             }
         }
         drop(attached);
-        if let Some(e) = broken {
-            return Err(Broken::Io(e));
-        }
-        if self.inner.hangup.is_hung_up() {
-            return Err(Broken::ShutDown);
-        }
-        self.code()
-    }
-
-    /// What ends the output when nothing else does: the time, and a terminal's command that has ended while something that
-    /// it left behind still has the terminal. It also passes on the terminal's sizes.
-    fn watch(&self, resize: Option<Receiver<TerminalSize>>) -> Result<Watch, Broken> {
-        let (end, ended) = bounded(0);
-        let mut workers = Vec::new();
-        let mut spawn = |name: &str, latch: Hangup, body: Box<dyn FnOnce() + Send>| -> Result<(), Broken> {
-            workers.push(Worker::spawn(name, latch, body, |_| {}).map_err(Broken::Io)?);
-            Ok(())
-        };
-        if let Some(timeout) = self.options.timeout {
-            let (latch, left) = (self.hangup.child(), timeout.saturating_sub(self.begun.elapsed()));
-            let (sleeper, ends, fate) = (latch.clone(), self.hangup.clone(), self.fate.clone());
-            let (inner, target) = (self.inner.clone(), self.target.clone());
-            spawn(
-                "exec time",
-                latch,
-                Box::new(move || {
-                    if sleeper.sleep(left) {
-                        ends.hang_up();
-                        // Here, and not where the output is passed on: a sink that blocks must not keep the command alive.
-                        let _ = fate.set(end_exec::end(&inner, &target));
-                    }
-                }),
-            )?;
-        }
-        if self.options.tty {
-            let (latch, ends) = (self.hangup.child(), self.hangup.clone());
-            let (engine, exec, pace) = (self.inner.engine.with(&latch), self.target.exec.clone(), latch.clone());
-            spawn(
-                "exec end",
-                latch,
-                Box::new(move || {
-                    while pace.sleep(PACE) {
-                        if engine
-                            .exec_inspect(&exec)
-                            .is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some())
-                        {
-                            pace.sleep(LAST_WORDS);
-                            ends.hang_up();
-                            return;
-                        }
-                    }
-                }),
-            )?;
-        }
-        if let Some(sizes) = resize {
-            let latch = self.hangup.child();
-            let (engine, exec) = (self.inner.engine.with(&latch), self.target.exec.clone());
-            spawn("exec resize", latch, Box::new(move || pass_sizes(&engine, &exec, sizes, &ended)))?;
-        }
-        Ok(Watch { _end: end, _workers: workers })
+        self.code(exec)
     }
 
     /// Its exit code, once it has one.
-    fn code(&self) -> Result<ExitResult, Broken> {
+    fn code(&self, exec: &str) -> Result<ExitResult, Broken> {
         // Its own connection was hung up, perhaps: that must not end this.
-        let engine = self.inner.engine.with(&self.inner.hangup).within(self.inner.config.inspect_timeout);
+        let engine = self.inner.engine.with(&self.task.hangup).within(self.inner.config.inspect_timeout);
         let mut backoff = Backoff::new(Duration::from_millis(5), PACE);
         loop {
-            let inspect = engine.exec_inspect(&self.target.exec).map_err(Broken::Engine)?;
+            let failed = |e: engine::Error| if e.is_hung_up() { Broken::ShutDown } else { Broken::Engine(e) };
+            let inspect = engine.exec_inspect(exec).map_err(failed)?;
             match inspect.exit_code {
                 // podman says 0 while it runs.
                 Some(exit_code) if !inspect.running => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
                 _ => {}
             }
-            if self.options.timeout.is_some_and(|timeout| self.begun.elapsed() >= timeout) {
+            if self.is_out_of_time() {
                 return Err(Broken::OutOfTime);
             }
-            if !self.inner.hangup.sleep(backoff.next()) {
+            if !self.task.hangup.sleep(backoff.next()) {
                 return Err(Broken::ShutDown);
             }
         }
     }
 }
 
-/// The threads beside a command. When they are dropped, the one that waits at a channel is told first, and then all are
-/// joined.
-struct Watch {
-    _end: Sender<Infallible>,
-    _workers: Vec<Worker>,
-}
-
-/// Passes on a terminal's sizes until `ended` disconnects.
-fn pass_sizes(engine: &Engine, exec: &str, mut sizes: Receiver<TerminalSize>, ended: &Receiver<Infallible>) {
-    let mut wanted = None;
-    loop {
-        let again = if wanted.is_some() { after(PACE / 4) } else { never() };
-        select! {
-            recv(sizes) -> size => match size {
-                Ok(size) => wanted = Some(size),
-                Err(_) => sizes = never(),
-            },
-            recv(again) -> _ => {}
-            recv(ended) -> _ => return,
-        }
-        wanted = sizes.try_iter().last().or(wanted);
-        // Refused until the command has its terminal.
-        if let Some(size) = &wanted
-            && engine.exec_resize(exec, size).is_ok()
-        {
-            wanted = None;
-        }
-    }
-}
-
 /// Passes on what a command is to read, and says when that was all, if `ends`.
-fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, ends: bool, hangup: &Hangup) {
+fn feed_stdin(mut from: Box<dyn Read + Send>, to: Stdin, ends: bool, hangup: &Hangup) {
+    // Said even where the source panics: the command would wait for more.
+    let mut input = Closing { to, ends };
     let mut buf = [0; 16 * 1024];
     loop {
         match from.read(&mut buf) {
             Ok(0) => break,
             Ok(n) => {
-                if hangup.is_hung_up() || to.write_all(&buf[..n]).is_err() {
+                if hangup.is_hung_up() || input.to.write_all(&buf[..n]).is_err() {
                     return;
                 }
             }
@@ -398,10 +325,21 @@ fn feed_stdin(mut from: Box<dyn Read + Send>, mut to: Stdin, ends: bool, hangup:
             }
         }
     }
-    // A terminal has no end: Docker takes that of its connection for a hang-up, and the command would see nothing of it.
-    if ends {
-        // An error: it has ended, and reads nothing any more.
-        let _ = to.close();
+}
+
+/// A command's standard input, ended when it goes.
+struct Closing {
+    to: Stdin,
+    ends: bool,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // A terminal has no end: Docker takes that of its connection for a hang-up, and the command would see nothing of it.
+        if self.ends {
+            // An error: it has ended, and reads nothing any more.
+            let _ = self.to.close();
+        }
     }
 }
 

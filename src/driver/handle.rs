@@ -30,6 +30,15 @@ pub struct TaskHandle {
     pub network: Option<DriverNetwork>,
 }
 
+impl TaskHandle {
+    /// Whether it is of a version that is known here, and names a container by what can be an id: an Engine takes other texts
+    /// for another path, or for a name.
+    pub(super) fn is_usable(&self) -> bool {
+        let id = &self.container_id;
+        self.version <= HANDLE_VERSION && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    }
+}
+
 /// A started task in memory.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -134,6 +143,11 @@ impl Exit {
     /// The result, if there is one.
     pub(super) fn result(&self) -> Option<ExitResult> {
         self.lock().result.clone()
+    }
+
+    /// Whether there is one.
+    pub(super) fn has_result(&self) -> bool {
+        self.lock().result.is_some()
     }
 
     /// Tells everybody. The first result stays.

@@ -36,7 +36,7 @@ pub(super) fn inspect(inner: &Inner, id: &TaskId) -> Result<TaskStatus, Error> {
 fn state_of(state: &ContainerState) -> TaskState {
     if state.dead {
         TaskState::Exited
-    } else if state.running || state.restarting {
+    } else if state.is_running() {
         TaskState::Running
     } else if has_run(state) {
         TaskState::Exited

@@ -11,6 +11,7 @@ mod end_exec;
 mod error;
 mod events;
 mod exec;
+mod exec_watch;
 mod handle;
 mod inspect;
 pub mod options;

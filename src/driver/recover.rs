@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::handle::{HANDLE_VERSION, Task, TaskHandle};
+use super::handle::{Task, TaskHandle};
 use super::inspect::network_of;
 use super::start::{threads, with_targets};
 use super::{Error, Inner, Sink, options};
 use crate::engine::InspectQuery;
 
 pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
-    if handle.version > HANDLE_VERSION || handle.container_id.is_empty() {
+    if !handle.is_usable() {
         return Err(Error::Handle { task: handle.config.id.clone(), version: handle.version });
     }
     inner.tasks.let_go(&handle.config.id);

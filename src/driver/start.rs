@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::create::{self, CreatePlan, INSTANCE_LABEL, TASK_ID_LABEL};
 use super::handle::{HANDLE_VERSION, Task, TaskHandle, Workers};
@@ -15,11 +15,13 @@ use crate::engine::types::ContainerInspect;
 use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
 use crate::http::Endpoint;
 use crate::logs::{Collected, Collector, FileSink, Settings, Stream};
-use crate::threads::Backoff;
+use crate::threads::{Backoff, Hangup};
 use crate::values::size;
 
 /// How often a start that the Engine fails by a trouble of its own is tried again (driver-spec 1.4.3).
 const START_ATTEMPTS: u32 = 5;
+/// How long after it was hung up a create may still make its container.
+const LATE_CREATE: Duration = Duration::from_secs(1);
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -167,7 +169,8 @@ fn create_container<'a>(
     task: &TaskConfig,
     plan: &'a CreatePlan,
 ) -> Result<Created<'a>, Error> {
-    let created = |id, running| Created { inner, id, name: &plan.name, running, kept: false };
+    // One that ran before this start is not this start's to remove.
+    let created = |id, running| Created { inner, id, name: &plan.name, running, kept: running };
     let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
     let mut attempts_left = inner.config.container_exists_attempts;
     loop {
@@ -181,12 +184,7 @@ fn create_container<'a>(
             Err(source) => source,
         };
         if source.is_hung_up() {
-            // Whether it was created is not known, and only we would know its name.
-            if let Ok(Holder::OursDead(id)) =
-                holder(&inner.engine.within(inner.config.inspect_timeout), inner, task, plan)
-            {
-                remove(&inner.engine, &id);
-            }
+            remove_if_created(inner, task, plan);
             return Err(Error::ShutDown);
         }
         // podman says 500 where docker says 409. Without a status it may have been done, and its answer was lost.
@@ -209,6 +207,27 @@ fn create_container<'a>(
     }
 }
 
+/// Removes what a create has made whose answer nobody waited for: whether it was done is not known, and only we know its
+/// name. The Engine may still be about it.
+fn remove_if_created(inner: &Inner, task: &TaskConfig, plan: &CreatePlan) {
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    let mut backoff = Backoff::new(Duration::from_millis(20), LATE_CREATE);
+    let begun = Instant::now();
+    loop {
+        match holder(&engine, inner, task, plan) {
+            Ok(Holder::OursDead(id)) => return remove(&inner.engine, &id),
+            Ok(Holder::OursRunning(_) | Holder::Stranger(_)) => return,
+            Ok(Holder::Nobody) => {}
+            Err(e) => log::debug!("{e}"),
+        }
+        if begun.elapsed() >= LATE_CREATE {
+            return;
+        }
+        // The driver's latch is closed, and must not end this.
+        Hangup::new().sleep(backoff.next());
+    }
+}
+
 fn holder(engine: &Engine, inner: &Inner, task: &TaskConfig, plan: &CreatePlan) -> Result<Holder, engine::Error> {
     let inspect = match engine.container_inspect(&plan.name, &InspectQuery::default()) {
         Ok(inspect) => inspect,
@@ -221,7 +240,7 @@ fn holder(engine: &Engine, inner: &Inner, task: &TaskConfig, plan: &CreatePlan) 
     }
     let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
     let ours = label(INSTANCE_LABEL) == Some(&inner.config.instance) && label(TASK_ID_LABEL) == Some(task.id.as_str());
-    Ok(match (ours, inspect.state.running) {
+    Ok(match (ours, inspect.state.is_running()) {
         (false, _) => Holder::Stranger(inspect.id),
         (true, true) => Holder::OursRunning(inspect.id),
         (true, false) => Holder::OursDead(inspect.id),
@@ -241,7 +260,7 @@ fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Res
         };
         // It may even have run and ended by now.
         let inspect = engine.container_inspect(&created.id, &InspectQuery::default());
-        if inspect.is_ok_and(|i| i.state.running || has_run(&i.state)) {
+        if inspect.is_ok_and(|i| i.state.is_running() || has_run(&i.state)) {
             return Ok(());
         }
         if !source.is_transient() || attempts_left == 0 {

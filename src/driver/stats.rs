@@ -1,13 +1,14 @@
 //! A task's resource use, while somebody wants to know (driver-spec 1.10, 9.2): a thread per subscription.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner};
+use crate::engine::types::Stats;
 use crate::engine::{Engine, StatsQuery};
 use crate::stats::{ResourceUsage, usage};
 use crate::threads::{Backoff, Hangup, Worker};
@@ -16,6 +17,8 @@ use crate::threads::{Backoff, Hangup, Worker};
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(120));
 /// A sample takes the Engine about a second, and longer where it is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it takes at least: an Engine (podman) that answers at once would be asked without end.
+const LEAST: Duration = Duration::from_secs(1);
 
 pub(super) fn subscribe(inner: &Arc<Inner>, id: &TaskId, interval: Duration) -> Result<Receiver<ResourceUsage>, Error> {
     let task = inner.tasks.find(id)?;
@@ -36,27 +39,30 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     let core_mhz = core_mhz(inner);
     let engine = inner.engine.with(hangup);
+    let mut before: Option<Stats> = None;
     let mut pause = interval;
     // The end of the task closes no latch of its own, for others go on reading its output: it is looked at each time.
-    while hangup.sleep(pause) && task.exit.result().is_none() {
-        match one(&engine, task, hangup) {
-            Ok(Some(sample)) => {
+    while !task.exit.has_result() && hangup.sleep(pause) && !task.exit.has_result() {
+        let begun = Instant::now();
+        let sample = one(&engine, task, hangup);
+        // An Engine that answers at once is not asked more often than one that takes its time.
+        pause = interval.max(LEAST.saturating_sub(begun.elapsed()));
+        match sample {
+            Ok(Some(sample)) if sample.is_sample() => {
                 backoff.reset();
-                pause = interval;
-                let Some(usage) = usage(&sample, core_mhz) else {
-                    if has_ended(&engine, task) {
-                        return;
-                    }
-                    continue;
-                };
+                let Some(sample) = with_before(sample, &mut before) else { continue };
+                let Some(usage) = usage(&sample, core_mhz) else { continue };
                 match to.try_send(usage) {
                     // A slow receiver misses this one.
                     Ok(()) | Err(TrySendError::Full(_)) => {}
                     Err(TrySendError::Disconnected(_)) => return,
                 }
             }
+            Ok(Some(_)) if has_ended(&engine, task) => return,
+            Ok(Some(_)) => {}
             Ok(None) => pause = backoff.next(),
-            Err(e) if e.is_hung_up() || task.attached && e.is_not_found() => return,
+            Err(_) if hangup.is_hung_up() => return,
+            Err(e) if task.attached && e.is_not_found() => return,
             Err(e) => {
                 log::debug!("{e}");
                 pause = backoff.next();
@@ -65,31 +71,26 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
     }
 }
 
-/// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
-fn has_ended(engine: &Engine, task: &Task) -> bool {
-    let state = engine.container_state(&task.handle.container_id);
-    task.attached && state.is_ok_and(|state| !state.running && !state.restarting)
+/// A sample with the one before it, for there is no share of the CPU in one alone. podman 5 leaves it out: then it is the
+/// one that came last. `None`: there was none yet.
+fn with_before(mut sample: Stats, last: &mut Option<Stats>) -> Option<Stats> {
+    if sample.has_before() {
+        return Some(sample);
+    }
+    let before = last.replace(sample.clone())?;
+    (sample.preread, sample.precpu_stats) = (before.read, before.cpu_stats);
+    Some(sample)
 }
 
-fn one(
-    engine: &Engine,
-    task: &Task,
-    hangup: &Hangup,
-) -> Result<Option<crate::engine::types::Stats>, crate::engine::Error> {
+/// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
+fn has_ended(engine: &Engine, task: &Task) -> bool {
+    task.attached && engine.container_state(&task.handle.container_id).is_ok_and(|state| !state.is_running())
+}
+
+fn one(engine: &Engine, task: &Task, hangup: &Hangup) -> Result<Option<Stats>, crate::engine::Error> {
     // One that never comes must not be waited for: its latch is closed after a while.
     let latch = hangup.child();
-    let timer = latch.child();
-    let (sleeper, ends) = (timer.clone(), latch.clone());
-    let _timer = Worker::spawn(
-        "stats time",
-        timer,
-        move || {
-            if sleeper.sleep(PATIENCE) {
-                ends.hang_up()
-            }
-        },
-        |_| {},
-    );
+    let _timer = Worker::timer("stats time", &latch, PATIENCE);
     engine.container_stats(&task.handle.container_id, &StatsQuery::once(), &latch)?.next_line()
 }
 

@@ -42,7 +42,7 @@ fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -
         }
     }
     if task.attached {
-        return Ok(ends_within(inner, task, timeout));
+        return ends_within(inner, task, timeout);
     }
     match exit.recv_timeout(timeout) {
         Ok(_) => Ok(true),
@@ -52,31 +52,27 @@ fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -
 }
 
 /// Waits for the end of a task that nobody waits for here. A wait that breaks is tried again: it is no end.
-fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> bool {
+fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> Result<bool, Error> {
     let deadline = Instant::now().checked_add(timeout);
     let container = &task.handle.container_id;
     let mut backoff = Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit);
     loop {
         let latch = task.hangup.child();
-        let timer = latch.child();
-        let (sleeper, ends) = (timer.clone(), latch.clone());
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let end_in_time = move || {
-            if sleeper.sleep(left) {
-                ends.hang_up();
-            }
-        };
-        // Without a thread for the time there is none to wait in.
-        let Ok(_timer) = Worker::spawn("stop time", timer, end_in_time, |_| {}) else { return false };
+        let _timer = Worker::timer("stop time", &latch, left).map_err(Error::Thread)?;
         let waited = inner.engine.container_wait(container, WaitCondition::NotRunning, &latch);
         match waited {
-            Ok(_) if !runs(inner, container) => return true,
-            Err(e) if e.is_not_found() => return true,
+            Ok(_) if !runs(inner, container) => return Ok(true),
+            Err(e) if e.is_not_found() => return Ok(true),
             _ => {}
         }
-        let left = deadline.is_none_or(|deadline| deadline > Instant::now());
-        if !left || !task.hangup.sleep(backoff.next()) {
-            return false;
+        let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        // A shutdown is not the end of its grace: what is not waited for is not killed.
+        if task.hangup.is_hung_up() || !over && !task.hangup.sleep(backoff.next()) {
+            return Err(Error::ShutDown);
+        }
+        if over {
+            return Ok(false);
         }
     }
 }
@@ -100,7 +96,7 @@ pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result
 /// Whether the container runs, as far as the Engine can be asked.
 fn runs(inner: &Inner, container: &str) -> bool {
     match inner.engine.container_state(container) {
-        Ok(state) => state.running,
+        Ok(state) => state.is_running(),
         Err(e) => !engine::Error::is_not_found(&e),
     }
 }

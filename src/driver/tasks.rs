@@ -69,8 +69,13 @@ impl Tasks {
         self.lock().tasks.values().filter_map(started).collect()
     }
 
-    pub(super) fn forget(&self, id: &TaskId) {
-        self.lock().tasks.remove(id);
+    /// Forgets this task, and no other that has its id by now.
+    pub(super) fn forget(&self, task: &Arc<Task>) {
+        let mut state = self.lock();
+        let id = &task.handle.config.id;
+        if matches!(state.tasks.get(id), Some(Slot::Started(found)) if Arc::ptr_eq(found, task)) {
+            state.tasks.remove(id);
+        }
     }
 
     /// Takes no more tasks, and gives those there are.
@@ -100,13 +105,14 @@ impl Reservation<'_> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.tasks.forget(&self.id);
+        self.tasks.lock().tasks.remove(&self.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::handle::TaskHandle;
+    use super::super::task::TaskConfig;
     use super::*;
     use crate::threads::Hangup;
 
@@ -118,14 +124,19 @@ mod tests {
         assert!(matches!(tasks.find(&id), Err(Error::TaskNotFound { .. })), "not yet");
         drop(first);
         let again = tasks.reserve(&id).expect("given back");
-        again.fill(Arc::new(Task::new(TaskHandle::default(), Hangup::new()))).expect("open");
+        let task = || {
+            let config = TaskConfig { id: id.clone(), ..TaskConfig::default() };
+            Arc::new(Task::new(TaskHandle { config, ..TaskHandle::default() }, Hangup::new()))
+        };
+        again.fill(task()).expect("open");
         assert!(tasks.find(&id).is_ok() && tasks.started().len() == 1);
         assert!(matches!(tasks.reserve(&id), Err(Error::AlreadyStarted { .. })));
-        tasks.forget(&id);
+        tasks.forget(&task());
+        let started = tasks.find(&id).expect("another task of the same id is not forgotten");
+        tasks.forget(&started);
         let late = tasks.reserve(&id).expect("free");
         assert!(tasks.close().is_empty());
-        let task = Arc::new(Task::new(TaskHandle::default(), Hangup::new()));
-        assert!(matches!(late.fill(task), Err(Error::ShutDown)));
+        assert!(matches!(late.fill(task()), Err(Error::ShutDown)));
         assert!(matches!(tasks.reserve(&id), Err(Error::ShutDown)));
     }
 }

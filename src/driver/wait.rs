@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::handle::Task;
+use super::inspect::has_run;
 use super::task::ExitResult;
 use super::{Error, Inner};
 use crate::engine::types::{ContainerState, WaitResult};
@@ -63,6 +64,8 @@ struct Wait<'a> {
 enum Seen {
     Running,
     Ended(ContainerState),
+    /// It was created, and nobody has started it.
+    NeverRan,
     Gone,
     /// Why nobody knows.
     Unknown(String),
@@ -94,6 +97,7 @@ impl Wait<'_> {
             match self.look(code.is_some())? {
                 Seen::Running => self.back(),
                 Seen::Ended(state) => return Some(result(code, &state)),
+                Seen::NeverRan => return Some(never_ran()),
                 Seen::Gone => return Some(gone(code)),
                 // The code was delivered, and the Engine went away: what it could add is lost.
                 Seen::Unknown(_) => return Some(result(code, &ContainerState::default())),
@@ -112,9 +116,10 @@ impl Wait<'_> {
         let mut tries = 0;
         loop {
             let seen = match self.engine.container_state(&self.task.handle.container_id) {
-                Ok(state) if state.running || state.restarting => Seen::Running,
+                Ok(state) if state.is_running() => Seen::Running,
                 // A state that says nothing is not an end.
                 Ok(state) if state.status.is_empty() => Seen::Unknown("it tells no state".into()),
+                Ok(state) if state.status == "created" && !has_run(&state) => Seen::NeverRan,
                 Ok(state) => Seen::Ended(state),
                 Err(e) if e.is_not_found() => Seen::Gone,
                 Err(e) => Seen::Unknown(with_cause(&e)),
@@ -177,6 +182,11 @@ fn gone(code: Option<i64>) -> ExitResult {
     let err =
         code.is_none().then(|| "the container was removed by somebody else: its exit code is not known".to_owned());
     ExitResult { exit_code: code.unwrap_or(UNKNOWN), err, ..ExitResult::default() }
+}
+
+/// The result of a task whose container waits to be started: its code is 0, and means nothing.
+fn never_ran() -> ExitResult {
+    ExitResult { exit_code: UNKNOWN, err: Some("the container was never started".to_owned()), ..ExitResult::default() }
 }
 
 #[cfg(test)]

@@ -244,10 +244,14 @@ pub struct StopQuery {
 
 impl Query for StopQuery {
     fn write(&self, to: &mut QueryString) {
-        to.option("t", self.timeout.map(|t| t.as_secs()));
+        // Engines count in nanoseconds of 63 bits: a longer grace would wrap to none at all.
+        to.option("t", self.timeout.map(|t| t.as_secs().min(LONGEST_GRACE)));
         to.some_text("signal", &self.signal);
     }
 }
+
+/// In seconds: 68 years.
+const LONGEST_GRACE: u64 = i32::MAX as u64;
 
 /// What a stop did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -361,6 +365,8 @@ mod tests {
         assert_eq!(text(&StopQuery::default()), "");
         let stop = StopQuery { timeout: Some(Duration::from_millis(2999)), signal: "SIGINT".into(), deadline: None };
         assert_eq!(text(&stop), "t=2&signal=SIGINT");
+        let for_ever = StopQuery { timeout: Some(Duration::MAX), ..StopQuery::default() };
+        assert_eq!(text(&for_ever), "t=2147483647");
         assert_eq!(text(&WaitCondition::default()), "condition=not-running");
         assert_eq!(text(&RemoveQuery { volumes: true, force: true, link: false }), "v=1&force=1");
         let list = ListQuery::new().all().filter("label", "a=b").filter("label", "c");

@@ -289,6 +289,8 @@ fn run(
     request: http::Request<impl ureq::AsSendBody>,
     deadline: Option<Duration>,
 ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    // ureq adds it to the clock: one beyond the clock's range is none.
+    let deadline = deadline.filter(|deadline| Instant::now().checked_add(*deadline).is_some());
     let request = agent.configure_request(request).timeout_global(deadline).build();
     agent.run(request)
 }

@@ -111,11 +111,6 @@ impl Collector {
         Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, progress })
     }
 
-    /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        self.progress.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
-    }
-
     /// How far it is, to be waited for without the collector itself.
     pub(crate) fn progress(&self) -> Progress {
         self.progress.clone()
@@ -125,11 +120,16 @@ impl Collector {
     /// can be done about a writer that does not return, and its task must end all the same.
     pub(crate) fn stop(&mut self) {
         self.hangup.hang_up();
-        if self.wait(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
+        if self.progress.has_ended_within(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
     }
 }
 
 impl Progress {
+    /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
+    pub(crate) fn has_ended_within(&self, timeout: Duration) -> bool {
+        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+
     /// Waits for the end of the logs. Says whether they have ended; not, where `give_up` disconnects, the collector is hung
     /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
     /// would be lost.
@@ -232,7 +232,7 @@ impl Collection {
 
     fn container(&mut self) -> Container {
         match self.engine.container_state(&self.settings.id) {
-            Ok(state) if state.running || state.restarting => Container::Runs,
+            Ok(state) if state.is_running() => Container::Runs,
             // A state that says nothing is not an end.
             Ok(state) if state.status.is_empty() => Container::Unknown,
             Ok(_) => Container::Ended,

@@ -165,7 +165,7 @@ fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen) -> View {
         Seen::Unknown => View::Unknown,
         Seen::Elsewhere => View::Elsewhere,
         Seen::Container(inspect) if inspect.state.paused => View::Paused,
-        Seen::Container(inspect) if inspect.state.running => View::Running,
+        Seen::Container(inspect) if inspect.state.is_running() => View::Running,
         _ if task.ended || alloc.ended => View::Ended,
         _ if task.restart_at.is_some() => View::Restarting,
         Seen::Container(inspect) if ExitResult::of(&inspect.state).is_some() => View::Exited,

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::Hangup;
 
@@ -38,6 +39,18 @@ impl Worker {
             }
         })?;
         Ok(Self { name, hangup, thread: Some(thread) })
+    }
+
+    /// A thread that closes `latch` after `time`, unless it is dropped before.
+    pub(crate) fn timer(name: &'static str, latch: &Hangup, time: Duration) -> io::Result<Self> {
+        let own = latch.child();
+        let (sleeper, ends) = (own.clone(), latch.clone());
+        let body = move || {
+            if sleeper.sleep(time) {
+                ends.hang_up();
+            }
+        };
+        Self::spawn(name, own, body, |_| {})
     }
 
     /// Hangs the thread up and waits for its end. Harmless when it has ended already.
@@ -90,7 +103,6 @@ fn panic_words(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crossbeam_channel::bounded;
-    use std::time::Duration;
 
     #[test]
     fn its_owner_unblocks_and_joins_it() {
@@ -103,6 +115,14 @@ mod tests {
         };
         drop(Worker::spawn("sleeper", hangup, body, |_| {}).unwrap());
         assert!(sees_end.try_recv().is_ok(), "dropping the worker waited for its end");
+    }
+
+    #[test]
+    fn a_timer_closes_its_latch_unless_it_is_dropped_before() {
+        let (early, late) = (Hangup::new(), Hangup::new());
+        drop(Worker::timer("late", &late, Duration::from_secs(3600)).unwrap());
+        Worker::timer("early", &early, Duration::from_millis(1)).unwrap().join();
+        assert!(early.is_hung_up() && !late.is_hung_up());
     }
 
     #[test]

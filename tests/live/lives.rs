@@ -62,8 +62,8 @@ fn kept(handle: &TaskHandle) -> TaskHandle {
 fn a_task_is_taken_up_whatever_became_of_it() {
     let bench = Bench::new();
     let start = |script: &str| bench.driver.start_task(bench.task(script)).unwrap().0;
-    let (runs, ended, removed) =
-        (start("echo before; sleep 3; echo after; exit 5"), start("exit 6"), start("sleep 1000"));
+    let goes_on = "trap 'echo after; exit 5' TERM; echo before; while :; do sleep 0.1; done";
+    let (runs, ended, removed) = (start(goes_on), start("exit 6"), start("sleep 1000"));
     assert_eq!(bench.wait(&ended.config.id).exit_code, 6);
     let begun = Instant::now();
     bench.driver.shutdown();
@@ -82,6 +82,8 @@ fn a_task_is_taken_up_whatever_became_of_it() {
 
     let wait = |handle: &TaskHandle| driver.wait_task(&handle.config.id).unwrap().recv_timeout(PATIENCE).unwrap();
     assert_eq!(driver.inspect_task(&runs.config.id).unwrap().state, TaskState::Running);
+    eventually(PATIENCE, "it is heard again", || output.out() == "before\n");
+    driver.signal_task(&runs.config.id, Signal::Term).unwrap();
     assert_eq!((wait(&ended).exit_code, wait(&runs).exit_code), (6, 5));
     driver.destroy_task(&ended.config.id, false).unwrap();
     driver.destroy_task(&runs.config.id, false).unwrap();
@@ -126,4 +128,24 @@ fn what_somebody_else_does_to_a_container() {
         }
         bench.driver.destroy_task(id, false).unwrap();
     }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_task_that_is_being_stopped_runs() {
+    let bench = Bench::new();
+    let (id, output) = bench.start(bench.task("trap '' TERM; echo ready; while :; do sleep 0.1; done"));
+    eventually(PATIENCE, "it is ready", || output.out() == "ready\n");
+    let (driver, its) = (bench.driver.clone(), id.clone());
+    let stops = std::thread::spawn(move || driver.stop_task(&its, Duration::from_secs(4), None));
+    // While podman stops a container, it says of it that it does not run.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(bench.driver.inspect_task(&id).unwrap().state, TaskState::Running);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(matches!(bench.driver.destroy_task(&id, false), Err(Error::StillRunning { .. })));
+    stops.join().unwrap().unwrap();
+    assert_eq!(bench.wait(&id).exit_code, 137);
+    bench.driver.destroy_task(&id, false).unwrap();
 }

@@ -213,6 +213,31 @@ fn a_shutdown_ends_a_start_and_leaves_no_container() {
 }
 
 #[test]
+fn a_create_that_goes_on_after_a_shutdown_leaves_no_container() {
+    let world = World::new();
+    let (driver, task) = (world.driver(), task());
+    let (shared, made) = (world.shared(), holder(&task, true, "created"));
+    // It is about it when the shutdown comes, and done with it only after it was asked for what it has made.
+    world.scripted.answers(CREATE, [Answer::nothing().hold()]);
+    let mut asked = 0;
+    world.scripted.on(INSPECT, move |_| {
+        asked += 1;
+        if asked == 3 {
+            shared.lock().containers.push(made.clone());
+        }
+        None
+    });
+    let starting = {
+        let driver = driver.clone();
+        thread::spawn(move || start(&driver, &task))
+    };
+    world.scripted.wait_for("it is under way", |state| state.count(CREATE) == 1);
+    driver.shutdown();
+    assert_eq!(starting.join().unwrap().unwrap_err().kind(), "shut_down");
+    assert!(world.model().containers.is_empty() && world.scripted.count(REMOVE) == 1);
+}
+
+#[test]
 fn secrets_are_not_told() {
     const SECRET: &str = "hunter2";
     for pattern in [IMAGE, CREATE, START, INSPECT, "options", ""] {

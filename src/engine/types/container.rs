@@ -88,7 +88,8 @@ wire! {
     pub struct ContainerState {
         /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`; podman also `configured`, `stopping`, …
         status: String,
-        /// Whether it runs; true while it is paused, and while it waits for a restart.
+        /// Whether it runs; true while it is paused, and while it waits for a restart. Podman says false while it stops: see
+        /// [`ContainerState::is_running`].
         running: bool,
         /// Whether it is paused.
         paused: bool,
@@ -238,9 +239,35 @@ wire! {
     }
 }
 
+impl ContainerState {
+    /// Whether it runs, is paused, or waits for a restart. Podman's `running` is false while it stops, and says nothing then.
+    pub fn is_running(&self) -> bool {
+        self.running
+            || self.restarting
+            || matches!(self.status.as_str(), "running" | "paused" | "restarting" | "stopping")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_runs() {
+        for (row, state, want) in [
+            ("docker's", r#"{"Status":"running","Running":true,"Pid":7}"#, true),
+            ("docker's paused", r#"{"Status":"paused","Running":true,"Paused":true}"#, true),
+            ("podman's that stops", r#"{"Status":"running","Running":false,"Pid":7}"#, true),
+            ("one by another name", r#"{"Status":"stopping","Running":false}"#, true),
+            ("waits for a restart", r#"{"Status":"restarting","Running":true,"Restarting":true}"#, true),
+            ("was never started", r#"{"Status":"created","Running":false}"#, false),
+            ("has ended", r#"{"Status":"exited","Running":false,"ExitCode":3}"#, false),
+            ("goes away", r#"{"Status":"removing","Running":false}"#, false),
+            ("says nothing", "{}", false),
+        ] {
+            assert_eq!(serde_json::from_str::<ContainerState>(state).unwrap().is_running(), want, "{row}");
+        }
+    }
 
     #[test]
     fn what_a_wait_says() {

@@ -158,6 +158,11 @@ impl Stats {
     pub fn is_sample(&self) -> bool {
         !self.read.is_empty() && !self.read.starts_with("0001-")
     }
+
+    /// Whether it holds the sample before it, too.
+    pub fn has_before(&self) -> bool {
+        !self.preread.is_empty() && !self.preread.starts_with("0001-")
+    }
 }
 
 #[cfg(test)]

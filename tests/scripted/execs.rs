@@ -1,0 +1,220 @@
+//! Commands in a task whose Engine, or whose sink, is slow, silent or gone.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use longshore::driver::{Error, ExecFate, ExecIo, ExecOptions, TerminalSize};
+use longshore::engine::Stream;
+use longshore::replay::scripted::{Answer, PATIENCE, frame};
+use serde_json::json;
+
+use crate::world::{World, started};
+
+const CREATE: &str = "POST /containers/*/exec";
+const START: &str = "POST /exec/*/start";
+const INSPECT: &str = "GET /exec/*/json";
+const RESIZE: &str = "POST /exec/*/resize";
+
+/// A world whose commands write what `start` says, and are as `inspect` says.
+fn world(start: fn() -> Answer, inspect: fn() -> Answer) -> World {
+    let world = World::new();
+    world.scripted.always(CREATE, || Answer::json(201, &json!({"Id": "e1"})));
+    world.scripted.always(START, start);
+    world.scripted.always(INSPECT, inspect);
+    world.scripted.always(RESIZE, || Answer::empty(200));
+    world
+}
+
+fn runs() -> Answer {
+    Answer::json(200, &json!({"ID": "e1", "Running": true, "ExitCode": null, "Pid": 0}))
+}
+
+fn ended() -> Answer {
+    Answer::json(200, &json!({"ID": "e1", "Running": false, "ExitCode": 3, "Pid": 0}))
+}
+
+fn options(tty: bool, timeout: Option<Duration>) -> ExecOptions {
+    ExecOptions { command: vec!["run".into()], tty, timeout }
+}
+
+#[test]
+fn an_engine_that_says_nothing_does_not_hold_a_command_beyond_its_time() {
+    let silent = || Answer::nothing().hold();
+    for (row, create, start, want) in [
+        ("to the create", silent as fn() -> Answer, silent as fn() -> Answer, ExecFate::NotBegun),
+        ("to the start", || Answer::json(201, &json!({"Id": "e1"})), silent, ExecFate::GoesOn),
+        ("after its head", || Answer::json(201, &json!({"Id": "e1"})), || Answer::upgrade().hold(), ExecFate::GoesOn),
+    ] {
+        let world = world(start, runs);
+        world.scripted.always(CREATE, create);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let begun = Instant::now();
+        let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(200)))).unwrap_err();
+        assert!(matches!(error, Error::ExecTimeout { fate, .. } if fate == want), "{row}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{row}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn what_an_engine_may_answer() {
+    let said = || [frame(Stream::Stdout, "out"), frame(Stream::Stderr, "err")].concat();
+    let plain = || Answer::raw("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n");
+    for (row, answer) in [
+        ("101, all at once", Answer::upgrade().send(said()).close()),
+        ("101, byte by byte", Answer::upgrade().send(said()).close().in_pieces(1, Duration::ZERO)),
+        ("200, all at once", plain().send(said()).close()),
+        ("200, byte by byte", plain().send(said()).close().in_pieces(1, Duration::ZERO)),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.answers(START, [answer]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let result = driver.exec_task(&id, &options(false, None)).unwrap();
+        assert_eq!((&*result.output.stdout, &*result.output.stderr), (&b"out"[..], &b"err"[..]), "{row}");
+        assert_eq!(result.exit_result.exit_code, 3, "{row}");
+    }
+    // What is no code is not made one.
+    for (row, inspect, kind) in [
+        ("forgotten", Answer::error(404, "no such exec"), "exec"),
+        ("no JSON", Answer::body(200, "yes"), "exec"),
+        ("runs on", runs(), "exec_timeout"),
+    ] {
+        let world = world(|| Answer::upgrade().close(), runs);
+        world.scripted.answers(INSPECT, [inspect]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(300)))).unwrap_err();
+        assert_eq!(error.kind(), kind, "{row}: {error}");
+    }
+}
+
+/// A sink that takes a piece when it is told to.
+struct Gate(Receiver<()>, Sender<()>, Arc<Mutex<Vec<u8>>>);
+
+impl Write for Gate {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let _ = self.1.send(());
+        let _ = self.0.recv_timeout(PATIENCE);
+        self.2.lock().unwrap().extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn output_that_was_cut_is_no_success() {
+    let more = || vec![b'x'; 8 * 1024 * 1024];
+    for tty in [false, true] {
+        let world = world(Answer::nothing, ended);
+        let sent = if tty { more() } else { frame(Stream::Stdout, more()) };
+        world.scripted.answers(START, [Answer::upgrade().send(sent).close()]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let ((open, gate), (at, arrives), kept) = (unbounded(), unbounded(), Arc::<Mutex<Vec<u8>>>::default());
+        let io = ExecIo {
+            stdin: None,
+            stdout: Box::new(Gate(gate, at, kept.clone())),
+            stderr: Box::new(io::sink()),
+            resize: None,
+        };
+        let (other, timeout) = (driver.clone(), Duration::from_millis(300));
+        let exec = std::thread::spawn(move || other.exec_task_streaming(&id, &options(tty, Some(timeout)), io));
+        arrives.recv_timeout(PATIENCE).unwrap();
+        // Until its time is over, and what became of it was asked.
+        world.scripted.wait_for("it is asked for", |state| state.count(INSPECT) >= 1);
+        std::thread::sleep(timeout);
+        drop(open);
+        let error = exec.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::ExecTimeout { fate: ExecFate::Ended, .. }), "tty {tty}: {error}");
+        assert!(kept.lock().unwrap().len() < more().len(), "tty {tty}");
+    }
+}
+
+#[test]
+fn a_slow_sink_gets_all_that_a_terminals_command_wrote() {
+    struct Slow(Arc<Mutex<usize>>);
+    impl Write for Slow {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(4));
+            *self.0.lock().unwrap() += buf.len();
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // The command has ended at once, and what it wrote is on its way for long after; what it left behind stays.
+    let world = world(|| Answer::upgrade().send(vec![b'x'; 8 * 1024 * 1024]).hold(), ended);
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let kept = Arc::<Mutex<usize>>::default();
+    let io = ExecIo { stdin: None, stdout: Box::new(Slow(kept.clone())), stderr: Box::new(io::sink()), resize: None };
+    let result = driver.exec_task_streaming(&id, &options(true, None), io).unwrap();
+    assert_eq!((result.exit_code, *kept.lock().unwrap()), (3, 8 * 1024 * 1024));
+}
+
+#[test]
+fn a_source_that_panics_is_an_end() {
+    struct Panics;
+    impl io::Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("no luck")
+        }
+    }
+    let world = world(|| Answer::upgrade().read_to_end(|_| Answer::nothing().close()), ended);
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let io = ExecIo {
+        stdin: Some(Box::new(Panics)),
+        stdout: Box::new(io::sink()),
+        stderr: Box::new(io::sink()),
+        resize: None,
+    };
+    let begun = Instant::now();
+    let result = driver.exec_task_streaming(&id, &options(false, Some(PATIENCE)), io);
+    assert_eq!(result.unwrap().exit_code, 3);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn sizes_without_end_do_not_hold_a_command() {
+    let world = world(|| Answer::upgrade().hold(), ended);
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let (sizes, resize) = bounded(64);
+    let storm = std::thread::spawn(move || while sizes.send(TerminalSize { height: 1, width: 1 }).is_ok() {});
+    let io = ExecIo { stdin: None, stdout: Box::new(io::sink()), stderr: Box::new(io::sink()), resize: Some(resize) };
+    let begun = Instant::now();
+    assert_eq!(driver.exec_task_streaming(&id, &options(true, None), io).unwrap().exit_code, 3);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    storm.join().unwrap();
+}
+
+#[test]
+fn a_shutdown_ends_a_command() {
+    for (row, start) in [
+        ("that is begun", (|| Answer::nothing().hold()) as fn() -> Answer),
+        ("that runs", || Answer::upgrade().hold()),
+        ("that has ended, it seems", || Answer::upgrade().close()),
+    ] {
+        for timeout in [None, Some(Duration::from_secs(3600)), Some(Duration::MAX)] {
+            let world = world(start, runs);
+            let driver = world.driver();
+            let id = started(&driver, Vec::new());
+            let other = driver.clone();
+            let exec = std::thread::spawn(move || other.exec_task(&id, &options(false, timeout)));
+            world.scripted.wait_for("it is begun", |state| state.count(START) == 1);
+            let begun = Instant::now();
+            driver.shutdown();
+            let error = exec.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::ShutDown), "{row}: {error}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{row}: {:?}", begun.elapsed());
+        }
+    }
+}
