@@ -7,10 +7,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 
 use crate::driver::Signal;
+use crate::logs::Stamp;
 use crate::values::duration;
 
 use super::detach_keys::{self, DetachKeys};
-use super::signal;
+use super::{signal, time};
 
 /// Runs the docker tasks of Nomad job files on this machine, without Nomad.
 #[derive(Debug, Parser)]
@@ -69,7 +70,7 @@ pub(super) enum Command {
     Replay(Replay),
     /// Take up allocations that have no owner, after a crash or `run --detach`, and run them to their end as `run` does
     ///
-    /// Their output is shown from the start of their present containers; those that ended meanwhile are judged by their restart
+    /// Their output is collected and shown from where it was; those that ended meanwhile are judged by their restart
     /// policies. An allocation that has an owner is refused, with its process; --all leaves it as it is. Exit code: as of `run`.
     Recover(Recover),
     /// List the tasks of this data directory: allocation, task, image, state, health, exit, ports, age, owner
@@ -78,6 +79,14 @@ pub(super) enum Command {
     Ps(Ps),
     /// Show all that is known of one task: state, exit, image, container, network, owner, resource use, last events
     Status(Status),
+    /// Show what a task has written: what is collected of it, and what the Engine still holds beyond that
+    ///
+    /// Its standard output goes to ours, its standard error to ours. It may run, whoever runs it, or have ended, and its
+    /// allocation too. Exit code: 125 where not all could be had, after all that could.
+    ///
+    /// With -f it goes on until the task has ended for good, or nobody runs it and its container has ended. Exit code: 130
+    /// after Ctrl-C.
+    Logs(Logs),
     /// Show what tasks use, again and again: CPU, memory, network, disk, processes, and the CPU of the last samples
     Stats(Stats),
     /// Show what happens to tasks, as it happens
@@ -226,6 +235,34 @@ pub(super) struct Status {
     /// Write JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Logs {
+    /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// Show what comes, too
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Only the last N lines, of both streams together, of those that --since and --until leave
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) tail: Option<u64>,
+    /// Only lines written at T or later, by the Engine's clock: RFC 3339, Unix seconds, or so long ago (10m)
+    #[arg(long, value_name = "T", value_parser = time::parse)]
+    pub(super) since: Option<Stamp>,
+    /// Only lines written at T or earlier
+    #[arg(long, value_name = "T", value_parser = time::parse, conflicts_with = "follow")]
+    pub(super) until: Option<Stamp>,
+    /// Only standard output, unless --stderr is there too
+    #[arg(long)]
+    pub(super) stdout: bool,
+    /// Only standard error, unless --stdout is there too
+    #[arg(long)]
+    pub(super) stderr: bool,
+    /// Begin each line with the time at which it was written, by the Engine's clock
+    #[arg(long)]
+    pub(super) timestamps: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -10,6 +11,7 @@ use crate::logs::{Record, Sink, Stream};
 use crate::runner::{Event, Watcher};
 
 use super::faults::Faults;
+use super::terminal::shown_cursor;
 
 /// Writes events as lines of JSON.
 pub(super) struct Json {
@@ -24,7 +26,7 @@ impl Json {
 
 impl Watcher for Json {
     fn sinks(&self, task: &TaskConfig) -> Vec<Box<dyn Sink>> {
-        vec![Box::new(TaskOutput { task: task.clone(), faults: self.faults.clone() })]
+        vec![Box::new(TaskOutput { task: task.clone(), faults: self.faults.clone(), cursor: shown_cursor(task) })]
     }
 
     fn event(&self, event: &Event) {
@@ -45,12 +47,17 @@ fn show(faults: &Faults, text: &str) {
 struct TaskOutput {
     task: TaskConfig,
     faults: Faults,
+    cursor: Option<PathBuf>,
 }
 
 impl Sink for TaskOutput {
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         show(&self.faults, &output(&self.task, record).to_string());
         Ok(())
+    }
+
+    fn cursor(&self) -> Option<&Path> {
+        self.cursor.as_deref()
     }
 }
 

@@ -3,7 +3,9 @@
 
 use crate::driver::{Driver, DriverConfig, TaskHandle};
 use crate::engine::Engine;
-use crate::runner::{AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskView, chain, find, look_at};
+use crate::runner::{
+    AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskView, chain, find, find_ended_too, look_at,
+};
 
 use super::args::Args;
 use super::failure::Failure;
@@ -48,6 +50,11 @@ impl Known {
     /// The one task that an argument names.
     pub(super) fn find(&self, name: &str) -> Result<Found<'_>, Failure> {
         Ok(find(&self.states, name)?)
+    }
+
+    /// The same, of ended allocations too.
+    pub(super) fn find_ended_too(&self, name: &str) -> Result<Found<'_>, Failure> {
+        Ok(find_ended_too(&self.states, name)?)
     }
 
     /// The tasks that arguments name, each once.

@@ -12,9 +12,11 @@ mod faults;
 mod job_file;
 mod json;
 mod known;
+mod logs;
 mod look;
 mod ping;
 mod plan;
+mod printer;
 mod ps;
 mod raw;
 mod record;
@@ -29,6 +31,7 @@ mod stop;
 mod supervise;
 mod table;
 mod terminal;
+mod time;
 mod told;
 mod validate;
 
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Recover(options) => (options.json, recover::recover(&args, options)),
         Command::Ps(options) => (options.json, ps::ps(&args, options)),
         Command::Status(options) => (options.json, status::status(&args, options)),
+        Command::Logs(options) => (false, logs::logs(&args, options)),
         Command::Stats(options) => (options.json, stats::stats(&args, options)),
         Command::Events(options) => (options.json, events::events(&args, options)),
         Command::Exec(options) => (false, exec::exec(&args, options)),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::driver::{TaskConfig, TaskId};
@@ -141,7 +142,8 @@ impl Watcher for Terminal {
         let lines = Lines::new(self.look.of(&task.id), self.look.timestamps);
         let later = Arc::<Mutex<Later>>::default();
         lock(&self.later).insert(task.id.clone(), later.clone());
-        vec![Box::new(TaskOutput { streams: self.streams.clone(), later, task: task.name.clone(), lines })]
+        let (streams, cursor) = (self.streams.clone(), shown_cursor(task));
+        vec![Box::new(TaskOutput { streams, later, task: task.name.clone(), lines, cursor })]
     }
 
     fn event(&self, event: &Event) {
@@ -172,12 +174,19 @@ impl Watcher for Terminal {
     }
 }
 
+/// Where is kept how much of a task's output was shown: who takes the task up goes on from there.
+pub(super) fn shown_cursor(task: &TaskConfig) -> Option<PathBuf> {
+    let logs = task.alloc_dir.as_ref()?.join("alloc/logs");
+    logs.is_dir().then(|| logs.join(format!(".{}.shown.cursor", task.name)))
+}
+
 /// Where one start of one task writes to.
 struct TaskOutput {
     streams: Arc<Mutex<Streams>>,
     later: Arc<Mutex<Later>>,
     task: String,
     lines: Lines,
+    cursor: Option<PathBuf>,
 }
 
 impl Sink for TaskOutput {
@@ -196,6 +205,10 @@ impl Sink for TaskOutput {
     fn flush(&mut self) -> io::Result<()> {
         lock(&self.streams).flush();
         Ok(())
+    }
+
+    fn cursor(&self) -> Option<&Path> {
+        self.cursor.as_deref()
     }
 }
 

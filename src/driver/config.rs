@@ -12,9 +12,12 @@ pub struct DriverConfig {
     /// Whose containers these are: the value of the label `longshore.instance`, by which a driver knows its own
     /// among all containers of an Engine. Defaults to `default`.
     pub instance: String,
-    /// Where a container's output goes. Defaults to `json-file` with 5 files of 20 MB, where Nomad has 2 of 2 MB:
-    /// the Engine drops the oldest file of a burst before anybody could read it.
+    /// Where a container's output goes, unless its task says a log driver or options of one. Defaults to `json-file` with
+    /// 5 files of 20 MB, where Nomad has 2 of 2 MB: the Engine drops the oldest file of a burst before anybody could read it.
     pub logging: LogConfig,
+    /// Whether no task's output is collected, whatever its [`logs`](super::LogTargets) say; live sinks get it all the same.
+    /// Defaults to false (driver-spec 10.2).
+    pub disable_log_collection: bool,
     /// Whether containers carry `com.hashicorp.nomad.alloc_id` too. Defaults to false: a Nomad client on the same
     /// Engine removes containers that carry it and that it does not know.
     pub nomad_labels: bool,
@@ -54,6 +57,7 @@ impl Default for DriverConfig {
         Self {
             instance: "default".into(),
             logging: default_logging(),
+            disable_log_collection: false,
             nomad_labels: false,
             volumes: VolumesConfig::default(),
             pids_limit: 0,

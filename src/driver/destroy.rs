@@ -69,8 +69,11 @@ fn settle(inner: &Inner, task: &Task) {
     }
     // Not under the lock: a shutdown must not wait for a reader.
     let progress = task.workers().logs.as_ref().map(Collector::progress);
-    if progress.is_some_and(|progress| !progress.has_ended_within(inner.config.log_drain)) {
-        log::warn!("task {}: its output was not read to the end in time", task.handle.config.id);
+    let Some(progress) = progress.filter(|progress| !progress.settle(inner.config.log_drain)) else { return };
+    log::warn!("task {}: its output was not read, or not taken, to the end in time", task.handle.config.id);
+    for behind in progress.behind() {
+        let message = format!("Output is lost unless its container is kept: {behind}");
+        inner.events.emit(&task.handle.config, message, &[("kind", "logs_notice")]);
     }
 }
 

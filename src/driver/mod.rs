@@ -15,6 +15,7 @@ mod exec_watch;
 mod handle;
 mod inspect;
 pub mod options;
+mod output;
 mod recover;
 mod signal;
 mod start;
@@ -41,11 +42,11 @@ pub use error::Error;
 pub use events::TaskEvent;
 pub use exec::{ExecFate, ExecIo, ExecOptions, ExecOutput, ExecResult, TerminalSize};
 pub use handle::TaskHandle;
-pub use options::TaskOptions;
+pub use options::{LoggingOptions, TaskOptions};
 pub use task::*;
 
 use crate::engine::Engine;
-use crate::logs::Cuts;
+use crate::logs::{Cuts, Watch};
 use crate::threads::{Hangup, Worker};
 use create::Facts;
 use events::Events;
@@ -94,6 +95,8 @@ struct Inner {
     /// Ends every thread's calls, and every start that is under way.
     hangup: Hangup,
     sweep: Mutex<Option<Worker>>,
+    /// Looks after those who collect output.
+    watch: Watch,
 }
 
 impl Driver {
@@ -107,6 +110,7 @@ impl Driver {
             tasks: Tasks::default(),
             hangup: Hangup::new(),
             sweep: Mutex::default(),
+            watch: Watch::default(),
         };
         Self { owner: Arc::new(Owner { inner: Arc::new(inner) }) }
     }
@@ -308,6 +312,7 @@ impl Inner {
         for task in self.tasks.close() {
             task.end_threads();
         }
+        self.watch.stop();
         self.events.close();
     }
 

@@ -5,6 +5,7 @@
 //! reverse, a list of maps for a map. A null is "not set", and so is the zero value of an option that is not built yet.
 
 mod list;
+mod logging;
 mod nearest;
 mod value;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use list::{ALL, OptionInfo, OptionKind};
+pub use logging::LoggingOptions;
 use nearest::nearest;
 use value::Reader;
 
@@ -56,6 +58,8 @@ pub struct TaskOptions {
     pub shm_size: i64,
     /// Whether the root file system is read-only.
     pub readonly_rootfs: bool,
+    /// Which log driver keeps the output, with which options.
+    pub logging: LoggingOptions,
     /// How readily the kernel kills the task when memory runs out, -1000 to 1000.
     pub oom_score_adj: i64,
     /// More groups of the process, by name or number.
@@ -127,6 +131,7 @@ fn read(reader: &mut Reader<'_>) -> TaskOptions {
         pids_limit: reader.number("pids_limit"),
         shm_size: reader.number("shm_size"),
         readonly_rootfs: reader.boolean("readonly_rootfs"),
+        logging: reader.block("logging", logging::read),
         oom_score_adj: reader.number("oom_score_adj"),
         group_add: reader.list("group_add"),
     };
@@ -202,7 +207,7 @@ mod tests {
             "image": "https://r.example/a:1", "command": "c", "args": ["a"], "entrypoint": ["e"], "labels": {"l": "1"},
             "work_dir": "/w", "load": "i.tar", "tty": true, "interactive": true, "hostname": "h", "network_mode": "none",
             "init": true, "cpu_hard_limit": true, "cpu_cfs_period": 2000, "memory_hard_limit": 64, "pids_limit": 9,
-            "shm_size": 4096, "readonly_rootfs": true, "oom_score_adj": -7, "group_add": [12],
+            "shm_size": 4096, "readonly_rootfs": true, "logging": {"type": "local"}, "oom_score_adj": -7, "group_add": [12],
         });
         let strings = |list: &[&str]| list.iter().map(|item| item.to_string()).collect::<Vec<_>>();
         let want = TaskOptions {
@@ -224,6 +229,7 @@ mod tests {
             pids_limit: 9,
             shm_size: 4096,
             readonly_rootfs: true,
+            logging: LoggingOptions { kind: "local".into(), config: None },
             oom_score_adj: -7,
             group_add: strings(&["12"]),
         };

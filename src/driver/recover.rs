@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::handle::{Task, TaskHandle};
 use super::inspect::network_of;
-use super::start::{threads, with_targets};
-use super::{Error, Inner, Sink, options};
+use super::start::threads;
+use super::{Error, Inner, Sink, create, options, output};
 use crate::engine::InspectQuery;
 
 pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
@@ -20,16 +20,17 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
         Err(Error::AlreadyStarted { .. }) if inner.tasks.find(&handle.config.id).is_ok() => return Ok(()),
         Err(e) => return Err(e),
     };
-    let sinks = with_targets(&handle.config, sinks)?;
     let hangup = inner.hangup.child();
     let mut handle = handle.clone();
-    // What a terminal is was decided when the container was made; the options that made it are at hand.
-    let mut tty = options::decode(&handle.config.options).is_ok_and(|options| options.tty);
+    // Decided when the container was made; the options that made it are at hand.
+    let options = options::decode(&handle.config.options).unwrap_or_default();
+    let asked = || create::log_config::chosen(&options, &inner.config);
+    let mut source = None;
     let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
     let mut away = None;
     match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
         Ok(inspect) => {
-            tty = inspect.config.tty;
+            source = Some(output::Source::of(&inspect, asked));
             handle.network = network_of(&inspect).or(handle.network);
         }
         Err(e) if e.is_not_found() => {
@@ -39,7 +40,8 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
         Err(e) => away = Some(e),
     }
     let task = Arc::new(Task::new(handle, hangup));
-    let running = threads(inner, &task, tty, sinks).and_then(|()| reservation.fill(task.clone()));
+    let source = source.unwrap_or_else(|| output::Source { tty: options.tty, log_config: asked() });
+    let running = threads(inner, &task, source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = running {
         task.end_threads();
         return Err(e);

@@ -1,22 +1,19 @@
 //! Starting a task (driver-spec 1.4): plan, image, create, start, threads. Whatever fails, what was created is removed.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::create::{self, CreatePlan, INSTANCE_LABEL, TASK_ID_LABEL};
-use super::handle::{HANDLE_VERSION, Task, TaskHandle, Workers};
+use super::handle::{HANDLE_VERSION, Task, TaskHandle};
 use super::inspect::{has_run, network_of};
 use super::options::{self, TaskOptions};
-use super::task::{LogTarget, TaskConfig};
-use super::{Error, Inner, Sink, wait};
+use super::task::TaskConfig;
+use super::{Error, Inner, Sink, output, wait};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
-use crate::http::Endpoint;
-use crate::logs::{Collected, Collector, FileSink, Settings, Stream};
 use crate::threads::{Backoff, Hangup};
-use crate::values::size;
 
 /// How often a start that the Engine fails by a trouble of its own is tried again (driver-spec 1.4.3).
 const START_ATTEMPTS: u32 = 5;
@@ -35,7 +32,6 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
     let reservation = inner.tasks.reserve(&task.id)?;
     let options = options::decode(&task.options).map_err(|problems| Error::Options { problems })?;
     let plan = create::build(&task, &options, &inner.config, inner.facts())?;
-    let sinks = with_targets(&task, sinks)?;
 
     let hangup = inner.hangup.child();
     let engine = inner.engine.with(&hangup);
@@ -56,7 +52,8 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
         config: task,
     };
     let task = Arc::new(Task::new(handle.clone(), hangup));
-    let threads = threads(inner, &task, inspect.config.tty, sinks).and_then(|()| reservation.fill(task.clone()));
+    let source = output::Source::of(&inspect, || create::log_config::chosen(&options, &inner.config));
+    let threads = threads(inner, &task, source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = threads {
         task.end_threads();
         return Err(e);
@@ -273,62 +270,18 @@ fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Res
     }
 }
 
-/// The live sinks, and those that the task's targets name.
-pub(super) fn with_targets(task: &TaskConfig, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, Error> {
-    for (target, stream) in [(&task.logs.stdout, Stream::Stdout), (&task.logs.stderr, Stream::Stderr)] {
-        match target {
-            LogTarget::Null => {}
-            LogTarget::File(path) => sinks.push(Box::new(open_file(path, stream)?)),
-        }
-    }
-    Ok(sinks)
-}
-
-fn open_file(path: &Path, stream: Stream) -> Result<FileSink, Error> {
-    FileSink::open(path, stream).map_err(|source| Error::Logs { what: path.display().to_string(), source })
-}
-
 /// Starts what waits for the container and collects its output.
-pub(super) fn threads(inner: &Arc<Inner>, task: &Arc<Task>, tty: bool, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
-    let mut workers = Workers::default();
-    workers.wait = Some(wait::spawn(inner, task)?);
-    if !sinks.is_empty() {
-        workers.logs = Some(collect(inner, task, tty, sinks)?);
-    }
-    *task.workers() = workers;
+pub(super) fn threads(
+    inner: &Arc<Inner>,
+    task: &Arc<Task>,
+    source: output::Source,
+    sinks: Vec<Box<dyn Sink>>,
+) -> Result<(), Error> {
+    let wait = wait::spawn(inner, task)?;
+    task.workers().wait = Some(wait);
+    let logs = output::collect(inner, task, source, sinks)?;
+    task.workers().logs = logs;
     Ok(())
-}
-
-fn collect(inner: &Arc<Inner>, task: &Arc<Task>, tty: bool, sinks: Vec<Box<dyn Sink>>) -> Result<Collector, Error> {
-    let settings = Settings {
-        id: task.handle.container_id.clone(),
-        terminal: tty.then(|| inner.cuts()),
-        // podman shows no log options: what we asked for holds.
-        follow_bytes: inner
-            .config
-            .logging
-            .config
-            .0
-            .get("max-size")
-            .and_then(|s| size::parse_decimal(s).ok())
-            .map(|s| s / 2),
-        same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
-        backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),
-    };
-    let report = {
-        let (inner, task) = (inner.clone(), task.clone());
-        move |said| {
-            let (message, kind) = match said {
-                Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
-                Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),
-                Collected::Panicked(words) => (format!("The thread that collects output panicked: {words}"), "panic"),
-            };
-            inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
-        }
-    };
-    let engine = inner.engine.within(inner.config.inspect_timeout);
-    Collector::spawn(&engine, settings, sinks, task.hangup.clone(), report)
-        .map_err(|source| Error::Logs { what: "its thread".into(), source })
 }
 
 #[cfg(test)]

@@ -342,6 +342,20 @@ pub enum LogTarget {
     Null,
     /// Appended to a file, which is made where it is missing.
     File(PathBuf),
+    /// To `<path>.0`, `<path>.1`, …: a new one begins with the line that would not fit, and the oldest goes when there are
+    /// more than `max_files`. Nomad's `path` is `<task>.stdout` or `<task>.stderr`. Beside them lie hidden files with each
+    /// line's time.
+    Rotating {
+        /// The files' common path, without the number.
+        path: PathBuf,
+        /// How many files stay; 0 counts as 1.
+        max_files: u32,
+        /// How large a file may become, in bytes. A line is not torn between two files unless it is longer than that.
+        max_file_size: u64,
+    },
+    /// To a FIFO, which is made where it is missing. It is never waited for: what its reader does not take stays with the
+    /// Engine.
+    Fifo(PathBuf),
 }
 
 /// How a task ended.

@@ -25,7 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use model::{Group, Job, JobType, RestartMode, RestartPolicy, Task, TaskResources};
+pub use model::{Group, Job, JobType, RestartMode, RestartPolicy, Task, TaskLogs, TaskResources};
 pub use position::{Position, Positions};
 pub use problem::Problem;
 

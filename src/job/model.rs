@@ -99,6 +99,8 @@ pub struct Task {
     pub kill_timeout: Duration,
     /// When it is started again.
     pub restart: RestartPolicy,
+    /// How much of its output is kept.
+    pub logs: TaskLogs,
 }
 
 impl fmt::Debug for Task {
@@ -115,6 +117,7 @@ impl fmt::Debug for Task {
             .field("kill_signal", &self.kill_signal)
             .field("kill_timeout", &self.kill_timeout)
             .field("restart", &self.restart)
+            .field("logs", &self.logs)
             .finish_non_exhaustive()
     }
 }
@@ -134,6 +137,24 @@ impl Default for TaskResources {
     /// Nomad's: 100 MHz, 300 MB.
     fn default() -> Self {
         Self { cpu: 100, memory: 300, memory_max: 0 }
+    }
+}
+
+/// How much of a task's output is kept: files that are begun anew when they are full, for each stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLogs {
+    /// How many files, at least one.
+    pub max_files: u32,
+    /// How large each may become, in MB (2^20 bytes), at least one.
+    pub max_file_size: u32,
+    /// Whether no output is kept at all.
+    pub disabled: bool,
+}
+
+impl Default for TaskLogs {
+    /// Nomad's: 10 files of 10 MB.
+    fn default() -> Self {
+        Self { max_files: 10, max_file_size: 10, disabled: false }
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) static TASK: Level = Level {
         known("artifact", "Artifacts", Block, NotYet),
         known("volume_mount", "VolumeMounts", Block, NotYet),
         known("lifecycle", "Lifecycle", Block, NotYet),
-        known("logs", "LogConfig", Block, NotYet),
+        known("logs", "LogConfig", Block, Read),
         known("dynamic", "", Labelled, NotYet),
         known("constraint", "Constraints", Block, CONSTRAINT),
         known("affinity", "Affinities", Block, Accepted),
@@ -194,6 +194,16 @@ pub(super) static RESTART: Level = Level {
     ],
 };
 
+pub(super) static LOGS: Level = Level {
+    name: "logs",
+    known: &[
+        known("max_files", "MaxFiles", Attribute, Read),
+        known("max_file_size", "MaxFileSizeMB", Attribute, Read),
+        known("disabled", "Disabled", Attribute, Read),
+        known("enabled", "Enabled", Attribute, Read),
+    ],
+};
+
 /// Options of the docker driver that people write one block too high, often enough to be named.
 const OPTIONS: [&str; 12] = [
     "image",
@@ -227,7 +237,7 @@ impl Level {
         } else {
             format!("unknown name {} in `{}`", shown(name), self.name)
         };
-        let elsewhere = || [&JOB, &GROUP, &TASK, &RESOURCES].into_iter().find(|l| l.find(name).is_some());
+        let elsewhere = || [&JOB, &GROUP, &TASK, &RESOURCES, &LOGS].into_iter().find(|l| l.find(name).is_some());
         if let Some(near) = nearest(name, self.known.iter().map(|k| k.name)) {
             message += &format!("; did you mean `{near}`?");
         } else if std::ptr::eq(self, &TASK) && OPTIONS.contains(&name) {
@@ -245,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_once_in_a_list() {
-        for level in [&FILE, &JOB, &GROUP, &TASK, &RESOURCES, &RESTART] {
+        for level in [&FILE, &JOB, &GROUP, &TASK, &RESOURCES, &RESTART, &LOGS] {
             for (i, known) in level.known.iter().enumerate() {
                 for other in &level.known[..i] {
                     assert_ne!(known.name, other.name, "in a {}", level.name);
@@ -262,6 +272,7 @@ mod tests {
             (&TASK, "image", "unknown name `image` in `task`; an option of the docker driver belongs in `config`"),
             (&TASK, "memory", "unknown name `memory` in `task`; it belongs in `resources`"),
             (&JOB, "env", "unknown name `env` in `job`; it belongs in `task`"),
+            (&TASK, "max_files", "unknown name `max_files` in `task`; it belongs in `logs`"),
             (&GROUP, "zebra", "unknown name `zebra` in `group`"),
             (&FILE, "group", "`group` cannot stand outside of the job; it belongs in `job`"),
             (&FILE, "jobs", "`jobs` cannot stand outside of the job; did you mean `job`?"),

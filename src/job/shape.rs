@@ -3,7 +3,7 @@
 //! In the API's shape names are read in any case and unknown ones skipped, for a server adds many; a null is no entry.
 
 use super::hcl;
-use super::names::{FILE, GROUP, JOB, Known, Level, RESOURCES, RESTART, Shape, TASK};
+use super::names::{FILE, GROUP, JOB, Known, LOGS, Level, RESOURCES, RESTART, Shape, TASK};
 use super::tree::{Body, Content, Entry, Fault, Key, Kind, Value};
 
 /// The file's body, with its job block in it.
@@ -50,10 +50,6 @@ fn api_job(at: usize, mut members: Vec<(Key, Value)>) -> Entry {
 fn api(level: &'static Level, members: Vec<(Key, Value)>) -> Body {
     let mut body = Body::default();
     for (key, value) in members {
-        // What a server fills in where the job says nothing about logs.
-        if key.text.eq_ignore_ascii_case("LogConfig") && is_default_logs(&value) {
-            continue;
-        }
         let Some(known) = level.find_api(&key.text).filter(|_| !value.is_null()) else { continue };
         match known.shape {
             // No object where one is needed: left as it is, to be reported by whoever reads it.
@@ -150,6 +146,7 @@ fn inner(known: &Known, members: Vec<(Key, Value)>, convert: Convert) -> Body {
         "task" => convert(&TASK, members),
         "resources" => convert(&RESOURCES, members),
         "restart" => convert(&RESTART, members),
+        "logs" => convert(&LOGS, members),
         _ => {
             let entry =
                 |(key, value): (Key, Value)| Entry { key: key.text, at: key.at, content: Content::Attribute(value) };
@@ -180,16 +177,6 @@ fn objects(at: usize, value: Value) -> Vec<(usize, Vec<(Key, Value)>)> {
         Kind::List(items) => items.into_iter().flat_map(|item| objects(item.at, item)).collect(),
         _ => vec![],
     }
-}
-
-fn is_default_logs(value: &Value) -> bool {
-    let Kind::Map(members) = &value.kind else { return value.is_null() };
-    members.iter().all(|(key, value)| match key.text.to_ascii_lowercase().as_str() {
-        "maxfiles" | "maxfilesizemb" => value.is_null() || value.integer() == Ok(10),
-        "disabled" => value.is_null() || value.boolean() == Ok(false),
-        "enabled" => value.is_null() || value.boolean() == Ok(true),
-        _ => false,
-    })
 }
 
 impl Body {

@@ -1,21 +1,22 @@
 //! The thread that collects one container's logs: it reads what the Engine holds, follows, and reads again.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
-//! reading. After a break of any kind it goes on from the cursor. It ends when the container has ended and a read
-//! brings nothing new, or when the container, or its logs, cannot be had any more.
+//! reading. After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's
+//! connection is given up then, not held. It ends when the container has ended, a read brings nothing new and no sink is
+//! behind, or when the container, or its logs, cannot be had any more.
 
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
-use super::cursor::Cursor;
+use super::lane::Lane;
+use super::pulse::{Pulse, Watch};
 use super::raw::Cuts;
-use super::record::{BadRecord, Part, Record, Splitter, Stamp};
-use super::sink::Sink;
+use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
 use crate::engine::{Engine, Error, LogsQuery, logs_cannot_be_read};
 use crate::threads::{Backoff, Hangup, Worker};
 
@@ -23,6 +24,8 @@ use crate::threads::{Backoff, Hangup, Worker};
 const LAG: Duration = Duration::from_millis(250);
 /// How long a collector that was hung up may take to leave its sinks.
 const BLOCKED: Duration = Duration::from_secs(1);
+/// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
+const AHEAD: i64 = 1_000_000_000;
 /// How often an ended container's logs are tried again while they give nothing but errors.
 const LAST_TRIES: u32 = 5;
 
@@ -65,49 +68,49 @@ pub(crate) struct Collector {
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     /// Disconnects with the collector's end.
-    ended: Receiver<()>,
+    ended: Receiver<Infallible>,
+    /// Disconnects when all has come that will come, and only sinks are behind.
+    complete: Receiver<Infallible>,
     pulse: Arc<Pulse>,
     hangup: Hangup,
 }
 
-#[derive(Debug, Default)]
-struct Pulse {
-    /// Pieces of output that came.
-    pieces: AtomicU64,
-    /// A sink has been called and has not come back.
-    in_sink: AtomicBool,
-}
+/// How often it is looked whether sinks that are behind have anybody who takes what they are given.
+const LOOK: Duration = Duration::from_millis(200);
 
 impl Collector {
-    /// Starts to collect into `sinks`. What it has to say goes to `report`, in its thread.
+    /// Starts to collect into `lanes`. What it has to say goes to `report`, in its thread.
     pub(crate) fn spawn(
         engine: &Engine,
         settings: Settings,
-        sinks: Vec<Box<dyn Sink>>,
+        lanes: Vec<Lane>,
+        watch: &Watch,
         hangup: Hangup,
         report: impl Fn(Collected) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let (end, ended) = bounded::<()>(0);
+        let (end, ended) = bounded(0);
+        let (completed, complete) = bounded(0);
         let name = format!("logs {:.8}", settings.id);
         let on_panic = {
             let report = report.clone();
             move |words: &str| report(Collected::Panicked(words.to_owned()))
         };
         let pulse = Arc::new(Pulse::default());
+        watch.add(&pulse)?;
         let mut collection = Collection {
             engine: engine.with(&hangup),
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
             lag: Lag { floor: settings.same_clock.then_some(0) },
             settings,
             hangup: hangup.clone(),
-            cursor: Cursor::default(),
-            out: Output { sinks, report: Box::new(report), within_line: [false; 2], pulse: pulse.clone() },
+            completed: Some(completed),
+            out: Output { lanes, report: Box::new(report), pulse: pulse.clone() },
         };
         let body = move || {
-            let _end = end; // Dropped when the thread ends, however it does.
+            let _end: Sender<Infallible> = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        let progress = Progress { ended, pulse, hangup: hangup.clone() };
+        let progress = Progress { ended, complete, pulse, hangup: hangup.clone() };
         Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, progress })
     }
 
@@ -120,30 +123,62 @@ impl Collector {
     /// can be done about a writer that does not return, and its task must end all the same.
     pub(crate) fn stop(&mut self) {
         self.hangup.hang_up();
-        if self.progress.has_ended_within(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
+        if self.progress.ends_within(BLOCKED) { self.worker.stop() } else { self.worker.abandon() }
     }
 }
 
 impl Progress {
-    /// Waits for the end of the logs, at most `timeout`. Says whether they have ended.
-    pub(crate) fn has_ended_within(&self, timeout: Duration) -> bool {
-        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    fn ends_within(&self, timeout: Duration) -> bool {
+        self.ended.recv_timeout(timeout).is_err_and(|e| e.is_disconnected())
+    }
+
+    /// Waits for the end of the logs, at most `timeout`. Says whether all of them were taken; what was not, [`Progress::behind`]
+    /// tells. A sink that nobody takes from is not waited for.
+    pub(crate) fn settle(&self, timeout: Duration) -> bool {
+        let over = crossbeam_channel::after(timeout);
+        loop {
+            if self.pulse.is_left_alone(self.is_complete()) {
+                return false;
+            }
+            select! {
+                recv(self.ended) -> _ => return self.behind().is_empty(),
+                recv(over) -> _ => return false,
+                default(LOOK) => {}
+            }
+        }
+    }
+
+    /// Whether all has come that will come.
+    fn is_complete(&self) -> bool {
+        self.complete.try_recv().is_err_and(|e| e.is_disconnected())
+    }
+
+    /// What was not taken by whom, in words.
+    pub(crate) fn behind(&self) -> Vec<String> {
+        self.pulse.behind()
     }
 
     /// Waits for the end of the logs. Says whether they have ended; not, where `give_up` disconnects, the collector is hung
     /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
-    /// would be lost.
+    /// would be lost. One that is behind, and that nobody takes from, is not waited for.
     pub(crate) fn wait(&self, patience: Duration, give_up: &Receiver<Infallible>) -> bool {
+        let (mut pieces, mut since) = (self.pulse.pieces.load(Ordering::Relaxed), Instant::now());
         loop {
-            let before = self.pulse.pieces.load(Ordering::Relaxed);
-            select! {
-                recv(self.ended) -> _ => return true,
-                recv(give_up) -> _ => return false,
-                default(patience) => {}
+            let is_complete = self.is_complete();
+            if self.hangup.is_hung_up() || self.pulse.is_left_alone(is_complete) {
+                return false;
             }
-            let came = self.pulse.pieces.load(Ordering::Relaxed) != before;
-            let gets_on = came || self.pulse.in_sink.load(Ordering::Relaxed);
-            if self.hangup.is_hung_up() || !gets_on {
+            let (completed, look) = if is_complete { (&never(), LOOK) } else { (&self.complete, patience) };
+            select! {
+                recv(self.ended) -> _ => return self.behind().is_empty(),
+                recv(give_up) -> _ => return false,
+                recv(completed) -> _ => {}
+                default(look) => {}
+            }
+            let now = self.pulse.pieces.load(Ordering::Relaxed);
+            if now != pieces || self.pulse.in_sink() {
+                (pieces, since) = (now, Instant::now());
+            } else if since.elapsed() >= patience {
                 return false;
             }
         }
@@ -154,9 +189,10 @@ struct Collection {
     engine: Engine,
     settings: Settings,
     hangup: Hangup,
-    cursor: Cursor,
     backoff: Backoff,
     lag: Lag,
+    /// Dropped when all has come that will come.
+    completed: Option<Sender<Infallible>>,
     out: Output,
 }
 
@@ -170,6 +206,8 @@ enum Stop {
     Broken { error: Error, new: bool },
     /// The Engine said something in the midst of the stream.
     Words { words: String, new: bool },
+    /// It was given up, for a sink to be looked at.
+    Interrupted,
 }
 
 /// What the container does, as far as its logs are concerned.
@@ -181,15 +219,24 @@ enum Container {
 
 impl Collection {
     fn run(&mut self) {
+        self.out.open();
         let mut tries_left = LAST_TRIES;
         // It ran a moment ago; if it has ended, the first follow ends at once.
         let mut assumed = Some(Container::Runs);
-        loop {
+        while !self.hangup.is_hung_up() {
+            self.out.try_again();
+            if self.out.lanes.is_empty() {
+                break;
+            }
+            if self.out.all_stalled() {
+                // Without a connection, until the watch sees that one of them is worth a try.
+                self.latch().sleep(Duration::MAX);
+                continue;
+            }
             // Asked before the read: what it wrote before its end is then read after it.
             let ended = match assumed.take().unwrap_or_else(|| self.container()) {
                 Container::Ended => true,
                 Container::Runs => false,
-                Container::Unknown if self.hangup.is_hung_up() => break,
                 Container::Unknown => {
                     if !self.pause() {
                         break;
@@ -198,8 +245,13 @@ impl Collection {
                 }
             };
             let follow = match self.pass(false) {
-                Stop::End { new: true } | Stop::Lag => false,
-                Stop::End { new: false } if ended => break,
+                Stop::End { new: true } | Stop::Lag | Stop::Interrupted => false,
+                Stop::End { new: false } if ended && !self.out.any_stalled() => break,
+                Stop::End { new: false } if ended => {
+                    self.completed = None;
+                    self.latch().sleep(Duration::MAX);
+                    false
+                }
                 Stop::End { new: false } => true,
                 stop => {
                     if !self.recover(stop, ended.then_some(&mut tries_left)) {
@@ -219,7 +271,7 @@ impl Collection {
                         break;
                     }
                 }
-                Stop::Lag => {}
+                Stop::Lag | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, None) {
                         break;
@@ -228,6 +280,13 @@ impl Collection {
             }
         }
         self.out.flush();
+    }
+
+    /// What ends the next request, or pause: our own end, or the watch, for a sink to be looked at.
+    fn latch(&self) -> Hangup {
+        let latch = self.hangup.child();
+        self.out.pulse.connected(&latch);
+        latch
     }
 
     fn container(&mut self) -> Container {
@@ -244,7 +303,7 @@ impl Collection {
     /// After a break: waits, and says whether to go on. `tries_left`: for a container that has ended.
     fn recover(&mut self, stop: Stop, tries_left: Option<&mut u32>) -> bool {
         let new = match stop {
-            Stop::End { .. } | Stop::Lag => return true,
+            Stop::End { .. } | Stop::Lag | Stop::Interrupted => return true,
             Stop::Broken { error, .. } if error.is_hung_up() || error.is_not_found() => return false,
             Stop::Broken { error, .. } if logs_cannot_be_read(&error) || error.status() == Some(501) => {
                 self.out
@@ -273,7 +332,7 @@ impl Collection {
     }
 
     fn missing(&mut self, why: &str) {
-        let after = self.cursor.upper().map_or("the start".into(), |stamp| stamp.to_string());
+        let after = self.out.upper().map_or("the start".into(), |stamp| stamp.to_string());
         self.out.notice(&format!("{why}; lines may be missing after {after}"));
     }
 
@@ -281,20 +340,26 @@ impl Collection {
         self.hangup.sleep(self.backoff.next())
     }
 
-    /// One request, from the cursor: all that the Engine holds, or that and what comes.
+    /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     fn pass(&mut self, follow: bool) -> Stop {
+        let since = self.out.lower().filter(|since| !self.is_ahead_of_us(*since));
         let query = LogsQuery {
             follow,
-            since: self.cursor.lower().map(Stamp::as_query).unwrap_or_default(),
+            stdout: self.out.wants(Stream::Stdout),
+            stderr: self.out.wants(Stream::Stderr),
+            since: since.map(Stamp::as_query).unwrap_or_default(),
             timestamps: true,
             tty: self.settings.terminal.is_some(),
             ..LogsQuery::default()
         };
-        let mut logs = match self.engine.container_logs(&self.settings.id, &query, &self.hangup) {
+        let latch = self.latch();
+        let interrupted = |hangup: &Hangup| latch.is_hung_up() && !hangup.is_hung_up();
+        let mut logs = match self.engine.container_logs(&self.settings.id, &query, &latch) {
             Ok(logs) => logs,
+            Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
             Err(error) => return Stop::Broken { error, new: false },
         };
-        self.cursor.begin();
+        self.out.begin();
         let mut splitter = Splitter::new(self.settings.terminal);
         let (mut new, mut late, mut carried) = (false, false, 0);
         loop {
@@ -303,12 +368,11 @@ impl Collection {
             }
             let next = logs.next_piece();
             self.out.pulse.pieces.fetch_add(1, Ordering::Relaxed);
-            let (cursor, out, lag) = (&mut self.cursor, &mut self.out, &mut self.lag);
+            let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
-                let bytes = cursor.take(&part);
-                if !bytes.is_empty() {
-                    out.record(&part, bytes);
-                    carried += bytes.len() as u64;
+                let taken = out.take(&part);
+                if taken > 0 {
+                    carried += taken as u64;
                     new = true;
                     late |= follow && lag.is_late(part.stamp, now());
                 }
@@ -317,8 +381,10 @@ impl Collection {
                 Ok(Some(piece)) => splitter.feed(&piece, &mut take),
                 Ok(None) => {
                     splitter.finish(&mut take);
+                    self.out.flush();
                     return Stop::End { new };
                 }
+                Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken { error, new },
             };
             if new {
@@ -334,7 +400,16 @@ impl Collection {
             if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
                 return Stop::Lag;
             }
+            if self.out.all_stalled() {
+                return Stop::Interrupted;
+            }
         }
+    }
+
+    /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears
+    /// lower stamps, and `since` would hide it.
+    fn is_ahead_of_us(&self, stamp: Stamp) -> bool {
+        self.settings.same_clock && stamp.as_nanos() > now().as_nanos().saturating_add(AHEAD)
     }
 }
 
@@ -360,43 +435,107 @@ fn now() -> Stamp {
     Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The sinks, and what is remembered for them.
+/// The lanes, and whom to tell about them.
 struct Output {
-    sinks: Vec<Box<dyn Sink>>,
+    lanes: Vec<Lane>,
     report: Box<dyn Fn(Collected) + Send>,
-    /// Per stream whether the last byte handed on was not a newline.
-    within_line: [bool; 2],
     pulse: Arc<Pulse>,
 }
 
 impl Output {
-    fn record(&mut self, part: &Part<'_>, bytes: &[u8]) {
-        let within_line = &mut self.within_line[part.stream as usize];
-        let record = Record { stream: part.stream, stamp: part.stamp, bytes, continues: *within_line };
-        *within_line = bytes.last() != Some(&b'\n');
-        self.each(|sink| sink.record(&record));
+    /// Says what there is to say about their beginning, and keeps it.
+    fn open(&mut self) {
+        let notices: Vec<String> = self.lanes.iter_mut().filter_map(Lane::opening_notice).collect();
+        for notice in notices {
+            self.notice(&notice);
+        }
+        self.flush();
+    }
+
+    fn begin(&mut self) {
+        for lane in &mut self.lanes {
+            lane.cursor.begin();
+        }
+    }
+
+    /// Offers a part to each lane; gives the most bytes that were new to one.
+    fn take(&mut self, part: &Part<'_>) -> usize {
+        let (mut taken, mut stalled) = (0, false);
+        self.each(|lane| {
+            let was = lane.is_stalled();
+            taken = taken.max(lane.take(part)?);
+            stalled |= lane.is_stalled() != was;
+            Ok(())
+        });
+        if stalled {
+            self.tell_stalls();
+        }
+        taken
     }
 
     fn notice(&mut self, text: &str) {
         (self.report)(Collected::Notice(text.into()));
-        self.each(|sink| sink.notice(text));
+        self.each(|lane| lane.notice_with(text));
     }
 
     fn flush(&mut self) {
-        self.each(|sink| sink.flush());
+        let before = self.any_stalled();
+        self.each(|lane| if lane.is_stalled() { Ok(()) } else { lane.flush().map(|()| lane.rest()) });
+        if before || self.any_stalled() {
+            self.tell_stalls();
+        }
     }
 
-    fn each(&mut self, mut hand: impl FnMut(&mut dyn Sink) -> io::Result<()>) {
+    /// Those that are stalled, where that may be over.
+    fn try_again(&mut self) {
+        if self.any_stalled() {
+            self.each(Lane::try_again);
+            self.tell_stalls();
+        }
+    }
+
+    fn tell_stalls(&self) {
+        let stalled = || self.lanes.iter().filter(|lane| lane.is_stalled());
+        let (gates, behind) = (stalled().map(Lane::gate).collect(), stalled().map(Lane::behind).collect());
+        self.pulse.stalled(gates, behind, self.all_stalled());
+    }
+
+    fn any_stalled(&self) -> bool {
+        self.lanes.iter().any(Lane::is_stalled)
+    }
+
+    fn all_stalled(&self) -> bool {
+        self.lanes.iter().all(Lane::is_stalled)
+    }
+
+    fn open_lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().filter(|lane| !lane.is_stalled())
+    }
+
+    /// Where the lane is that is least far. `None`: at the start.
+    fn lower(&self) -> Option<Stamp> {
+        self.open_lanes().map(|lane| lane.cursor.lower()).min().flatten()
+    }
+
+    fn upper(&self) -> Option<Stamp> {
+        self.lanes.iter().map(|lane| lane.cursor.upper()).max().flatten()
+    }
+
+    fn wants(&self, stream: Stream) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.wants(stream))
+    }
+
+    fn each(&mut self, mut hand: impl FnMut(&mut Lane) -> io::Result<()>) {
         let report = &self.report;
-        self.pulse.in_sink.store(true, Ordering::Relaxed);
-        self.sinks.retain_mut(|sink| match hand(sink.as_mut()) {
+        self.pulse.call();
+        self.lanes.retain_mut(|lane| match hand(lane) {
             Ok(()) => true,
             Err(e) => {
-                report(Collected::SinkFailed(e.to_string()));
+                report(Collected::SinkFailed(format!("{}: {e}", lane.name)));
                 false
             }
         });
-        self.pulse.in_sink.store(false, Ordering::Relaxed);
+        self.pulse.call();
     }
 }
 

@@ -7,9 +7,9 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hasher};
 
-use super::record::{Part, Stamp};
+use super::digest::Digest;
+use super::record::{Part, Stamp, Stream};
 
 /// How many records are remembered a stream: twice what an Engine was seen to repeat at once.
 const REMEMBERED: usize = 2048;
@@ -17,27 +17,35 @@ const REMEMBERED: usize = 2048;
 /// Engine's log file, and one may wait there while the other writes.
 const SLACK: i64 = 2_000_000_000;
 
-/// How far both streams are collected.
-#[derive(Debug, Default)]
-pub(super) struct Cursor {
+/// How far what a sink wants is collected.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// Which streams are wanted at all.
+    wanted: [bool; 2],
     streams: [Position; 2],
     /// The stamp of the record that was taken last, of whichever stream.
     latest: Option<Stamp>,
 }
 
+/// How far one stream is collected: all that outlives the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// The last record's stamp. `None`: none was taken.
+    pub(crate) last: Option<Stamp>,
+    /// How many records with that stamp were taken.
+    pub(crate) taken: u64,
+    /// How many bytes of the last one were taken, where it is not whole.
+    pub(crate) open: Option<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Position {
-    /// The last record's stamp. `None`: none was seen.
-    last: Option<Stamp>,
-    /// How many records with that stamp were taken.
-    taken: u64,
-    /// How many with that stamp came since the connection began, or began to repeat itself.
+    reached: Reached,
+    /// How many records with the last stamp came since the connection began, or began to repeat itself.
     met: u64,
-    /// Whether this connection has come up to `last` yet.
+    /// Whether this connection has come up to the last stamp yet.
     caught_up: bool,
     recent: Recent,
-    /// How many bytes of the last record were taken, while it is not whole: the connection may break in its midst.
-    open: Option<usize>,
     /// The record that is coming.
     coming: Option<Coming>,
 }
@@ -45,71 +53,111 @@ struct Position {
 #[derive(Debug)]
 struct Coming {
     /// How many of its next bytes were taken already; all of them, where the record was seen.
-    skip: usize,
+    skip: u64,
     seen: bool,
-    digest: DefaultHasher,
+    /// How many of its bytes were taken, by earlier connections too.
+    taken: u64,
+    digest: Digest,
 }
 
-const ALL: usize = usize::MAX;
+const ALL: u64 = u64::MAX;
 
 impl Cursor {
+    /// At the start of the streams that are wanted.
+    pub(crate) fn new(wanted: [bool; 2]) -> Self {
+        Self { wanted, streams: Default::default(), latest: None }
+    }
+
+    /// Where another process had come to.
+    pub(crate) fn resume(wanted: [bool; 2], reached: [Reached; 2]) -> Self {
+        let streams = reached.map(|reached| Position { reached, ..Position::default() });
+        Self { wanted, streams, latest: reached[0].last.max(reached[1].last) }
+    }
+
+    /// How far it has come, per stream.
+    pub(crate) fn reached(&self) -> [Reached; 2] {
+        [self.streams[0].reached, self.streams[1].reached]
+    }
+
+    /// Whether a stream is wanted.
+    pub(crate) fn wants(&self, stream: Stream) -> bool {
+        self.wanted[stream as usize]
+    }
+
     /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
     /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
     /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.)
-    pub(super) fn lower(&self) -> Option<Stamp> {
+    pub(crate) fn lower(&self) -> Option<Stamp> {
         let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
-        let [out, err] = [self.streams[0].last, self.streams[1].last];
-        Some(out.zip(err).map_or(near, |(out, err)| out.min(err).max(near)))
+        let [out, err] = [self.streams[0].reached.last, self.streams[1].reached.last];
+        match self.wanted {
+            [true, false] => out,
+            [false, true] => err,
+            _ => Some(out.zip(err).map_or(near, |(out, err)| out.min(err).max(near))),
+        }
     }
 
     /// The higher of both streams' stamps: what a notice of missing lines names.
-    pub(super) fn upper(&self) -> Option<Stamp> {
-        self.streams[0].last.max(self.streams[1].last)
+    pub(crate) fn upper(&self) -> Option<Stamp> {
+        self.streams[0].reached.last.max(self.streams[1].reached.last)
     }
 
     /// A new connection begins, and repeats what the cursor has seen.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         for position in &mut self.streams {
             position.met = 0;
-            position.caught_up = position.last.is_none();
+            position.caught_up = position.reached.last.is_none();
             position.coming = None;
         }
     }
 
-    /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off.
-    pub(super) fn take<'a>(&mut self, part: &Part<'a>) -> &'a [u8] {
+    /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
+    /// with [`Cursor::took`] how much of that was taken, before the next part.
+    pub(crate) fn take<'a>(&mut self, part: &Part<'a>) -> &'a [u8] {
+        if !self.wanted[part.stream as usize] {
+            return &[];
+        }
         let position = &mut self.streams[part.stream as usize];
         if part.first {
             let skip = position.judge(part);
-            position.coming = Some(Coming { skip, seen: skip == ALL, digest: DefaultHasher::new() });
+            let taken = if skip == ALL { 0 } else { skip };
+            position.coming = Some(Coming { skip, seen: skip == ALL, taken, digest: Digest::default() });
         }
         let Some(coming) = &mut position.coming else { return &[] };
-        coming.digest.write(part.bytes);
-        let skipped = coming.skip.min(part.bytes.len());
-        let new = &part.bytes[skipped..];
+        coming.digest.add(part.bytes);
+        let skipped = usize::try_from(coming.skip).map_or(part.bytes.len(), |skip| skip.min(part.bytes.len()));
+        &part.bytes[skipped..]
+    }
+
+    /// So many of the new bytes of a part were taken. Where these are not all of them, nothing more is to be offered until
+    /// the next connection begins.
+    pub(crate) fn took(&mut self, part: &Part<'_>, taken: usize) {
+        let position = &mut self.streams[part.stream as usize];
+        let Some(coming) = &mut position.coming else { return };
+        let mut whole = part.last;
         if !coming.seen {
             self.latest = Some(part.stamp);
+            let skipped = coming.skip.min(part.bytes.len() as u64);
             coming.skip -= skipped;
-            position.open = match part.last {
-                true => None,
-                false => Some(position.open.unwrap_or(0) + new.len()),
-            };
-            if part.last {
-                position.recent.add((part.stamp, coming.digest.finish()));
-            }
+            coming.taken += taken as u64;
+            whole &= skipped + taken as u64 == part.bytes.len() as u64;
+            position.reached.open = if whole { None } else { Some(coming.taken) };
+        }
+        if whole {
+            // One that was seen, too: another process may have taken it, and it may come once more.
+            position.recent.add((part.stamp, coming.digest.value()));
         }
         if part.last {
             position.coming = None;
         }
-        new
     }
 }
 
 impl Position {
     /// How much of a record that begins was taken already.
-    fn judge(&mut self, part: &Part<'_>) -> usize {
+    fn judge(&mut self, part: &Part<'_>) -> u64 {
         let stamp = part.stamp;
-        let Some(last) = self.last else { return self.anchor(stamp) };
+        let Some(last) = self.reached.last else { return self.anchor(stamp) };
         if stamp > last {
             // Where the Engine's clock went back, a connection that goes on from there repeats what it wrote before.
             let repeated = !self.caught_up && self.is_recent(part);
@@ -118,11 +166,11 @@ impl Position {
         if stamp == last {
             self.caught_up = true;
             self.met += 1;
-            return match self.met.cmp(&self.taken) {
+            return match self.met.cmp(&self.reached.taken) {
                 Ordering::Less => ALL,
-                Ordering::Equal => self.open.unwrap_or(ALL),
+                Ordering::Equal => self.reached.open.unwrap_or(ALL),
                 Ordering::Greater => {
-                    (self.taken, self.open) = (self.met, None);
+                    (self.reached.taken, self.reached.open) = (self.met, None);
                     0
                 }
             };
@@ -142,22 +190,17 @@ impl Position {
     fn is_recent(&self, part: &Part<'_>) -> bool {
         // One that does not come whole cannot be told by its digest yet; its stamp must do.
         match part.last {
-            true => self.recent.holds(part.stamp, digest(part.bytes)),
+            true => self.recent.holds(part.stamp, Digest::of(part.bytes)),
             false => self.recent.holds_stamp(part.stamp),
         }
     }
 
     /// Goes on from a new record.
-    fn anchor(&mut self, stamp: Stamp) -> usize {
-        (self.last, self.taken, self.met, self.caught_up, self.open) = (Some(stamp), 1, 1, true, None);
+    fn anchor(&mut self, stamp: Stamp) -> u64 {
+        self.reached = Reached { last: Some(stamp), taken: 1, open: None };
+        (self.met, self.caught_up) = (1, true);
         0
     }
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 /// The last records of a stream, by stamp and digest. Searched only when a record comes that is older than the last.
@@ -183,8 +226,14 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Stream;
     use super::*;
+
+    /// What is new of a part, all of which is taken.
+    fn took<'a>(cursor: &mut Cursor, part: &Part<'a>) -> &'a [u8] {
+        let new = cursor.take(part);
+        cursor.took(part, new.len());
+        new
+    }
 
     /// Which of the records (second, text) of standard output are new.
     fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
@@ -192,7 +241,7 @@ mod tests {
         for (second, text) in records {
             let stamp = Stamp::from_nanos(second * 1_000_000_000);
             let part = Part { stream: Stream::Stdout, stamp, bytes: text.as_bytes(), first: true, last: true };
-            if !cursor.take(&part).is_empty() {
+            if !took(cursor, &part).is_empty() {
                 new.push((*text).to_string());
             }
         }
@@ -201,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_is_skipped_after_a_break() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         assert_eq!(
             fed(&mut cursor, &[(1, "a"), (2, "b"), (2, "b"), (2, "c")]),
@@ -216,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_repeats_itself_in_one_connection() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
         assert_eq!(fed(&mut cursor, &[(2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f")]), ["e", "f"]);
@@ -224,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_went_back_loses_nothing() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         fed(&mut cursor, &[(100, "a"), (101, "b")]);
         assert_eq!(fed(&mut cursor, &[(50, "c"), (50, "d"), (51, "e")]), ["c", "d", "e"]);
@@ -236,22 +285,22 @@ mod tests {
 
     #[test]
     fn streams_are_told_apart() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
-        assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"x");
+        assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"x");
         assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(18_000_000_000), "the other stream may be a little late");
-        assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
+        assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
         assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_999_999_999));
         cursor.begin();
-        assert_eq!(cursor.take(&part(Stream::Stderr, 19_999_999_999)), b"");
-        assert_eq!(cursor.take(&part(Stream::Stdout, 20_000_000_000)), b"");
+        assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"");
+        assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"");
     }
 
     #[test]
     fn a_stream_that_fell_silent_holds_nothing_back() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         let part = |stream, second: i64| Part {
             stream,
@@ -260,27 +309,27 @@ mod tests {
             first: true,
             last: true,
         };
-        cursor.take(&part(Stream::Stderr, 10));
-        cursor.take(&part(Stream::Stdout, 1000));
+        took(&mut cursor, &part(Stream::Stderr, 10));
+        took(&mut cursor, &part(Stream::Stdout, 1000));
         assert_eq!(cursor.lower(), Some(Stamp::from_nanos(998_000_000_000)));
-        cursor.take(&part(Stream::Stdout, 500));
+        took(&mut cursor, &part(Stream::Stdout, 500));
         assert_eq!(cursor.lower(), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
-        cursor.take(&part(Stream::Stderr, 499));
+        took(&mut cursor, &part(Stream::Stderr, 499));
         assert_eq!(cursor.lower(), Some(Stamp::from_nanos(499_000_000_000)));
     }
 
     #[test]
     fn a_record_in_parts_is_one() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new([true; 2]);
         cursor.begin();
         let part =
             |bytes, first, last| Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(5), bytes, first, last };
-        assert_eq!(cursor.take(&part(b"ab", true, false)), b"ab");
-        assert_eq!(cursor.take(&part(b"cd", false, true)), b"cd");
+        assert_eq!(took(&mut cursor, &part(b"ab", true, false)), b"ab");
+        assert_eq!(took(&mut cursor, &part(b"cd", false, true)), b"cd");
         cursor.begin();
-        assert_eq!(cursor.take(&part(b"abc", true, false)), b"", "cut elsewhere");
-        assert_eq!(cursor.take(&part(b"d", false, true)), b"");
-        assert_eq!(cursor.take(&part(b"e", true, true)), b"e", "the second of that stamp");
+        assert_eq!(took(&mut cursor, &part(b"abc", true, false)), b"", "cut elsewhere");
+        assert_eq!(took(&mut cursor, &part(b"d", false, true)), b"");
+        assert_eq!(took(&mut cursor, &part(b"e", true, true)), b"e", "the second of that stamp");
     }
 
     #[test]
@@ -293,18 +342,62 @@ mod tests {
             last,
         };
         for cut in 0..6 {
-            let mut cursor = Cursor::default();
+            let mut cursor = Cursor::new([true; 2]);
             cursor.begin();
-            let mut got = cursor.take(&part(4, b"1\n", true, true)).to_vec();
+            let mut got = took(&mut cursor, &part(4, b"1\n", true, true)).to_vec();
             let line = b"abcdef";
-            got.extend_from_slice(cursor.take(&part(5, &line[..cut], true, false)));
+            got.extend_from_slice(took(&mut cursor, &part(5, &line[..cut], true, false)));
             cursor.begin();
-            cursor.take(&part(4, b"1\n", true, true));
+            took(&mut cursor, &part(4, b"1\n", true, true));
             for (i, byte) in line.chunks(1).enumerate() {
-                got.extend_from_slice(cursor.take(&part(5, byte, i == 0, i == 5)));
+                got.extend_from_slice(took(&mut cursor, &part(5, byte, i == 0, i == 5)));
             }
-            got.extend_from_slice(cursor.take(&part(5, b"g", true, true)));
+            got.extend_from_slice(took(&mut cursor, &part(5, b"g", true, true)));
             assert_eq!(got, b"1\nabcdefg", "cut after {cut}");
         }
+    }
+
+    #[test]
+    fn what_a_sink_does_not_take_is_offered_again() {
+        let part = |second: i64, bytes, first, last| Part {
+            stream: Stream::Stderr,
+            stamp: Stamp::from_nanos(second),
+            bytes,
+            first,
+            last,
+        };
+        for taken in 0..4 {
+            for kept in [false, true] {
+                let mut cursor = Cursor::new([false, true]);
+                cursor.begin();
+                assert_eq!(took(&mut cursor, &part(4, b"1\n", true, true)), b"1\n");
+                assert_eq!(cursor.take(&part(5, b"abcd", true, false)), b"abcd");
+                cursor.took(&part(5, b"abcd", true, false), taken);
+                if kept {
+                    // As another process finds it.
+                    cursor = Cursor::resume([false, true], cursor.reached());
+                }
+                assert_eq!(cursor.lower(), Some(Stamp::from_nanos(5)));
+                cursor.begin();
+                let mut got = Vec::new();
+                for (bytes, first, last) in [(&b"ab"[..], true, false), (b"cdef", false, true)] {
+                    got.extend_from_slice(took(&mut cursor, &part(5, bytes, first, last)));
+                }
+                assert_eq!(got, &b"abcdef"[taken..], "{taken} were taken, kept {kept}");
+                assert_eq!(took(&mut cursor, &part(5, b"same stamp", true, true)), b"same stamp");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_not_wanted_moves_nothing() {
+        let mut cursor = Cursor::new([true, false]);
+        cursor.begin();
+        let part =
+            |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
+        assert_eq!(took(&mut cursor, &part(Stream::Stderr, 9)), b"");
+        assert_eq!(cursor.lower(), None);
+        assert_eq!(took(&mut cursor, &part(Stream::Stdout, 3)), b"x");
+        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(3)));
     }
 }

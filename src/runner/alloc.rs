@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::driver::{LinuxResources, NomadResources, Resources, TaskConfig};
+use crate::driver::{LinuxResources, LogTarget, LogTargets, NomadResources, Resources, TaskConfig};
 use crate::job::interpolate::interpolate_json;
-use crate::job::{Group, Job, JobType, Task, TaskResources};
+use crate::job::{Group, Job, JobType, Task, TaskLogs, TaskResources};
 use crate::values::Signal;
 
 use super::dirs::check_task_name;
@@ -173,6 +173,7 @@ fn place_task(
         user,
         options,
         kill_timeout: Some(task.kill_timeout),
+        logs: log_targets(&task.logs, &data.logs(alloc_id), &task.name),
         ..TaskConfig::default()
     };
     let restart = Policy::new(&task.restart, job.kind);
@@ -198,6 +199,19 @@ fn resources(asked: &TaskResources, total_compute_mhz: u64) -> Resources {
         },
         ..Resources::default()
     }
+}
+
+/// Nomad's files: `<task>.stdout.0`, `<task>.stderr.0` and on, in the allocation's directory for logs.
+fn log_targets(kept: &TaskLogs, directory: &Path, task: &str) -> LogTargets {
+    let files = |stream: &str| match kept.disabled {
+        true => LogTarget::Null,
+        false => LogTarget::Rotating {
+            path: directory.join(format!("{task}.{stream}")),
+            max_files: kept.max_files,
+            max_file_size: u64::from(kept.max_file_size) << 20,
+        },
+    };
+    LogTargets { stdout: files("stdout"), stderr: files("stderr") }
 }
 
 fn signal(task: &Task, name: &str) -> Result<Signal, Error> {
@@ -356,6 +370,30 @@ job "shop" {
             let got = resources(&TaskResources { cpu: 250, memory, memory_max }, total);
             assert_eq!((got.linux.memory_limit_bytes, got.linux.percent_ticks), (bytes, ticks), "{row}");
             assert_eq!((got.nomad.memory_mb, got.nomad.memory_max_mb, got.linux.cpu_shares), (memory, memory_max, 250));
+        }
+    }
+
+    #[test]
+    fn where_output_is_kept() {
+        let files =
+            |path: &str, max_files, max_file_size| LogTarget::Rotating { path: path.into(), max_files, max_file_size };
+        for (row, logs, want) in [
+            ("nothing is said", "", Some((10, 10 * 1_048_576))),
+            ("less", "logs {\n max_files = 2\n max_file_size = 1\n}", Some((2, 1_048_576))),
+            ("the most", "logs {\n max_file_size = 4294967295\n}", Some((10, 4_503_599_626_321_920))),
+            ("none", "logs {\n disabled = true\n}", None),
+        ] {
+            let text = JOB.replace("kill_timeout = \"7s\"", logs);
+            let placement = placed(&text, &Selection::default()).unwrap();
+            let got = placement.allocs[..2].iter().map(|alloc| alloc.tasks[0].config.logs.clone());
+            let want = ["web-0", "web-1"].map(|alloc| match want {
+                None => LogTargets::default(),
+                Some((count, size)) => LogTargets {
+                    stdout: files(&format!("/data/alloc/{alloc}/alloc/logs/nginx.stdout"), count, size),
+                    stderr: files(&format!("/data/alloc/{alloc}/alloc/logs/nginx.stderr"), count, size),
+                },
+            });
+            assert_eq!(got.collect::<Vec<_>>(), want, "{row}");
         }
     }
 

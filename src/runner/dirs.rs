@@ -1,7 +1,7 @@
 //! Where everything lies below a data directory, and how the directories of an allocation are made.
 //!
 //! `alloc/<id>/` holds `alloc/{data,logs,tmp}` and per task `<task>/{local,secrets,tmp}`; `state/` what is known of
-//! allocations; `instance` this directory's own id. The shared directories, `local` and `tmp` are writable by everyone,
+//! allocations; `instance` this directory's own id. The shared directories (but `logs`), `local` and `tmp` are writable by everyone,
 //! as in Nomad: they are bound into containers, whose processes run as whatever user the image names, and nobody can say
 //! beforehand as which number. What keeps other users of the machine out is the way there: the directories above can be
 //! passed, not listed, and the allocation's id is random.
@@ -15,6 +15,8 @@ use super::{Error, ids};
 
 /// For directories that are bound into containers.
 const SHARED: u32 = 0o777;
+/// For logs: only who collects them writes there.
+const READABLE: u32 = 0o755;
 /// For secrets: their owner's alone.
 const SECRET: u32 = 0o700;
 /// For what is above: can be passed by who knows the name.
@@ -58,6 +60,11 @@ impl DataDir {
         self.root.join("alloc").join(alloc_id)
     }
 
+    /// Where the collected output of an allocation's tasks is. The tasks can read it, not write there.
+    pub fn logs(&self, alloc_id: &str) -> PathBuf {
+        self.alloc(alloc_id).join("alloc/logs")
+    }
+
     /// Where the states of allocations are.
     pub fn state(&self) -> PathBuf {
         self.root.join("state")
@@ -72,9 +79,10 @@ impl DataDir {
         self.make_root()?;
         make(&self.root.join("alloc"), PASSAGE)?;
         make(&root, PASSAGE)?;
-        for part in ["alloc", "alloc/data", "alloc/logs", "alloc/tmp"] {
+        for part in ["alloc", "alloc/data", "alloc/tmp"] {
             make(&root.join(part), SHARED)?;
         }
+        make(&self.logs(alloc_id), READABLE)?;
         for task in tasks {
             check_task_name(task)?;
             make(&root.join(task), SHARED)?;
@@ -212,7 +220,7 @@ mod tests {
             ("", PASSAGE),
             ("alloc", SHARED),
             ("alloc/data", SHARED),
-            ("alloc/logs", SHARED),
+            ("alloc/logs", READABLE),
             ("alloc/tmp", SHARED),
             ("web/local", SHARED),
             ("web/secrets", SECRET),

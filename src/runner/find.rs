@@ -1,7 +1,8 @@
 //! Which task a person means: by its name, as `ALLOC/TASK`, by the beginning of an allocation's id, or of a container's.
 //! Pure: over the states of a data directory.
 //!
-//! A name counts before an id, and is looked for among allocations that have not ended; ended ones are found by their ids.
+//! A name counts before an id, and is looked for among allocations that have not ended; ended ones are found by their ids
+//! (and by name too, where that is asked for).
 
 use super::Error;
 use super::state::{AllocState, TaskRecord};
@@ -38,6 +39,25 @@ pub fn find<'a>(states: &'a [AllocState], name: &str) -> Result<Found<'a>, Error
     }
 }
 
+/// The one task that `name` means, by its name among ended allocations too, where no other one has it.
+///
+/// # Errors
+/// As for [`find`].
+pub fn find_ended_too<'a>(states: &'a [AllocState], name: &str) -> Result<Found<'a>, Error> {
+    let ended = || states.iter().filter(|alloc| alloc.ended).flat_map(tasks_of);
+    match find(states, name) {
+        Err(error @ Error::NoTask { .. }) => {
+            let named: Vec<_> = ended().filter(|found| found.task.config.name == name).collect();
+            match named.as_slice() {
+                [one] => Ok(*one),
+                [] => Err(error),
+                several => Err(ambiguous(name, several.iter().map(Found::name))),
+            }
+        }
+        found => found,
+    }
+}
+
 /// The one allocation that `name` means: as for [`find`], and an allocation of several tasks is one.
 ///
 /// # Errors
@@ -59,7 +79,7 @@ pub fn short(alloc_id: &str) -> &str {
 }
 
 fn candidates<'a>(states: &'a [AllocState], name: &str) -> Vec<Found<'a>> {
-    let all = || states.iter().flat_map(|alloc| alloc.tasks.iter().map(move |task| Found { alloc, task }));
+    let all = || states.iter().flat_map(tasks_of);
     if name.is_empty() {
         return Vec::new();
     }
@@ -83,6 +103,10 @@ fn candidates<'a>(states: &'a [AllocState], name: &str) -> Vec<Found<'a>> {
         handle.is_some_and(|handle| handle.container_id.starts_with(name)) || found.task.container_name == name
     };
     all().filter(|found| found.alloc.alloc_id.starts_with(name) || is_container(found)).collect()
+}
+
+fn tasks_of(alloc: &AllocState) -> impl Iterator<Item = Found<'_>> {
+    alloc.tasks.iter().map(move |task| Found { alloc, task })
 }
 
 fn ambiguous(name: &str, candidates: impl Iterator<Item = String>) -> Error {
@@ -163,6 +187,29 @@ mod tests {
                 (got, want) => panic!("{row}: {got:?}, not {want:?}"),
             }
         }
+    }
+
+    #[test]
+    fn ended_ones_too() {
+        let mut states = states();
+        for (row, name, want) in [
+            ("a live one first", "cache", Ok("77aabb/cache")),
+            ("an ended one", "solo", Ok("77aa/solo")),
+            ("two live ones", "web", Err(2)),
+            ("nothing", "nosuch", Err(0)),
+        ] {
+            match (find_ended_too(&states, name), want) {
+                (Ok(found), Ok(want)) => assert_eq!(found.name(), want, "{row}"),
+                (Err(Error::NoTask { .. }), Err(0)) => {}
+                (Err(Error::Ambiguous { candidates, .. }), Err(n)) => assert_eq!(candidates.len(), n, "{row}"),
+                (got, want) => panic!("{row}: {got:?}, not {want:?}"),
+            }
+        }
+        let mut again = state("88bb", &["solo"]);
+        again.ended = true;
+        states.push(again);
+        let error = find_ended_too(&states, "solo").unwrap_err().to_string();
+        assert!(error.contains("77aa/solo, 88bb/solo"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod alloc;
 mod begin;
+pub(crate) mod collected;
 mod detach;
 mod dirs;
 mod env;
@@ -34,7 +35,7 @@ pub use detach::{Detached, Healthy};
 pub use dirs::DataDir;
 pub use error::{Error, chain};
 pub use events::{Event, Happened, rfc3339};
-pub use find::{Found, find, find_alloc, short};
+pub use find::{Found, find, find_alloc, find_ended_too, short};
 pub use ids::{random_uuid, uuid_of};
 pub use lifecycle::{Runner, Watcher};
 pub use machine::Machine;

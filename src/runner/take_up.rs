@@ -7,6 +7,7 @@ use crate::driver::{self, ExitResult};
 
 use super::events::Happened;
 use super::outcome::End;
+use super::restart::Policy;
 use super::task_thread::{Last, Life, Next, TaskThread};
 
 impl TaskThread<'_> {
@@ -33,7 +34,9 @@ impl TaskThread<'_> {
         let Some(handle) = handle else {
             // Created, and not started: a task that is not to be started again would leave it.
             driver.remove_unstarted(&self.task.config).map_err(lost)?;
-            return Ok(record.restart_at.map_or(Next::Start, |at| Next::Pause(until(at))));
+            return Ok(record
+                .restart_at
+                .map_or(Next::Start, |at| Next::Pause(until(at, SystemTime::now(), &record.restart))));
         };
         // One whose end was judged already is only cleared away; its output has been shown.
         let sinks = if record.ended || record.restart_at.is_some() {
@@ -47,7 +50,7 @@ impl TaskThread<'_> {
             Err(driver::Error::Gone { .. }) => {
                 self.save(|task| task.handle = None);
                 if let Some(at) = record.restart_at {
-                    return Ok(Next::Pause(until(at)));
+                    return Ok(Next::Pause(until(at, SystemTime::now(), &record.restart)));
                 }
                 let err = "its container was removed while nobody looked after it: its exit code is not known";
                 let result = ExitResult { exit_code: -1, err: Some(err.to_owned()), ..ExitResult::default() };
@@ -64,13 +67,34 @@ impl TaskThread<'_> {
         let exits = driver.wait_task(&self.task.config.id).map_err(lost)?;
         match record.restart_at {
             // Its end was judged already.
-            Some(at) if life.end != End::NeverStarted => Ok(Next::Pause(until(at))),
+            Some(at) if life.end != End::NeverStarted => Ok(Next::Pause(until(at, SystemTime::now(), &record.restart))),
             _ => Ok(Next::Wait(exits)),
         }
     }
 }
 
-/// The time until a restart is due.
-fn until(at: SystemTime) -> Duration {
-    at.duration_since(SystemTime::now()).unwrap_or_default()
+/// The time until a restart is due. Where the clock was set back since it was decided, no longer than the policy ever waits.
+fn until(at: SystemTime, now: SystemTime, policy: &Policy) -> Duration {
+    at.duration_since(now).unwrap_or_default().min(policy.delay.max(policy.interval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_delays_no_restart() {
+        let (delay, interval) = (Duration::from_secs(15), Duration::from_secs(60));
+        let policy = Policy { attempts: 2, interval, delay, waits: true, on_success: true };
+        let hour = Duration::from_secs(3600);
+        let now = SystemTime::UNIX_EPOCH + 10 * hour;
+        for (row, at, want) in [
+            ("due", now, Duration::ZERO),
+            ("overdue", now - hour, Duration::ZERO),
+            ("soon", now + delay, delay),
+            ("an hour later, by a clock that was set back", now + hour + delay, interval),
+        ] {
+            assert_eq!(until(at, now, &policy), want, "{row}");
+        }
+    }
 }

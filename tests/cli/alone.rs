@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::place::{Place, Ran};
 
@@ -86,6 +86,43 @@ fn validate_says_every_problem_at_its_place() {
     let ran =
         Ran::of(place.longshore(&["validate", &place.dir.join("bytes.hcl").display().to_string()]).output().unwrap());
     assert!(ran.code == 1 && ran.err.contains(":1:6: "), "{}", ran.err);
+}
+
+#[test]
+fn what_a_job_says_of_its_output() {
+    let place = Place::new();
+    let job = |config: &str, task: &str| {
+        let config = format!("config {{\n image = \"a:1\"\n {config}\n}}\n{task}");
+        place.file("output.hcl", &GOOD.replace("config { image = \"a:1\" }", &config))
+    };
+    for (config, task, place_and_words) in [
+        ("", "logs {\n  max_files = 0\n}", ":12:15: `max_files` must be at least 1\n"),
+        ("", "logs {\n  max_file_size = \"big\"\n}", ":12:19: `max_file_size`: a whole number is expected here"),
+        ("", "logs {\n  max_fils = 1\n}", ":12:3: unknown name `max_fils` in `logs`; did you mean `max_files`?"),
+        ("logging {\n  typ = \"local\"\n}", "", ":10:3: "),
+        ("logging {\n  type = \"local\"\n}\nlogging {\n}", "", ":12:1: "),
+        ("logging = \"local\"", "", ":9:2: "),
+    ] {
+        let file = job(config, task);
+        let ran = Ran::of(place.longshore(&["validate", &file]).output().unwrap());
+        assert_eq!((ran.code, ran.err.lines().count()), (1, 1), "{config}{task}: {}", ran.err);
+        assert!(ran.err.contains(&format!("{file}{place_and_words}")), "{config}{task}: {}", ran.err);
+    }
+    let logs = "logs {\n max_files = 3\n max_file_size = 1\n}";
+    for (config, want) in [
+        ("", json!({"Type": "json-file", "Config": {"max-file": "5", "max-size": "20m"}})),
+        ("logging {\n type = \"json-file\"\n}", json!({"Type": "json-file"})),
+        (
+            "logging {\n driver = \"local\"\n config {\n max-size = \"${NOMAD_ALLOC_INDEX}m\"\n}\n}",
+            json!({"Type": "local", "Config": {"max-size": "0m"}}),
+        ),
+    ] {
+        let file = job(config, logs);
+        let ran = Ran::of(place.longshore(&["plan", "--json", &file]).output().unwrap());
+        assert_eq!(ran.code, 0, "{config}: {}", ran.err);
+        let plan: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(plan[0]["container"]["body"]["HostConfig"]["LogConfig"], want, "{config}");
+    }
 }
 
 #[test]

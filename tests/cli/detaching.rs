@@ -147,17 +147,21 @@ fn one_that_was_removed_fails_alone() {
 fn a_killed_run_is_taken_up_where_it_was() {
     let place = Place::new();
     // While it runs.
-    let file = place.job(&[("t", POLITE)], &restart(3, "1s"), "");
+    let counts = "trap 'exit 5' TERM; i=100; while :; do echo $i; i=$((i+1)); sleep 0.1; done";
+    let file = place.job(&[("t", counts)], &restart(3, "1s"), "");
     let mut running = Running::start(place.longshore(&["run", &file]));
-    running.wait_for("up");
+    running.wait_for("105");
     running.signal("KILL");
-    running.end();
+    let shown: u32 = running.end().out.lines().last().unwrap().parse().unwrap();
     let before = tasks(&place)[0]["container_id"].clone();
     let mut owner = Running::start(place.longshore(&["run", "--recover", &file]));
-    owner.wait_for("up");
+    owner.wait_for("1");
     assert_eq!(tasks(&place)[0]["container_id"], before, "the same container");
     assert_eq!(ran(&place, &["stop", "t"]).code, 0);
-    assert_eq!(owner.end().code, 5);
+    let ended = owner.end();
+    assert_eq!(ended.code, 5);
+    let first: u32 = ended.out.lines().next().unwrap().parse().unwrap();
+    assert!(first == shown || first == shown + 1, "it goes on after {shown}, with {first}");
     // During the pause before a restart.
     let script = "echo up; [ -e /local/x ] && exit 4; touch /local/x; exit 9";
     let file = place.job(&[("t", script)], &restart(1, "3s"), "");

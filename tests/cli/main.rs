@@ -12,6 +12,7 @@ mod engines;
 mod execs;
 mod faults;
 mod hostile;
+mod logs;
 mod looks;
 mod output;
 mod outside;

@@ -9,6 +9,7 @@ mod cases;
 mod support;
 
 mod attached;
+mod counting;
 mod counts;
 mod execs;
 mod faults;

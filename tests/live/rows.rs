@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use longshore::driver::{Error, ResourceUsage, Signal, TaskConfig, TaskId, TaskState};
+use longshore::driver::{Driver, DriverConfig, Error, LogConfig, ResourceUsage, Signal, TaskConfig, TaskId, TaskState};
 use longshore::engine::types::ContainerInspect;
 use longshore::engine::{InspectQuery, RemoveQuery};
 use serde_json::{Value, json};
@@ -212,6 +212,30 @@ fn what_the_engine_makes_of_the_options() {
     assert!(cfs.cpu_quota > 0, "CPUCFSPeriod");
     let hard = config(json!({"cpu_hard_limit": true})).host_config;
     assert_eq!(hard.cpu_period, 100_000, "CreateContainerConfig_CPUHardLimit");
+
+    let logs = |more: Value| {
+        let made = config(more).host_config.log_config;
+        (made.kind, serde_json::to_value(made.config).unwrap())
+    };
+    let own = logs(json!({"logging": {"driver": "local", "config": [{"max-size": "1m"}, {"max-file": 2}]}}));
+    assert_eq!(own.0, "local", "CreateContainerConfig_Logging");
+    assert_eq!((&own.1["max-size"], &own.1["max-file"]), (&json!("1m"), &json!("2")), "CreateContainerConfig_Logging");
+    let bare = logs(json!({"logging": {"type": "none"}}));
+    assert_eq!((bare.0.as_str(), bare.1), ("none", json!({})), "CreateContainerConfig_Logging");
+    assert_eq!(logs(json!({})).1["max-size"], "20m", "CreateContainerConfig_Logging");
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn logging_configuration() {
+    let mut bench = Bench::new();
+    // Any address does: nothing listens to gelf over UDP, and nobody knows.
+    let options = [("gelf-address", "udp://127.0.0.1:1"), ("tag", "t")];
+    let config = options.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let logging = LogConfig { kind: "gelf".into(), config };
+    let own = DriverConfig { instance: bench.instance.clone(), logging: logging.clone(), ..DriverConfig::default() };
+    bench.driver = Driver::new(bench.engine.clone(), own);
+    assert_eq!(made_with(&bench, json!({})).host_config.log_config, logging);
 }
 
 #[test]

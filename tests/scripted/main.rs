@@ -14,6 +14,7 @@ mod execs;
 mod hangups;
 mod lives;
 mod outputs;
+mod sinks;
 mod starts;
 mod versions;
 mod waits;

@@ -10,7 +10,7 @@ mod cpu;
 mod error;
 mod facts;
 mod labels;
-mod log_config;
+pub(super) mod log_config;
 mod memory;
 mod name_env;
 mod namespaces;
@@ -71,7 +71,7 @@ pub fn build(
     body.host_config.pids_limit = Some(pids::limit(options.pids_limit, config.pids_limit)?);
     cpu::apply(&mut body.host_config, options, resources, facts)?;
     namespaces::apply(&mut body.host_config, options);
-    body.host_config.log_config = log_config::chosen(config);
+    body.host_config.log_config = log_config::chosen(options, config);
     plain::apply(&mut body, task, options);
     body.config.cmd = command::cmd(options)?;
     body.config.entrypoint = command::entrypoint(options);
@@ -129,6 +129,7 @@ mod tests {
             "labels": {"team": "a"}, "work_dir": "/w", "hostname": "h", "tty": true, "interactive": true, "init": true,
             "network_mode": "none", "cpu_hard_limit": true, "memory_hard_limit": 512, "pids_limit": 50, "shm_size": 4096,
             "readonly_rootfs": true, "oom_score_adj": 5, "group_add": ["audio"], "load": "busybox.tar",
+            "logging": {"type": "local", "config": {"max-size": "1m"}},
         });
         let plan = plan(&task(), &options).expect("a plan");
         assert_eq!(plan.name, "web-3f1c");
@@ -145,7 +146,7 @@ mod tests {
                     "/data/alloc/3f1c/web/secrets:/secrets",
                     "/data/alloc/3f1c/alloc/logs:/alloc/logs:ro",
                 ],
-                "LogConfig": {"Type": "json-file", "Config": {"max-file": "5", "max-size": "20m"}},
+                "LogConfig": {"Type": "local", "Config": {"max-size": "1m"}},
                 "NetworkMode": "none", "GroupAdd": ["audio"], "OomScoreAdj": 5, "ReadonlyRootfs": true, "ShmSize": 4096,
                 "CpuShares": 100, "CpuPeriod": 100_000, "CpuQuota": 4000, "Init": true, "PidsLimit": 50,
                 "Memory": 512 << 20, "MemoryReservation": 300 << 20, "MemorySwap": 512 << 20, "MemorySwappiness": 0,

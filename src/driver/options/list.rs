@@ -118,10 +118,10 @@ pub const ALL: &[OptionInfo] = &[
     later("cgroupns", String, "The cgroup namespace: `host` or `private`."),
     built("readonly_rootfs", Boolean, "Makes the root file system read-only."),
     later("security_opt", List, "Options of SELinux, AppArmor, seccomp."),
-    later(
+    built(
         "logging",
         Block,
-        "The log driver and its options. The driver's own, `json-file` with 5 files of 20 MB, holds for every task.",
+        "The log driver, `type` (or `driver`), and its options, `config`. Without both: `json-file` with 5 files of 20 MB.",
     ),
     later("runtime", String, "The OCI runtime."),
     built("init", Boolean, "Runs an init process that reaps zombies and passes signals on."),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Number, Value};
 
 use super::OptionProblem;
+use super::nearest::nearest;
 
 /// Reads options by name, and keeps what is wrong with them. What is wrong, missing or null reads as the zero value.
 pub(super) struct Reader<'a> {
@@ -72,6 +73,55 @@ impl<'a> Reader<'a> {
             Some(other) => self.problem(name, &format!("wants a map, and is {}", kind_of(other))),
         }
         map
+    }
+
+    /// Whether a map is given, be it an empty one: a list without any map gives none.
+    pub(super) fn gives_map(&mut self, name: &'static str) -> bool {
+        match self.value(name) {
+            Some(Value::Array(maps)) => maps.iter().any(Value::is_object),
+            given => given.is_some_and(Value::is_object),
+        }
+    }
+
+    /// What `read` makes of a block that stands at most once, alone or in a list. A name in it that `read` does not ask for
+    /// is a problem.
+    pub(super) fn block<T: Default>(&mut self, name: &'static str, read: fn(&mut Reader<'_>) -> T) -> T {
+        let mut found = None;
+        let items = match self.value(name) {
+            None => Vec::new(),
+            Some(Value::Array(items)) => {
+                items.iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), item)).collect()
+            }
+            Some(item) => vec![(name.to_string(), item)],
+        };
+        for (path, item) in items.into_iter().filter(|(_, item)| !item.is_null()) {
+            match item {
+                Value::Object(_) if found.is_some() => {
+                    self.problem(&path, &format!("a second `{name}`: one is enough"));
+                }
+                Value::Object(given) => {
+                    let mut inner = Reader::new(given);
+                    found = Some(read(&mut inner));
+                    inner.refuse_strangers(name);
+                    self.problems.extend(inner.problems.into_iter().map(|problem| OptionProblem {
+                        path: format!("{path}.{}", problem.path),
+                        message: problem.message,
+                    }));
+                }
+                other => self.problem(&path, &format!("wants a block, and is {}", kind_of(other))),
+            }
+        }
+        found.unwrap_or_default()
+    }
+
+    /// What was not asked for is not known in the block `name`.
+    fn refuse_strangers(&mut self, name: &str) {
+        for stranger in self.given.keys().filter(|key| !self.asked.contains(key.as_str())) {
+            let hint = nearest(stranger, self.asked.iter().copied());
+            let hint = hint.map_or(String::new(), |known| format!(": did you mean `{known}`?"));
+            let message = format!("`{stranger}` cannot stand in `{name}`{hint}");
+            self.problems.push(OptionProblem { path: stranger.clone(), message });
+        }
     }
 
     pub(super) fn problem(&mut self, path: &str, message: &str) {

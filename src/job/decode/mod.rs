@@ -4,6 +4,7 @@
 mod config;
 mod group;
 mod job;
+mod logs;
 mod restart;
 mod task;
 

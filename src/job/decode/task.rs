@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::model::{RestartPolicy, Task, TaskResources};
+use super::super::model::{RestartPolicy, Task, TaskLogs, TaskResources};
 use super::super::names::{RESOURCES, TASK};
 use super::super::position::{Place, Positions};
 use super::super::problem::shown;
@@ -36,6 +36,7 @@ impl Reading {
             kill_signal: None,
             kill_timeout: Duration::from_secs(5),
             restart,
+            logs: TaskLogs::default(),
         };
         let mut place = Place { at, ..Place::default() };
         let mut leader = None;
@@ -59,6 +60,7 @@ impl Reading {
                 ("shutdown_delay", Some(value), _) => self.shutdown_delay(value),
                 ("resources", _, Some(body)) => task.resources = self.resources(body),
                 ("restart", _, Some(body)) => task.restart = self.restart(body, restart),
+                ("logs", _, Some(body)) => task.logs = self.logs(body),
                 ("env", ..) => self.text_map(part, &mut task.env),
                 ("meta", ..) => self.text_map(part, &mut task.meta),
                 _ => {}

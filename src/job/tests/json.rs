@@ -14,7 +14,7 @@ fn json() {
         "RestartPolicy": {"Attempts": 1, "Interval": 600000000000, "Delay": 1000000000, "Mode": "delay", "RenderTemplates": false},
         "Tasks": [{"Name": "t", "Driver": "docker", "User": "", "Leader": false, "Lifecycle": null, "Templates": null,
           "Config": {"image": "x", "mount": [{"type": "bind"}]}, "Env": {"A": "1"}, "KillSignal": "", "KillTimeout": 20000000000,
-          "LogConfig": {"MaxFiles": 10, "MaxFileSizeMB": 10, "Disabled": false}, "ShutdownDelay": 0,
+          "LogConfig": {"MaxFiles": 3, "MaxFileSizeMB": 10, "Enabled": null, "Disabled": true}, "ShutdownDelay": 0,
           "Resources": {"CPU": 200, "Cores": 0, "MemoryMB": 64, "MemoryMaxMB": 0, "DiskMB": 0, "IOPS": 0, "Networks": null, "Devices": null}}]}]}"#;
     let want = read(api);
     assert_eq!((want.id.as_str(), want.name.as_str(), want.kind), ("j", "n", JobType::Batch));
@@ -22,6 +22,7 @@ fn json() {
     let t = task(&want);
     assert_eq!(t.config, json!({"image": "x", "mount": [{"type": "bind"}]}));
     assert_eq!((t.env["A"].as_str(), t.kill_timeout, t.kill_signal.as_deref()), ("1", Duration::from_secs(20), None));
+    assert_eq!(t.logs, TaskLogs { max_files: 3, max_file_size: 10, disabled: true });
     assert_eq!(t.resources, TaskResources { cpu: 200, memory: 64, memory_max: 0 });
     assert_eq!(
         (t.restart.attempts, t.restart.interval, t.restart.mode),
@@ -46,7 +47,8 @@ fn json() {
     let shaped = r#"{"job": {"j": [{"name": "n", "type": "batch", "datacenters": ["dc1"], "meta": {"a": "b"},
       "group": {"g": {"count": 2, "restart": {"attempts": 1, "interval": "10m", "delay": "1s", "mode": "delay"},
         "task": {"t": {"driver": "docker", "config": [{"image": "x", "mount": [{"type": "bind"}]}], "env": {"A": "1"},
-          "kill_timeout": "20s", "resources": [{"cpu": 200, "memory": 64}]}}}}}]}}"#;
+          "kill_timeout": "20s", "resources": [{"cpu": 200, "memory": 64}],
+          "logs": {"max_files": 3, "disabled": true}}}}}}]}}"#;
     assert_eq!(strip(read(shaped)), want);
 }
 
@@ -63,8 +65,8 @@ fn json_refused() {
         ),
         ("{\"ID\": \"j\", \"TaskGroups\": 5}", "f:1:13: `group` is a block with a name: write `group \"name\" { … }`"),
         (
-            "{\"ID\": \"j\", \"TaskGroups\": [{\"Name\": \"g\", \"Networks\": [{\"Mode\": \"host\"}], \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"docker\", \"Resources\": 5, \"LogConfig\": {\"MaxFiles\": 3}}]}]}",
-            "f:1:55: `network` is not supported yet\nf:1:118: `resources` is a block: write `resources { … }`\nf:1:134: `logs` is not supported yet",
+            "{\"ID\": \"j\", \"TaskGroups\": [{\"Name\": \"g\", \"Networks\": [{\"Mode\": \"host\"}], \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"docker\", \"Resources\": 5, \"LogConfig\": {\"MaxFiles\": 0}}]}]}",
+            "f:1:55: `network` is not supported yet\nf:1:118: `resources` is a block: write `resources { … }`\nf:1:160: `max_files` must be at least 1",
         ),
         ("{\"job\": 5}", "f:1:2: `job` is a block with a name: write `job \"name\" { … }`"),
         (

@@ -159,6 +159,26 @@ fn defaults_by_type() {
 }
 
 #[test]
+fn kept_output() {
+    let kept = |max_files, max_file_size, disabled| TaskLogs { max_files, max_file_size, disabled };
+    for (inner, want) in [
+        ("", kept(10, 10, false)),
+        ("logs {\n}", kept(10, 10, false)),
+        ("logs {\nmax_files = 3\n}", kept(3, 10, false)),
+        ("logs {\nmax_files = \"1\"\nmax_file_size = 1\n}", kept(1, 1, false)),
+        ("logs {\nmax_files = null\nmax_file_size = 4294967295\n}", kept(10, u32::MAX, false)),
+        ("logs {\ndisabled = true\n}", kept(10, 10, true)),
+        ("logs {\ndisabled = \"false\"\n}", kept(10, 10, false)),
+        ("logs {\nenabled = false\n}", kept(10, 10, true)),
+        ("logs {\nenabled = true\n}", kept(10, 10, false)),
+        ("logs {\nenabled = true\ndisabled = true\n}", kept(10, 10, true)),
+        ("logs {\nenabled = false\ndisabled = false\n}", kept(10, 10, true)),
+    ] {
+        assert_eq!(task(&read(&in_task(inner))).logs, want, "{inner}");
+    }
+}
+
+#[test]
 fn options() {
     // what stands in `config` -> the options
     for (inner, want) in [

@@ -1,0 +1,276 @@
+//! From files to an Engine and back, with an Engine of scripted answers: each line once.
+
+use super::*;
+use crate::cli::args::Command;
+use crate::driver::TaskConfig;
+use crate::logs::{Record, Stamp, layout};
+use crate::replay::scripted::{Answer, Scripted};
+use crate::runner::{Allocation, PlacedTask, Policy};
+use clap::Parser;
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+const LOGS: &str = "GET /containers/*/logs";
+const INSPECT: &str = "GET /containers/*/json";
+
+/// What was written: the stream's number, the second, the bytes.
+type Written = (u8, i64, &'static str);
+
+fn at(second: i64) -> Stamp {
+    Stamp::from_nanos(second * 1_000_000_000)
+}
+
+fn reached(second: i64, taken: u64, open: Option<u64>) -> Reached {
+    Reached { last: Some(at(second)), taken, open }
+}
+
+fn held(written: &[Written]) -> Answer {
+    use crate::engine::Stream::{Stderr, Stdout};
+    written.iter().fold(Answer::chunked(200), |answer, (stream, second, text)| {
+        answer.frame(if *stream == 1 { Stdout } else { Stderr }, format!("{} {text}", at(*second)))
+    })
+}
+
+/// An Engine of one container that has ended, and what it wrote.
+fn engine(written: &'static [Written]) -> Scripted {
+    let scripted = Scripted::new();
+    scripted.always(LOGS, move || held(written).end());
+    scripted.always(INSPECT, || state(false));
+    scripted
+}
+
+fn state(running: bool) -> Answer {
+    let status = if running { "running" } else { "exited" };
+    Answer::json(200, &json!({"Id": "c", "State": {"Status": status, "Running": running}}))
+}
+
+/// What is handed on, a text a record: its stream's sign, `+` where it goes on with a line, its bytes.
+#[derive(Default)]
+struct Seen(Vec<String>);
+
+impl Sink for Seen {
+    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let sign = if record.stream == Stream::Stdout { "o" } else { "e" };
+        let continues = if record.continues { "+" } else { "" };
+        self.0.push(format!("{sign}{continues} {}", String::from_utf8_lossy(record.bytes)));
+        Ok(())
+    }
+}
+
+#[test]
+fn what_the_engine_holds_beyond_a_cursor() {
+    const ALL: &[Written] = &[
+        (1, 1, "a\n"),
+        (2, 2, "A\n"),
+        (1, 3, "b\n"),
+        (1, 3, "c\n"),
+        (1, 3, "d\n"),
+        (2, 4, "B"),
+        (2, 5, "C\n"),
+        (1, 6, "long"),
+        (1, 6, "er\n"),
+    ];
+    let scripted = engine(ALL);
+    let none = Reached::default();
+    for (row, out, err, known, within, want, since) in [
+        (
+            "all",
+            none,
+            none,
+            [0, 0],
+            false,
+            &["o a\n", "e A\n", "o b\n", "o c\n", "o d\n", "e B", "e+ C\n", "o long", "o+ er\n"][..],
+            None,
+        ),
+        (
+            "two of three of one time",
+            reached(3, 2, None),
+            reached(2, 1, None),
+            [0, 0],
+            false,
+            &["o d\n", "e B", "e+ C\n", "o long", "o+ er\n"],
+            Some(2),
+        ),
+        (
+            "within a record",
+            reached(6, 1, Some(3)),
+            reached(4, 1, None),
+            [0, 0],
+            true,
+            &["e C\n", "o+ g", "o+ er\n"],
+            Some(4),
+        ),
+        (
+            "and what is known beyond",
+            reached(3, 1, None),
+            reached(5, 1, None),
+            [6, 0],
+            false,
+            &["o+ ng", "o+ er\n"],
+            Some(3),
+        ),
+        ("nothing is left", reached(6, 2, None), reached(5, 1, None), [0, 0], false, &[], Some(5)),
+    ] {
+        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+        held.beyond(0, out, known[0], within);
+        held.beyond(1, err, known[1], false);
+        let mut seen = Seen::default();
+        held.read(&Hangup::new(), &mut seen).unwrap();
+        assert_eq!(seen.0, want, "{row}");
+        let asked = scripted.requests(LOGS).last().and_then(|request| request.parameter("since"));
+        // A little earlier does no harm, later would.
+        let seconds = asked.and_then(|since| since.split('.').next()?.parse::<i64>().ok());
+        assert!(seconds.unwrap_or(0) <= since.unwrap_or(0), "{row}: asked since {seconds:?}");
+        assert!(since.is_none() || seconds >= since.map(|since| since - 2), "{row}: asked since {seconds:?}");
+    }
+}
+
+#[test]
+fn a_follow_that_breaks_goes_on() {
+    let scripted = Scripted::new();
+    scripted.always(INSPECT, || state(false));
+    scripted.answers(INSPECT, (0..6).map(|_| state(true)));
+    const FIRST: &[Written] = &[(1, 1, "a\n"), (1, 2, "b\n")];
+    const ALL: &[Written] = &[(1, 1, "a\n"), (1, 2, "b\n"), (1, 2, "c\n"), (1, 3, "d\n")];
+    scripted.always(LOGS, || held(ALL).end());
+    scripted.answers(
+        LOGS,
+        [
+            held(FIRST).end(),
+            held(FIRST).end(),
+            // Followed: a connection that is cut within a record.
+            held(FIRST).and(Answer::raw("30\r\n").send(b"\x01\0\0\0\0\0\0\x20partial".to_vec()).close()),
+            Answer::error(503, "not now"),
+        ],
+    );
+    let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+    let mut seen = Seen::default();
+    held.follow(&Hangup::new(), &mut seen).unwrap();
+    assert_eq!(seen.0, ["o a\n", "o b\n", "o c\n", "o d\n"]);
+    assert_eq!(held.new_bytes(), [8, 0]);
+}
+
+#[test]
+fn what_the_engine_does_not_give() {
+    let unreadable = "configured logging driver does not support reading";
+    for (row, answer, want) in [
+        ("no driver that can be read", Answer::error(500, unreadable), "unreadable"),
+        ("nor here", Answer::error(501, "no"), "unreadable"),
+        ("no container", Answer::error(404, "no such container"), "404"),
+        (
+            "its own words",
+            Answer::chunked(200).frame(crate::engine::Stream::System, "no luck\n").end(),
+            "words: no luck",
+        ),
+        ("no stamp", Answer::chunked(200).frame(crate::engine::Stream::Stdout, "x\n").end(), "words: something"),
+    ] {
+        let scripted = Scripted::new();
+        let answer = Mutex::new(Some(answer));
+        scripted.on(LOGS, move |_| answer.lock().unwrap().take());
+        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+        let got = match held.read(&Hangup::new(), &mut Seen::default()) {
+            Ok(()) => "done".to_owned(),
+            Err(HeldError::Unreadable) => "unreadable".into(),
+            Err(HeldError::Engine(error)) => format!("{:?}", error.status()),
+            Err(HeldError::Words(words)) => format!("words: {words}"),
+            Err(HeldError::Sink(error)) => error.to_string(),
+        };
+        assert!(got.contains(want), "{row}: {got}");
+    }
+}
+
+/// What was written to one of our streams.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+fn alloc() -> AllocState {
+    let none = Duration::ZERO;
+    let restart = Policy { attempts: 0, interval: none, delay: none, waits: false, on_success: false };
+    let config = TaskConfig { id: "a/t/1".into(), name: "t".into(), alloc_id: "a".into(), ..TaskConfig::default() };
+    let task = PlacedTask { config, order: (0, 0), kill_signal: None, kill_timeout: none, restart };
+    let alloc = Allocation { id: "a".into(), job_id: "j".into(), group: "g".into(), index: 0, tasks: vec![task] };
+    AllocState::new(&alloc, "unix:///s", "e", false, |_| "t-a".into())
+}
+
+/// Writes a stream's file and its times: a line a second, from the first on.
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(layout::file(path, 0), text).unwrap();
+    let (mut times, mut offset) = (Vec::new(), 0);
+    for (line, second) in text.split_inclusive('\n').zip(1..) {
+        times.extend(layout::Time { offset, stamp: at(second) }.to_bytes());
+        offset += line.len() as u64;
+    }
+    fs::write(layout::times(path, 0), times).unwrap();
+}
+
+#[test]
+fn from_files_to_the_engine_and_back() {
+    const ALL: &[Written] = &[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n"), (1, 4, "d\n")];
+    let scripted = engine(ALL);
+    let dir = std::env::temp_dir().join(format!("longshore-test-logs-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    let cursor = Kept { container: "c".into(), reached: reached(1, 1, None), end: Spot { number: 0, offset: 2 } };
+    let data = dir.display().to_string();
+    for (row, args, first, kept, before, want) in [
+        ("a cursor behind the files", &[][..], false, Some(cursor.clone()), "", "a\nb\nc\nd\n"),
+        ("followed before", &["-f"], true, Some(cursor.clone()), "a\nb\n", "c\nd\n"),
+        ("only followed", &["-f"], false, Some(cursor.clone()), "", "a\nb\nc\nd\n"),
+        ("another container's cursor", &["-f"], false, None, "", "a\nb\na\nb\nc\nd\n"),
+        ("the last one", &["--tail", "1"], false, Some(cursor.clone()), "", "d\n"),
+        ("the last three", &["--tail", "3"], false, Some(cursor.clone()), "", "b\nc\nd\n"),
+        ("the last four", &["--tail", "4"], false, Some(cursor.clone()), "", "a\nb\nc\nd\n"),
+        ("the last of followed ones", &["-f", "--tail", "2"], false, Some(cursor.clone()), "", "c\nd\n"),
+        ("in a time", &["--since", "2", "--until", "3"], false, Some(cursor.clone()), "", "b\nc\n"),
+        ("the last in a time", &["--until", "3", "--tail", "2"], false, Some(cursor), "", "b\nc\n"),
+    ] {
+        let args = ["longshore", "--data-dir", &data, "logs", "t"].into_iter().chain(args.iter().copied());
+        let args = Args::try_parse_from(args).unwrap();
+        let Command::Logs(options) = &args.command else { panic!("another command") };
+        let known = Known::read(&args).unwrap();
+        let alloc = alloc();
+        let found = found_in(&alloc, "t").unwrap();
+        let mut shower = Shower::new(&args, options, &known, &found);
+        let path = shower.places[0].path.clone();
+        write(&path, "a\nb\n");
+        let (out, err) = (Shared::default(), Shared::default());
+        shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);
+        if first {
+            assert!(shower.print().is_ok());
+        }
+        assert_eq!(out.taken(), before, "{row}");
+        let is_known = kept.is_some();
+        let container = Container { engine: scripted.engine(), id: "c".into(), tty: false, kept: vec![kept, None] };
+        assert!(shower.show_held(&container, options.tail).is_ok(), "{row}");
+        assert_eq!(out.taken(), want, "{row}");
+        // Somebody takes it up, and collects what was shown already, and more.
+        if options.follow && is_known {
+            write(&path, "a\nb\nc\n");
+            assert!(matches!(shower.print(), Ok(false)), "{row}");
+            write(&path, "a\nb\nc\nd\ne\n");
+            assert!(matches!(shower.print(), Ok(true)), "{row}");
+            assert_eq!(out.taken(), "e\n", "{row}");
+        }
+    }
+    let _ = fs::remove_dir_all(&dir);
+}

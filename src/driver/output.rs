@@ -1,0 +1,114 @@
+//! Where a task's output goes (driver-spec section 10): from what the task and its caller name to the lanes of its collector.
+
+use std::sync::Arc;
+
+use super::handle::Task;
+use super::task::{LogTarget, LogTargets};
+use super::{Error, Inner, Sink};
+use crate::engine::types::{ContainerInspect, LogConfig};
+use crate::http::Endpoint;
+use crate::logs::{Collected, Collector, Lane, Rotation, Settings, Stream, Target};
+use crate::values::size;
+
+/// When Docker's driver `local` rotates where nothing is said, in bytes.
+const LOCAL_SIZE: u64 = 20 * 1024 * 1024;
+
+/// What the Engine keeps of a container's output.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Whether it has a terminal.
+    pub(super) tty: bool,
+    /// Its log driver.
+    pub(super) log_config: LogConfig,
+}
+
+impl Source {
+    /// By the Engine's word; podman shows no log options, so what we `asked` for must do there.
+    pub(super) fn of(inspect: &ContainerInspect, asked: impl FnOnce() -> LogConfig) -> Self {
+        let told = &inspect.host_config.log_config;
+        let log_config = if told.config.0.is_empty() && told.kind != "local" { asked() } else { told.clone() };
+        Self { tty: inspect.config.tty, log_config }
+    }
+
+    /// How much one follow may carry before a read has to check it: half of what the Engine puts in one file. `None`: it does not
+    /// rotate.
+    fn follow_bytes(&self) -> Option<u64> {
+        let said = self.log_config.config.0.get("max-size").and_then(|size| size::parse_decimal(size).ok());
+        said.or((self.log_config.kind == "local").then_some(LOCAL_SIZE)).map(|size| size / 2)
+    }
+}
+
+/// Starts what collects a task's output; `None`: there is nowhere for it to go.
+pub(super) fn collect(
+    inner: &Arc<Inner>,
+    task: &Arc<Task>,
+    source: Source,
+    sinks: Vec<Box<dyn Sink>>,
+) -> Result<Option<Collector>, Error> {
+    let lanes = lanes(inner, task, sinks)?;
+    if lanes.is_empty() {
+        return Ok(None);
+    }
+    let settings = Settings {
+        id: task.handle.container_id.clone(),
+        terminal: source.tty.then(|| inner.cuts()),
+        follow_bytes: source.follow_bytes(),
+        same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
+        backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),
+    };
+    let report = {
+        let (inner, task) = (inner.clone(), task.clone());
+        move |said| {
+            let (message, kind) = match said {
+                Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
+                Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),
+                Collected::Panicked(words) => (format!("The thread that collects output panicked: {words}"), "panic"),
+            };
+            inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
+        }
+    };
+    let engine = inner.engine.within(inner.config.inspect_timeout);
+    Collector::spawn(&engine, settings, lanes, &inner.watch, task.hangup.clone(), report)
+        .map(Some)
+        .map_err(|source| Error::Logs { what: "its thread".into(), source })
+}
+
+/// Where the output of a task's container goes: the live sinks, and the targets that the task names.
+fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane>, Error> {
+    let failed = |what: String| move |source| Error::Logs { what, source };
+    let container = &task.handle.container_id;
+    let mut lanes = Vec::new();
+    for target in targets(inner, &task.handle.config.logs) {
+        lanes.extend(Lane::open(&target, container).map_err(failed(target.path().display().to_string()))?);
+    }
+    for sink in sinks {
+        let what = sink.cursor().map_or_else(String::new, |path| path.display().to_string());
+        lanes.push(Lane::live(sink, container).map_err(failed(what))?);
+    }
+    Ok(lanes)
+}
+
+/// What a task names, both streams of one file as one: two who append to it would cut each other's lines.
+fn targets<'a>(inner: &Inner, logs: &'a LogTargets) -> Vec<Target<'a>> {
+    let LogTargets { stdout, stderr } = logs;
+    if inner.config.disable_log_collection {
+        return Vec::new();
+    }
+    if let (LogTarget::File(path), LogTarget::File(other)) = (stdout, stderr)
+        && path == other
+    {
+        return vec![Target::File { path, streams: [true; 2] }];
+    }
+    let target = |target: &'a LogTarget, stream: Stream| match target {
+        LogTarget::Null => None,
+        LogTarget::File(path) => {
+            Some(Target::File { path, streams: [stream == Stream::Stdout, stream == Stream::Stderr] })
+        }
+        LogTarget::Rotating { path, max_files, max_file_size } => {
+            let rotation = Rotation { max_files: *max_files, max_file_size: *max_file_size };
+            Some(Target::Rotating { path, stream, rotation })
+        }
+        LogTarget::Fifo(path) => Some(Target::Fifo { path, stream }),
+    };
+    target(stdout, Stream::Stdout).into_iter().chain(target(stderr, Stream::Stderr)).collect()
+}

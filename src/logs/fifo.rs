@@ -1,0 +1,127 @@
+//! A FIFO as a sink. It is never waited for: without a reader nothing is written, with a slow one as much as there is room. What was
+//! written and not read yet stays in the FIFO while we hold it open, however often its reader comes and goes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::io::{Errno, ioctl_fionread};
+
+use super::outlet::{Gate, Outlet};
+use super::record::{Record, Stream};
+
+/// Held back at most, so that a short line is not a system call of its own.
+const BATCH: usize = 16 * 1024;
+
+/// One stream's way into a FIFO.
+#[derive(Debug)]
+pub(super) struct Fifo {
+    stream: Stream,
+    door: Arc<Door>,
+    open: Option<Arc<File>>,
+    held: Vec<u8>,
+}
+
+/// A FIFO that may have no reader yet. Opening it shows; and what was opened must not be closed again, for a reader that was
+/// waiting would take that for the end.
+#[derive(Debug)]
+pub(super) struct Door {
+    path: PathBuf,
+    opened: Mutex<Option<Arc<File>>>,
+}
+
+impl Door {
+    /// Opens the FIFO, where it has a reader; says whether it is open.
+    pub(super) fn try_open(&self) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_none() {
+            let mut options = OpenOptions::new();
+            let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+            // Whatever the error is, the FIFO is not open; it may be made anew.
+            *opened = options.write(true).custom_flags(flags).open(&self.path).ok().map(Arc::new);
+        }
+        opened.is_some()
+    }
+
+    fn opened(&self) -> Option<Arc<File>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Fifo {
+    /// The FIFO at `path`, made where it is missing.
+    pub(super) fn open(path: &Path, stream: Stream) -> io::Result<Self> {
+        match mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if path.symlink_metadata()?.file_type().is_fifo() => {}
+            Err(Errno::EXIST) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no FIFO")),
+            Err(e) => return Err(e.into()),
+        }
+        let door = Arc::new(Door { path: path.to_owned(), opened: Mutex::default() });
+        Ok(Self { stream, door, open: None, held: Vec::new() })
+    }
+}
+
+/// Writes what there is room for: how much; fewer than all where there is no more, or no reader.
+fn write(mut fifo: &File, mut bytes: &[u8]) -> io::Result<usize> {
+    let all = bytes.len();
+    while !bytes.is_empty() {
+        match fifo.write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(all - bytes.len())
+}
+
+impl Outlet for Fifo {
+    fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
+        if record.stream != self.stream {
+            return Ok(record.bytes.len());
+        }
+        if self.held.len() + record.bytes.len() > BATCH && !self.flush()? {
+            return Ok(0);
+        }
+        if record.bytes.len() <= BATCH {
+            self.held.extend_from_slice(record.bytes);
+            return Ok(record.bytes.len());
+        }
+        match &self.open {
+            Some(fifo) => write(fifo, record.bytes),
+            None => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        if self.open.is_none() && self.door.try_open() {
+            self.open = self.door.opened();
+        }
+        let Some(fifo) = &self.open else { return Ok(false) };
+        let written = write(fifo, &self.held)?;
+        self.held.drain(..written);
+        Ok(self.held.is_empty())
+    }
+
+    fn is_delivered(&self) -> bool {
+        // What lies in the FIFO is lost with us, unless its reader is there.
+        self.open.as_ref().is_some_and(|fifo| ioctl_fionread(&**fifo).is_ok_and(|unread| unread == 0))
+    }
+
+    fn gate(&self) -> Gate {
+        match &self.open {
+            Some(fifo) => Gate::Room(fifo.clone()),
+            None => Gate::Reader(self.door.clone()),
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+    }
+}

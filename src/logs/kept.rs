@@ -1,0 +1,245 @@
+//! How far a stream is collected, on disk beside the sink: what lets another process go on where this one was killed.
+//!
+//! Two slots of a fixed length, written in turn and each with a digest, so that a write that is cut short leaves the one
+//! before it. Nothing is synced to the disk: it outlives our process, not the machine.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::cursor::Reached;
+use super::digest::Digest;
+use super::record::Stamp;
+
+const MAGIC: &[u8; 8] = b"lscursr1";
+/// The longest container id that is kept, in bytes: Docker's and podman's have 64.
+const LONGEST_ID: usize = 64;
+/// What a slot holds, in bytes: magic, number of the write, container, two streams, the sink's place, digest.
+const LENGTH: usize = 8 + 8 + LONGEST_ID + 2 * 32 + 24 + 8;
+/// Where the second slot begins.
+const SLOT: u64 = 256;
+
+/// Where a sink is, beside the streams themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number of the file that is written.
+    pub(crate) number: u32,
+    /// Its length, in bytes.
+    pub(crate) length: u64,
+    /// The length of its file of times, in bytes.
+    pub(crate) times: u64,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The container whose output it is.
+    pub(crate) container: String,
+    /// How far its streams are collected.
+    pub(crate) reached: [Reached; 2],
+    /// Per stream whether that is within a line.
+    pub(crate) within_line: [bool; 2],
+    /// Where the sink was then.
+    pub(crate) place: Place,
+}
+
+/// A cursor's file.
+#[derive(Debug)]
+pub(super) struct KeptFile {
+    path: PathBuf,
+    container: String,
+    /// How often it was written.
+    writes: u64,
+    file: Option<File>,
+}
+
+impl KeptFile {
+    /// The file at `path`, for a container: what was kept last in it, of whichever container.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds something else.
+    pub(super) fn open(path: &Path, container: &str) -> io::Result<(Self, Option<Kept>)> {
+        let found = read_slots(path)?;
+        let writes = found.as_ref().map_or(0, |(writes, _)| writes + 1);
+        let file = Self { path: path.to_owned(), container: container.to_owned(), writes, file: None };
+        Ok((file, found.map(|(_, kept)| kept)))
+    }
+
+    /// Keeps how far it is.
+    pub(super) fn write(&mut self, reached: [Reached; 2], within_line: [bool; 2], place: Place) -> io::Result<()> {
+        let slot = encode(self.writes, &self.container, reached, within_line, place)?;
+        if self.file.is_none() {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+            self.file = Some(file);
+        }
+        if let Some(file) = &self.file {
+            file.write_all_at(&slot, (self.writes % 2) * SLOT)?;
+        }
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Lets go of the descriptor until the next write.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+}
+
+/// What is kept in a file; `None`: there is no file yet.
+///
+/// # Errors
+/// It cannot be read, or holds something else.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Kept>> {
+    Ok(read_slots(path)?.map(|(_, kept)| kept))
+}
+
+fn read_slots(path: &Path) -> io::Result<Option<(u64, Kept)>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut newest: Option<(u64, Kept)> = None;
+    let mut is_empty = true;
+    for at in [0, SLOT] {
+        let mut slot = [0; LENGTH];
+        match file.read_exact_at(&mut slot, at) {
+            Ok(()) => is_empty = false,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => continue,
+            Err(e) => return Err(e),
+        }
+        if let Some(found) = decode(&slot)
+            && newest.as_ref().is_none_or(|(writes, _)| *writes < found.0)
+        {
+            newest = Some(found);
+        }
+    }
+    if newest.is_none() && !is_empty {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no cursor of collected output"));
+    }
+    Ok(newest)
+}
+
+fn encode(
+    writes: u64,
+    container: &str,
+    reached: [Reached; 2],
+    within_line: [bool; 2],
+    place: Place,
+) -> io::Result<[u8; LENGTH]> {
+    let mut slot = [0; LENGTH];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        slot[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    let mut id = [0; LONGEST_ID];
+    id.get_mut(..container.len())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the container's id is too long for a cursor"))?
+        .copy_from_slice(container.as_bytes());
+    put(MAGIC);
+    put(&writes.to_le_bytes());
+    put(&id);
+    for (Reached { last, taken, open }, within_line) in reached.into_iter().zip(within_line) {
+        // No stamp has these values: a record of that time cannot be.
+        put(&last.map_or(i64::MIN, Stamp::as_nanos).to_le_bytes());
+        put(&taken.to_le_bytes());
+        put(&open.unwrap_or(u64::MAX).to_le_bytes());
+        put(&u64::from(within_line).to_le_bytes());
+    }
+    put(&u64::from(place.number).to_le_bytes());
+    put(&place.length.to_le_bytes());
+    put(&place.times.to_le_bytes());
+    let digest = Digest::of(&slot[..LENGTH - 8]);
+    slot[LENGTH - 8..].copy_from_slice(&digest.to_le_bytes());
+    Ok(slot)
+}
+
+fn decode(slot: &[u8; LENGTH]) -> Option<(u64, Kept)> {
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&slot[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    if slot[..8] != *MAGIC || word(LENGTH - 8) != Digest::of(&slot[..LENGTH - 8]) {
+        return None;
+    }
+    let id = &slot[16..16 + LONGEST_ID];
+    let end = id.iter().position(|&b| b == 0).unwrap_or(LONGEST_ID);
+    let stream = |at: usize| Reached {
+        last: Some(word(at).cast_signed()).filter(|nanos| *nanos != i64::MIN).map(Stamp::from_nanos),
+        taken: word(at + 8),
+        open: Some(word(at + 16)).filter(|open| *open != u64::MAX),
+    };
+    let streams = 16 + LONGEST_ID;
+    let kept = Kept {
+        container: String::from_utf8(id[..end].to_vec()).ok()?,
+        reached: [stream(streams), stream(streams + 32)],
+        within_line: [word(streams + 24) == 1, word(streams + 56) == 1],
+        place: Place {
+            number: u32::try_from(word(streams + 64)).ok()?,
+            length: word(streams + 72),
+            times: word(streams + 80),
+        },
+    };
+    Some((word(8), kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::Folder;
+
+    fn reached(nanos: i64) -> [Reached; 2] {
+        let out = Reached { last: Some(Stamp::from_nanos(nanos)), taken: 7, open: Some(3) };
+        [out, Reached::default()]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = Folder::new();
+        let path = folder.path().join(".t.cursor");
+        assert_eq!(read(&path).unwrap(), None);
+        let id = "a".repeat(64);
+        let (mut file, found) = KeptFile::open(&path, &id).unwrap();
+        assert_eq!(found, None);
+        for n in 1..=5 {
+            let place = Place { number: 2, length: n, times: 16 };
+            file.write(reached(n.cast_signed()), [true, false], place).unwrap();
+            if n % 2 == 0 {
+                file.close();
+            }
+            let want =
+                Kept { container: id.clone(), reached: reached(n.cast_signed()), within_line: [true, false], place };
+            assert_eq!(read(&path).unwrap(), Some(want), "write {n}");
+        }
+        let (mut again, found) = KeptFile::open(&path, "b").unwrap();
+        assert_eq!(found.unwrap().place.length, 5, "another container's, too");
+        again.write(reached(9), [false; 2], Place::default()).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().container, "b", "the newest wins, whoever wrote it");
+        assert!(
+            KeptFile::open(&path, &"c".repeat(65)).unwrap().0.write(reached(1), [false; 2], Place::default()).is_err()
+        );
+    }
+
+    #[test]
+    fn a_write_that_was_cut_leaves_the_one_before() {
+        let folder = Folder::new();
+        let path = folder.path().join(".t.cursor");
+        let (mut file, _) = KeptFile::open(&path, "c").unwrap();
+        file.write(reached(1), [false; 2], Place::default()).unwrap();
+        file.write(reached(2), [false; 2], Place::default()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in [SLOT as usize, SLOT as usize + LENGTH - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            assert_eq!(read(&path).unwrap().unwrap().reached, reached(1), "byte {at} of the newer one");
+        }
+        std::fs::write(&path, [7; 600]).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(read(&path).unwrap(), None, "made, and not written yet");
+    }
+}

@@ -1,0 +1,231 @@
+//! An outlet with its cursor: what it wants, how far it has got, and whether it is stalled. Each lane of a container goes at its own
+//! pace: one that stalls stays where it is, and is offered what it has not taken when its gate opens.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::cursor::Cursor;
+use super::fifo::Fifo;
+use super::file::{self, Files, Rotation};
+use super::kept::{Kept, KeptFile};
+use super::outlet::{Gate, Outlet};
+use super::record::{Part, Record, Stamp, Stream};
+use super::sink::{Live, Sink};
+
+/// What is written more rarely than this lets go of its descriptors in between.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A place for output, as a task names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// One file, for one stream or both.
+    File { path: &'a Path, streams: [bool; 2] },
+    /// Files in turn.
+    Rotating { path: &'a Path, stream: Stream, rotation: Rotation },
+    /// A FIFO.
+    Fifo { path: &'a Path, stream: Stream },
+}
+
+impl Target<'_> {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. } | Self::Rotating { path, .. } | Self::Fifo { path, .. } => path,
+        }
+    }
+}
+
+/// Somewhere for output to go, and how far it has got there.
+pub(crate) struct Lane {
+    outlet: Box<dyn Outlet>,
+    /// What it is, in words.
+    pub(super) name: String,
+    pub(super) cursor: Cursor,
+    kept: Option<KeptFile>,
+    /// Per stream whether the last byte taken was not a newline.
+    within_line: [bool; 2],
+    /// Whether the kept cursor is behind.
+    dirty: bool,
+    stalled: bool,
+    /// When nothing came last.
+    rested: Instant,
+    /// What is to be said about its beginning.
+    notice: Option<String>,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("name", &self.name).field("stalled", &self.stalled).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    /// Opens a target for a container's output, and goes on where it was kept that another process had come to. `None`: there is
+    /// nothing to collect for it.
+    pub(crate) fn open(target: &Target<'_>, container: &str) -> io::Result<Option<Self>> {
+        match *target {
+            Target::File { path, .. } if file::is_null(path) => Ok(None),
+            Target::File { path, streams } if file::is_fifo(path) && streams[0] != streams[1] => {
+                let stream = if streams[0] { Stream::Stdout } else { Stream::Stderr };
+                Self::open(&Target::Fifo { path, stream }, container)
+            }
+            Target::File { path, streams } => Self::files(path, streams, None, container).map(Some),
+            Target::Rotating { path, stream, rotation } => {
+                let streams = [stream == Stream::Stdout, stream == Stream::Stderr];
+                Self::files(path, streams, Some(rotation), container).map(Some)
+            }
+            Target::Fifo { path, stream } => {
+                let fifo = Fifo::open(path, stream)?;
+                let streams = [stream == Stream::Stdout, stream == Stream::Stderr];
+                let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
+                let found = found.filter(|found| found.container == container);
+                Ok(Some(Self::new(Box::new(fifo), path.display().to_string(), streams, Some(kept), found.as_ref())))
+            }
+        }
+    }
+
+    fn files(path: &Path, streams: [bool; 2], rotation: Option<Rotation>, container: &str) -> io::Result<Self> {
+        let mut files = Files::new(path, streams, rotation)?;
+        let name = path.display().to_string();
+        if !files.is_plain() {
+            return Ok(Self::new(Box::new(files), name, streams, None, None));
+        }
+        let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
+        // What another container's collector wrote beyond its cursor is all that is left of that.
+        let found = found.filter(|found| found.container == container);
+        let mut notice = None;
+        if let Some(Kept { within_line, place, .. }) = &found {
+            let missing = files.cut_back(*place)?;
+            if missing > 0 {
+                notice = Some(format!("{missing} bytes of {name} that were collected are gone"));
+            }
+            files.within_line(within_line.contains(&true));
+        }
+        let mut lane = Self::new(Box::new(files), name, streams, Some(kept), found.as_ref());
+        lane.notice = notice;
+        Ok(lane)
+    }
+
+    /// A user's sink.
+    pub(crate) fn live(sink: Box<dyn Sink>, container: &str) -> io::Result<Self> {
+        let (kept, found) = match sink.cursor() {
+            None => (None, None),
+            Some(path) => {
+                let (kept, found) = KeptFile::open(path, container)?;
+                (Some(kept), found.filter(|found| found.container == container))
+            }
+        };
+        Ok(Self::new(Box::new(Live::new(sink)), "a live sink".into(), [true; 2], kept, found.as_ref()))
+    }
+
+    fn new(
+        outlet: Box<dyn Outlet>,
+        name: String,
+        streams: [bool; 2],
+        kept: Option<KeptFile>,
+        found: Option<&Kept>,
+    ) -> Self {
+        let cursor = match found {
+            Some(found) => Cursor::resume(streams, found.reached),
+            None => Cursor::new(streams),
+        };
+        let within_line = found.map_or([false; 2], |found| found.within_line);
+        // Where it is now holds for this container from now on, also if nothing comes.
+        let dirty = found.is_none();
+        Self { outlet, name, cursor, kept, within_line, dirty, stalled: false, rested: Instant::now(), notice: None }
+    }
+
+    /// What is to be said about its beginning, once.
+    pub(super) fn opening_notice(&mut self) -> Option<String> {
+        self.notice.take()
+    }
+
+    /// Takes what is new to it of a part; says how many bytes that was.
+    pub(super) fn take(&mut self, part: &Part<'_>) -> io::Result<usize> {
+        if self.stalled {
+            return Ok(0);
+        }
+        let bytes = self.cursor.take(part);
+        if bytes.is_empty() {
+            self.cursor.took(part, 0);
+            return Ok(0);
+        }
+        let within_line = &mut self.within_line[part.stream as usize];
+        let record = Record { stream: part.stream, stamp: part.stamp, bytes, continues: *within_line };
+        let taken = self.outlet.put(&record)?;
+        if let Some(last) = taken.checked_sub(1) {
+            *within_line = bytes[last] != b'\n';
+            self.dirty = true;
+        }
+        self.stalled = taken < bytes.len();
+        self.cursor.took(part, taken);
+        Ok(taken)
+    }
+
+    /// Passes on what it holds, and keeps how far it is.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if !self.outlet.flush()? {
+            self.stalled = true;
+            return Ok(());
+        }
+        if self.dirty && self.outlet.is_delivered() {
+            self.keep()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        match kept.write(self.cursor.reached(), self.within_line, self.outlet.place()) {
+            // There will be room again; until then a crash finds an older cursor, and cuts back to that.
+            Err(e) if e.kind() == io::ErrorKind::StorageFull || e.kind() == io::ErrorKind::QuotaExceeded => {
+                self.stalled = true;
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Nothing comes at present. What is written more rarely than once a second holds no descriptor and no buffer in between.
+    pub(super) fn rest(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.rested) > BUSY {
+            self.outlet.rest();
+            if let Some(kept) = &mut self.kept {
+                kept.close();
+            }
+        }
+        self.rested = now;
+    }
+
+    /// Passes on words.
+    pub(super) fn notice_with(&mut self, text: &str) -> io::Result<()> {
+        if self.stalled { Ok(()) } else { self.outlet.notice(text) }
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Tries again, where its gate is open.
+    pub(super) fn try_again(&mut self) -> io::Result<()> {
+        if self.stalled && self.outlet.gate().is_open() {
+            self.stalled = false;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// What it waits for, while it is stalled.
+    pub(super) fn gate(&self) -> Gate {
+        self.outlet.gate()
+    }
+
+    /// What it has not taken, in words.
+    pub(super) fn behind(&self) -> String {
+        let after = self.cursor.upper().map_or("the start".to_owned(), |stamp: Stamp| stamp.to_string());
+        format!("{} has taken nothing after {after}", self.name)
+    }
+}

@@ -1,0 +1,91 @@
+//! Where output goes, as the collector sees it: something that takes bytes, takes them later, or fails. It says nothing of cursors.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::kept::Place;
+use super::record::Record;
+
+/// Somewhere for bytes to go. An error is for good: it is not called again.
+pub(super) trait Outlet: Send {
+    /// Takes bytes of a record, and says how many: where these are not all, it is stalled.
+    fn put(&mut self, record: &Record<'_>) -> io::Result<usize>;
+
+    /// Takes words that are not output.
+    fn notice(&mut self, text: &str) -> io::Result<()> {
+        let _ = text;
+        Ok(())
+    }
+
+    /// Passes on what it holds back. False: not all of it, it is stalled.
+    fn flush(&mut self) -> io::Result<bool>;
+
+    /// Where it is, once all is passed on.
+    fn place(&self) -> Place {
+        Place::default()
+    }
+
+    /// Whether everything it was given has got where nothing that happens to us can lose it.
+    fn is_delivered(&self) -> bool {
+        true
+    }
+
+    /// When it is worth another try, after a stall.
+    fn gate(&self) -> Gate;
+
+    /// Nothing comes at present: what can be had again may be let go of.
+    fn rest(&mut self) {}
+}
+
+/// What a stalled outlet waits for.
+#[derive(Debug, Clone)]
+pub(super) enum Gate {
+    /// A moment.
+    Later(Instant),
+    /// A FIFO to have a reader, and room.
+    Room(Arc<File>),
+    /// A FIFO to have a reader at all.
+    Reader(Arc<super::fifo::Door>),
+}
+
+impl Gate {
+    /// A try after a while.
+    pub(super) fn after(pause: Duration) -> Self {
+        Self::Later(Instant::now() + pause)
+    }
+
+    /// Whether it is worth another try now. Waits for nothing.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Later(moment) => *moment <= Instant::now(),
+            Self::Room(fifo) => has_room(fifo),
+            Self::Reader(door) => door.try_open(),
+        }
+    }
+
+    /// Whether somebody is there who may make it open soon: an end of the task waits for him for a while.
+    pub(super) fn has_somebody(&self) -> bool {
+        match self {
+            Self::Later(_) | Self::Reader(_) => false,
+            Self::Room(fifo) => !flags(fifo).contains(PollFlags::ERR),
+        }
+    }
+}
+
+fn has_room(fifo: &File) -> bool {
+    let flags = flags(fifo);
+    flags.contains(PollFlags::OUT) && !flags.contains(PollFlags::ERR)
+}
+
+/// ERR: it has no reader.
+fn flags(fifo: &File) -> PollFlags {
+    let mut fds = [PollFd::new(fifo, PollFlags::OUT)];
+    match poll(&mut fds, Some(&Timespec::default())) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
+}
