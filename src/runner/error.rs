@@ -64,6 +64,13 @@ pub enum Error {
         /// The candidates, as they can be named.
         candidates: Vec<String>,
     },
+    /// A task was stopped, and that cannot be written down for its owner to know.
+    Unwritten {
+        /// The task.
+        task: String,
+        /// Why not.
+        source: Box<Error>,
+    },
     /// The allocation runs on another Engine than the one that answers.
     Elsewhere {
         /// The allocation.
@@ -118,6 +125,7 @@ impl Error {
             Self::HasEnded { .. } => "ended",
             Self::Engine { .. } => "engine",
             Self::Driver { source, .. } => source.kind(),
+            Self::Unwritten { source, .. } => source.kind(),
         }
     }
 
@@ -130,6 +138,7 @@ impl Error {
             Self::Io { .. }
             | Self::Corrupt { .. }
             | Self::Place { .. }
+            | Self::Unwritten { .. }
             | Self::NoTask { .. }
             | Self::Ambiguous { .. }
             | Self::Elsewhere { .. }
@@ -158,6 +167,9 @@ impl fmt::Display for Error {
             Self::Ambiguous { name, candidates } => {
                 write!(f, "`{name}` may be each of {}: name one of these", candidates.join(", "))
             }
+            Self::Unwritten { task, .. } => {
+                write!(f, "task `{task}` was stopped, but its owner may start it again, for it is not told")
+            }
             Self::Elsewhere { alloc_id, endpoint } => write!(
                 f,
                 "allocation {alloc_id} runs on the Engine at {endpoint}, which is not this one; name that one with -H"
@@ -177,6 +189,7 @@ impl StdError for Error {
             Self::Io { source, .. } => Some(source),
             Self::Engine { source, .. } => Some(source),
             Self::Driver { source, .. } => Some(source),
+            Self::Unwritten { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -54,14 +54,25 @@ impl Outside<'_> {
     }
 
     /// Stops a task for good: by `signal`, within `timeout`, or as its job says. One that does not run is not started again.
+    /// Where the wish cannot be written, the disk being full for one, the task is stopped all the same.
     ///
     /// # Errors
-    /// [`Error::Elsewhere`]; the wish cannot be written; the Engine does not stop it.
+    /// [`Error::Elsewhere`]; [`Error::Unwritten`]; the Engine does not stop it.
     pub fn stop(&self, found: &Found<'_>, signal: Option<Signal>, timeout: Option<Duration>) -> Result<(), Error> {
         must_be_here(&self.site, found.alloc)?;
-        let Some(alloc) = self.wish(found, Wanted::Stopped)? else { return Ok(()) };
-        let Some(found) = again(&alloc, found) else { return Ok(()) };
-        if self.attach(&found)?.is_none() {
+        match self.wish(found, Wanted::Stopped) {
+            Ok(None) => Ok(()),
+            Ok(Some(alloc)) => again(&alloc, found).map_or(Ok(()), |found| self.end(&found, signal, timeout)),
+            Err(source) => {
+                self.end(found, signal, timeout)?;
+                Err(Error::Unwritten { task: found.task.config.name.clone(), source: Box::new(source) })
+            }
+        }
+    }
+
+    /// Stops a task's container, if there is one.
+    fn end(&self, found: &Found<'_>, signal: Option<Signal>, timeout: Option<Duration>) -> Result<(), Error> {
+        if self.attach(found)?.is_none() {
             return Ok(());
         }
         let task = found.task;
