@@ -139,7 +139,7 @@ fn a_late_answer_is_never_another_calls() {
         let open = gate.clone();
         let answer = Answer::raw(early).until(move || open.load(Ordering::SeqCst)).send(rest);
         scripted.answers("GET /containers/late/json", [answer]);
-        let engine = engine_within(&scripted, Duration::from_millis(150));
+        let engine = engine_within(&scripted, Duration::from_millis(700));
         engine.ping().unwrap();
         let error = inspect(&engine, "late").unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
