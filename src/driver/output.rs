@@ -1,5 +1,6 @@
 //! Where a task's output goes (driver-spec section 10): from what the task and its caller name to the lanes of its collector.
 
+use std::io;
 use std::sync::Arc;
 
 use super::handle::Task;
@@ -7,11 +8,14 @@ use super::task::{LogTarget, LogTargets};
 use super::{Error, Inner, Sink};
 use crate::engine::types::{ContainerInspect, LogConfig};
 use crate::http::Endpoint;
-use crate::logs::{Collected, Collector, Lane, Rotation, Settings, Stream, Target};
+use crate::logs::{Collected, Collector, Lane, Rotation, Settings, Target};
 use crate::values::size;
 
 /// When Docker's driver `local` rotates where nothing is said, in bytes.
 const LOCAL_SIZE: u64 = 20 * 1024 * 1024;
+
+/// An Engine's log file that a burst of a task fills within milliseconds, in bytes. To read so little is quick.
+const SMALL_FILE: u64 = 256 * 1024;
 
 /// What the Engine keeps of a container's output.
 #[derive(Debug)]
@@ -30,11 +34,12 @@ impl Source {
         Self { tty: inspect.config.tty, log_config }
     }
 
-    /// How much one follow may carry before a read has to check it: half of what the Engine puts in one file. `None`: it does not
-    /// rotate.
+    /// How much one follow may carry before a read has to check it: half of what the Engine puts in one file, nothing of small
+    /// ones. `None`: it does not rotate.
     fn follow_bytes(&self) -> Option<u64> {
         let said = self.log_config.config.0.get("max-size").and_then(|size| size::parse_decimal(size).ok());
-        said.or((self.log_config.kind == "local").then_some(LOCAL_SIZE)).map(|size| size / 2)
+        said.or((self.log_config.kind == "local").then_some(LOCAL_SIZE))
+            .map(|size| if size < SMALL_FILE { 0 } else { size / 2 })
     }
 }
 
@@ -78,7 +83,14 @@ fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<La
     let failed = |what: String| move |source| Error::Logs { what, source };
     let container = &task.handle.container_id;
     let mut lanes = Vec::new();
-    for target in targets(inner, &task.handle.config.logs) {
+    let targets = targets(inner, &task.handle.config.logs);
+    if let [out, err] = &*targets
+        && out.path() == err.path()
+    {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is named for both streams, in different ways");
+        return Err(failed(out.path().display().to_string())(source));
+    }
+    for target in targets {
         lanes.extend(Lane::open(&target, container).map_err(failed(target.path().display().to_string()))?);
     }
     for sink in sinks {
@@ -88,27 +100,24 @@ fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<La
     Ok(lanes)
 }
 
-/// What a task names, both streams of one file as one: two who append to it would cut each other's lines.
+/// What a task names, both streams of one place as one: two who write there would cut each other's lines, and go on from
+/// each other's cursor.
 fn targets<'a>(inner: &Inner, logs: &'a LogTargets) -> Vec<Target<'a>> {
     let LogTargets { stdout, stderr } = logs;
     if inner.config.disable_log_collection {
         return Vec::new();
     }
-    if let (LogTarget::File(path), LogTarget::File(other)) = (stdout, stderr)
-        && path == other
-    {
-        return vec![Target::File { path, streams: [true; 2] }];
-    }
-    let target = |target: &'a LogTarget, stream: Stream| match target {
+    let target = |target: &'a LogTarget, streams| match target {
         LogTarget::Null => None,
-        LogTarget::File(path) => {
-            Some(Target::File { path, streams: [stream == Stream::Stdout, stream == Stream::Stderr] })
-        }
+        LogTarget::File(path) => Some(Target::File { path, streams }),
         LogTarget::Rotating { path, max_files, max_file_size } => {
             let rotation = Rotation { max_files: *max_files, max_file_size: *max_file_size };
-            Some(Target::Rotating { path, stream, rotation })
+            Some(Target::Rotating { path, streams, rotation })
         }
-        LogTarget::Fifo(path) => Some(Target::Fifo { path, stream }),
+        LogTarget::Fifo(path) => Some(Target::Fifo { path, streams }),
     };
-    target(stdout, Stream::Stdout).into_iter().chain(target(stderr, Stream::Stderr)).collect()
+    if stdout == stderr {
+        return target(stdout, [true; 2]).into_iter().collect();
+    }
+    target(stdout, [true, false]).into_iter().chain(target(stderr, [false, true])).collect()
 }

@@ -1,7 +1,7 @@
 //! The thread that collects one container's logs: it reads what the Engine holds, follows, and reads again.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
-//! reading. After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's
+//! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's
 //! connection is given up then, not held. It ends when the container has ended, a read brings nothing new and no sink is
 //! behind, or when the container, or its logs, cannot be had any more.
 
@@ -37,7 +37,7 @@ pub(crate) struct Settings {
     /// Whether it has a terminal, and how the Engine cuts a terminal's long lines. `None`: it has none.
     pub(crate) terminal: Option<Cuts>,
     /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
-    /// holds. `None`: the Engine does not rotate.
+    /// holds. 0: none, it only tells that there is something to read. `None`: the Engine does not rotate.
     pub(crate) follow_bytes: Option<u64>,
     /// Whether the Engine's clock is ours.
     pub(crate) same_clock: bool,
@@ -75,7 +75,7 @@ pub(crate) struct Progress {
     hangup: Hangup,
 }
 
-/// How often it is looked whether sinks that are behind have anybody who takes what they are given.
+/// How often who waits for the end looks at what keeps it: sinks that nobody takes from, a follow that should have ended.
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Collector {
@@ -145,6 +145,7 @@ impl Progress {
                 recv(over) -> _ => return false,
                 default(LOOK) => {}
             }
+            self.pulse.end_mute_follow();
         }
     }
 
@@ -168,13 +169,14 @@ impl Progress {
             if self.hangup.is_hung_up() || self.pulse.is_left_alone(is_complete) {
                 return false;
             }
-            let (completed, look) = if is_complete { (&never(), LOOK) } else { (&self.complete, patience) };
+            let completed = if is_complete { &never() } else { &self.complete };
             select! {
                 recv(self.ended) -> _ => return self.behind().is_empty(),
                 recv(give_up) -> _ => return false,
                 recv(completed) -> _ => {}
-                default(look) => {}
+                default(LOOK) => {}
             }
+            self.pulse.end_mute_follow();
             let now = self.pulse.pieces.load(Ordering::Relaxed);
             if now != pieces || self.pulse.in_sink() {
                 (pieces, since) = (now, Instant::now());
@@ -202,6 +204,8 @@ enum Stop {
     End { new: bool },
     /// We lag behind, or a check is due.
     Lag,
+    /// A follow brought what only a read can tell of.
+    Rung,
     /// Something broke. `new`: after it had brought something.
     Broken { error: Error, new: bool },
     /// The Engine said something in the midst of the stream.
@@ -223,6 +227,8 @@ impl Collection {
         let mut tries_left = LAST_TRIES;
         // It ran a moment ago; if it has ended, the first follow ends at once.
         let mut assumed = Some(Container::Runs);
+        // Whether the last follow brought what only a read can tell of.
+        let mut rung = false;
         while !self.hangup.is_hung_up() {
             self.out.try_again();
             if self.out.lanes.is_empty() {
@@ -230,7 +236,7 @@ impl Collection {
             }
             if self.out.all_stalled() {
                 // Without a connection, until the watch sees that one of them is worth a try.
-                self.latch().sleep(Duration::MAX);
+                self.latch(false).sleep(Duration::MAX);
                 continue;
             }
             // Asked before the read: what it wrote before its end is then read after it.
@@ -244,12 +250,14 @@ impl Collection {
                     continue;
                 }
             };
-            let follow = match self.pass(false) {
-                Stop::End { new: true } | Stop::Lag | Stop::Interrupted => false,
+            let read = self.pass(false);
+            rung &= matches!(read, Stop::End { new: false });
+            let follow = match read {
+                Stop::End { new: true } | Stop::Lag | Stop::Rung | Stop::Interrupted => false,
                 Stop::End { new: false } if ended && !self.out.any_stalled() => break,
                 Stop::End { new: false } if ended => {
                     self.completed = None;
-                    self.latch().sleep(Duration::MAX);
+                    self.latch(false).sleep(Duration::MAX);
                     false
                 }
                 Stop::End { new: false } => true,
@@ -263,6 +271,10 @@ impl Collection {
             if !follow {
                 continue;
             }
+            // For nothing: an Engine that does so again and again must not make us spin.
+            if std::mem::take(&mut rung) && !self.pause() {
+                break;
+            }
             match self.pass(true) {
                 Stop::End { new } => {
                     // The container has ended, or the Engine goes down: the next inspect tells. Where it runs on, a
@@ -271,6 +283,7 @@ impl Collection {
                         break;
                     }
                 }
+                Stop::Rung => rung = true,
                 Stop::Lag | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, None) {
@@ -283,9 +296,9 @@ impl Collection {
     }
 
     /// What ends the next request, or pause: our own end, or the watch, for a sink to be looked at.
-    fn latch(&self) -> Hangup {
+    fn latch(&self, follow: bool) -> Hangup {
         let latch = self.hangup.child();
-        self.out.pulse.connected(&latch);
+        self.out.pulse.connected(&latch, follow);
         latch
     }
 
@@ -303,7 +316,7 @@ impl Collection {
     /// After a break: waits, and says whether to go on. `tries_left`: for a container that has ended.
     fn recover(&mut self, stop: Stop, tries_left: Option<&mut u32>) -> bool {
         let new = match stop {
-            Stop::End { .. } | Stop::Lag | Stop::Interrupted => return true,
+            Stop::End { .. } | Stop::Lag | Stop::Rung | Stop::Interrupted => return true,
             Stop::Broken { error, .. } if error.is_hung_up() || error.is_not_found() => return false,
             Stop::Broken { error, .. } if logs_cannot_be_read(&error) || error.status() == Some(501) => {
                 self.out
@@ -352,16 +365,17 @@ impl Collection {
             tty: self.settings.terminal.is_some(),
             ..LogsQuery::default()
         };
-        let latch = self.latch();
+        let latch = self.latch(follow);
         let interrupted = |hangup: &Hangup| latch.is_hung_up() && !hangup.is_hung_up();
         let mut logs = match self.engine.container_logs(&self.settings.id, &query, &latch) {
             Ok(logs) => logs,
             Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
             Err(error) => return Stop::Broken { error, new: false },
         };
-        self.out.begin();
+        self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
-        let (mut new, mut late, mut carried) = (false, false, 0);
+        let (mut new, mut late, mut rung, mut carried) = (false, false, false, 0);
+        let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
             if !logs.is_buffered() {
                 self.out.flush();
@@ -370,6 +384,10 @@ impl Collection {
             self.out.pulse.pieces.fetch_add(1, Ordering::Relaxed);
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
+                rung |= follow && part.first && out.needs_read(&part, rings);
+                if rung {
+                    return;
+                }
                 let taken = out.take(&part);
                 if taken > 0 {
                     carried += taken as u64;
@@ -382,7 +400,7 @@ impl Collection {
                 Ok(None) => {
                     splitter.finish(&mut take);
                     self.out.flush();
-                    return Stop::End { new };
+                    return if rung { Stop::Rung } else { Stop::End { new } };
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken { error, new },
@@ -396,6 +414,9 @@ impl Collection {
                 Err(BadRecord::NoStamp) => {
                     return Stop::Words { words: "something that bears no time".into(), new };
                 }
+            }
+            if rung {
+                return Stop::Rung;
             }
             if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
                 return Stop::Lag;
@@ -452,9 +473,9 @@ impl Output {
         self.flush();
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, since: Option<Stamp>) {
         for lane in &mut self.lanes {
-            lane.cursor.begin();
+            lane.cursor.begin(since);
         }
     }
 
@@ -470,7 +491,16 @@ impl Output {
         if stalled {
             self.tell_stalls();
         }
+        if part.first {
+            self.tell_gaps();
+        }
         taken
+    }
+
+    /// Whether a record that begins in a follow is not to be taken from that, but read: each new one, or only what the
+    /// Engine may be repeating.
+    fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.is_new(part) && (each || lane.cursor.may_be_repeat(part)))
     }
 
     fn notice(&mut self, text: &str) {
@@ -491,6 +521,17 @@ impl Output {
         if self.any_stalled() {
             self.each(Lane::try_again);
             self.tell_stalls();
+        }
+    }
+
+    /// Once, where several lanes met the same.
+    fn tell_gaps(&mut self) {
+        let mut told = None;
+        for gap in self.lanes.iter_mut().filter_map(Lane::gap) {
+            if told.as_ref() != Some(&gap) {
+                (self.report)(Collected::Notice(gap.clone()));
+                told = Some(gap);
+            }
         }
     }
 

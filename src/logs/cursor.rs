@@ -45,6 +45,10 @@ struct Position {
     met: u64,
     /// Whether this connection has come up to the last stamp yet.
     caught_up: bool,
+    /// Whether this connection is to bring the records of the last stamp once more, as long as the Engine holds them.
+    awaits: bool,
+    /// The stamp after which it does not hold all any more.
+    gap: Option<Stamp>,
     recent: Recent,
     /// The record that is coming.
     coming: Option<Coming>,
@@ -102,13 +106,30 @@ impl Cursor {
         self.streams[0].reached.last.max(self.streams[1].reached.last)
     }
 
-    /// A new connection begins, and repeats what the cursor has seen.
-    pub(crate) fn begin(&mut self) {
+    /// A new connection begins, and repeats what the cursor has seen from a stamp on. `None`: from the start.
+    pub(crate) fn begin(&mut self, since: Option<Stamp>) {
         for position in &mut self.streams {
             position.met = 0;
             position.caught_up = position.reached.last.is_none();
+            position.awaits = position.reached.last.is_some_and(|last| since.is_none_or(|since| since <= last));
             position.coming = None;
         }
+    }
+
+    /// The stamp after which records may be missing, where the last part showed that: the Engine did not repeat what came last.
+    pub(crate) fn gap(&mut self) -> Option<Stamp> {
+        self.streams.iter_mut().find_map(|position| position.gap.take())
+    }
+
+    /// Whether a record that begins would be taken as new, as it comes.
+    pub(crate) fn is_new(&self, part: &Part<'_>) -> bool {
+        self.wants(part.stream) && self.streams[part.stream as usize].is_new(part)
+    }
+
+    /// Whether a record that would be taken as new says what another of its stamp said: a second one, or the first again.
+    pub(crate) fn may_be_repeat(&self, part: &Part<'_>) -> bool {
+        let position = &self.streams[part.stream as usize];
+        position.reached.last == Some(part.stamp) && position.is_recent(part)
     }
 
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
@@ -161,7 +182,13 @@ impl Position {
         if stamp > last {
             // Where the Engine's clock went back, a connection that goes on from there repeats what it wrote before.
             let repeated = !self.caught_up && self.is_recent(part);
-            return if repeated { ALL } else { self.anchor(stamp) };
+            if repeated {
+                return ALL;
+            }
+            if self.awaits && self.met < self.reached.taken {
+                self.gap = Some(last);
+            }
+            return self.anchor(stamp);
         }
         if stamp == last {
             self.caught_up = true;
@@ -180,10 +207,20 @@ impl Position {
         }
         if self.is_recent(part) {
             // The Engine repeats itself: the records of the last stamp will come once more, too.
-            self.met = 0;
+            (self.met, self.awaits) = (0, false);
             return ALL;
         }
         self.anchor(stamp)
+    }
+
+    /// Whether a record that begins is to be taken, in part at least: what [`Position::judge`] will say.
+    fn is_new(&self, part: &Part<'_>) -> bool {
+        let Reached { last: Some(last), taken, open } = self.reached else { return true };
+        match part.stamp.cmp(&last) {
+            Ordering::Greater => self.caught_up || !self.is_recent(part),
+            Ordering::Equal => self.met >= taken || self.met + 1 == taken && open.is_some(),
+            Ordering::Less => self.caught_up && !self.is_recent(part),
+        }
     }
 
     /// Whether a record that begins is one of those remembered.
@@ -198,7 +235,7 @@ impl Position {
     /// Goes on from a new record.
     fn anchor(&mut self, stamp: Stamp) -> u64 {
         self.reached = Reached { last: Some(stamp), taken: 1, open: None };
-        (self.met, self.caught_up) = (1, true);
+        (self.met, self.caught_up, self.awaits) = (1, true, false);
         0
     }
 }
@@ -241,7 +278,10 @@ mod tests {
         for (second, text) in records {
             let stamp = Stamp::from_nanos(second * 1_000_000_000);
             let part = Part { stream: Stream::Stdout, stamp, bytes: text.as_bytes(), first: true, last: true };
-            if !took(cursor, &part).is_empty() {
+            let foretold = cursor.is_new(&part);
+            let taken = !took(cursor, &part).is_empty();
+            assert_eq!(taken, foretold, "{second} {text}");
+            if taken {
                 new.push((*text).to_string());
             }
         }
@@ -251,22 +291,22 @@ mod tests {
     #[test]
     fn what_was_seen_is_skipped_after_a_break() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         assert_eq!(
             fed(&mut cursor, &[(1, "a"), (2, "b"), (2, "b"), (2, "c")]),
             ["a", "b", "b", "c"],
             "equal lines are two"
         );
-        cursor.begin();
+        cursor.begin(None);
         assert_eq!(fed(&mut cursor, &[(2, "b"), (2, "b"), (2, "c"), (2, "d"), (3, "e")]), ["d", "e"]);
-        cursor.begin();
+        cursor.begin(None);
         assert_eq!(fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "e"), (3, "e")]), ["e"], "from further back");
     }
 
     #[test]
     fn an_engine_that_repeats_itself_in_one_connection() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
         assert_eq!(fed(&mut cursor, &[(2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f")]), ["e", "f"]);
     }
@@ -274,26 +314,66 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_loses_nothing() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         fed(&mut cursor, &[(100, "a"), (101, "b")]);
         assert_eq!(fed(&mut cursor, &[(50, "c"), (50, "d"), (51, "e")]), ["c", "d", "e"]);
         assert_eq!(cursor.upper(), Some(Stamp::from_nanos(51_000_000_000)), "the cursor goes on from there");
-        cursor.begin();
+        cursor.begin(None);
         let again = [(100, "a"), (101, "b"), (50, "c"), (50, "d"), (51, "e"), (52, "f")];
         assert_eq!(fed(&mut cursor, &again), ["f"], "and what was written before is not new again");
     }
 
     #[test]
+    fn what_may_be_the_first_again() {
+        let mut cursor = Cursor::new([true; 2]);
+        cursor.begin(None);
+        fed(&mut cursor, &[(1, "a"), (2, "b")]);
+        for (second, text, new, doubtful) in
+            [(2, "b", true, true), (2, "c", true, false), (1, "a", false, false), (3, "b", true, false)]
+        {
+            let stamp = Stamp::from_nanos(second * 1_000_000_000);
+            let part = Part { stream: Stream::Stdout, stamp, bytes: text.as_bytes(), first: true, last: true };
+            assert_eq!((cursor.is_new(&part), cursor.may_be_repeat(&part)), (new, doubtful), "{second} {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_engine_dropped_is_told() {
+        let seen = [(1, "a"), (2, "b"), (2, "c")];
+        let at = |second: i64| Stamp::from_nanos(second * 1_000_000_000);
+        for (row, since, again, gap) in [
+            ("all is there", Some(2), &[(2, "b"), (2, "c"), (3, "d")][..], None),
+            ("nothing is", Some(2), &[(3, "d")], Some(2)),
+            ("a part of the last stamp's is not", Some(2), &[(2, "c"), (3, "d")], Some(2)),
+            ("nothing of what there is from the start", None, &[(3, "d")], Some(2)),
+            ("it was not asked for", Some(3), &[(3, "d")], None),
+            ("nothing new", Some(2), &[(2, "c")], None),
+        ] {
+            let mut cursor = Cursor::new([true; 2]);
+            cursor.begin(None);
+            fed(&mut cursor, &seen);
+            assert_eq!(cursor.gap(), None, "{row}: nothing was there before");
+            let mut resumed = Cursor::resume([true; 2], cursor.reached());
+            for cursor in [&mut cursor, &mut resumed] {
+                cursor.begin(since.map(at));
+                fed(cursor, again);
+                assert_eq!(cursor.gap(), gap.map(at), "{row}");
+                assert_eq!(cursor.gap(), None, "{row}: once");
+            }
+        }
+    }
+
+    #[test]
     fn streams_are_told_apart() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
         assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"x");
         assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(18_000_000_000), "the other stream may be a little late");
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
         assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_999_999_999));
-        cursor.begin();
+        cursor.begin(None);
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"");
         assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"");
     }
@@ -301,7 +381,7 @@ mod tests {
     #[test]
     fn a_stream_that_fell_silent_holds_nothing_back() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         let part = |stream, second: i64| Part {
             stream,
             stamp: Stamp::from_nanos(second * 1_000_000_000),
@@ -321,12 +401,12 @@ mod tests {
     #[test]
     fn a_record_in_parts_is_one() {
         let mut cursor = Cursor::new([true; 2]);
-        cursor.begin();
+        cursor.begin(None);
         let part =
             |bytes, first, last| Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(5), bytes, first, last };
         assert_eq!(took(&mut cursor, &part(b"ab", true, false)), b"ab");
         assert_eq!(took(&mut cursor, &part(b"cd", false, true)), b"cd");
-        cursor.begin();
+        cursor.begin(None);
         assert_eq!(took(&mut cursor, &part(b"abc", true, false)), b"", "cut elsewhere");
         assert_eq!(took(&mut cursor, &part(b"d", false, true)), b"");
         assert_eq!(took(&mut cursor, &part(b"e", true, true)), b"e", "the second of that stamp");
@@ -343,11 +423,11 @@ mod tests {
         };
         for cut in 0..6 {
             let mut cursor = Cursor::new([true; 2]);
-            cursor.begin();
+            cursor.begin(None);
             let mut got = took(&mut cursor, &part(4, b"1\n", true, true)).to_vec();
             let line = b"abcdef";
             got.extend_from_slice(took(&mut cursor, &part(5, &line[..cut], true, false)));
-            cursor.begin();
+            cursor.begin(None);
             took(&mut cursor, &part(4, b"1\n", true, true));
             for (i, byte) in line.chunks(1).enumerate() {
                 got.extend_from_slice(took(&mut cursor, &part(5, byte, i == 0, i == 5)));
@@ -369,7 +449,7 @@ mod tests {
         for taken in 0..4 {
             for kept in [false, true] {
                 let mut cursor = Cursor::new([false, true]);
-                cursor.begin();
+                cursor.begin(None);
                 assert_eq!(took(&mut cursor, &part(4, b"1\n", true, true)), b"1\n");
                 assert_eq!(cursor.take(&part(5, b"abcd", true, false)), b"abcd");
                 cursor.took(&part(5, b"abcd", true, false), taken);
@@ -378,7 +458,7 @@ mod tests {
                     cursor = Cursor::resume([false, true], cursor.reached());
                 }
                 assert_eq!(cursor.lower(), Some(Stamp::from_nanos(5)));
-                cursor.begin();
+                cursor.begin(None);
                 let mut got = Vec::new();
                 for (bytes, first, last) in [(&b"ab"[..], true, false), (b"cdef", false, true)] {
                     got.extend_from_slice(took(&mut cursor, &part(5, bytes, first, last)));
@@ -392,7 +472,7 @@ mod tests {
     #[test]
     fn a_stream_that_is_not_wanted_moves_nothing() {
         let mut cursor = Cursor::new([true, false]);
-        cursor.begin();
+        cursor.begin(None);
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 9)), b"");

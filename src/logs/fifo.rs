@@ -11,15 +11,15 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::io::{Errno, ioctl_fionread};
 
 use super::outlet::{Gate, Outlet};
-use super::record::{Record, Stream};
+use super::record::Record;
 
 /// Held back at most, so that a short line is not a system call of its own.
 const BATCH: usize = 16 * 1024;
 
-/// One stream's way into a FIFO.
+/// The way of one stream, or of both, into a FIFO.
 #[derive(Debug)]
 pub(super) struct Fifo {
-    stream: Stream,
+    streams: [bool; 2],
     door: Arc<Door>,
     open: Option<Arc<File>>,
     held: Vec<u8>,
@@ -53,7 +53,7 @@ impl Door {
 
 impl Fifo {
     /// The FIFO at `path`, made where it is missing.
-    pub(super) fn open(path: &Path, stream: Stream) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, streams: [bool; 2]) -> io::Result<Self> {
         match mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR) {
             Ok(()) => {}
             Err(Errno::EXIST) if path.symlink_metadata()?.file_type().is_fifo() => {}
@@ -61,7 +61,7 @@ impl Fifo {
             Err(e) => return Err(e.into()),
         }
         let door = Arc::new(Door { path: path.to_owned(), opened: Mutex::default() });
-        Ok(Self { stream, door, open: None, held: Vec::new() })
+        Ok(Self { streams, door, open: None, held: Vec::new() })
     }
 }
 
@@ -81,7 +81,7 @@ fn write(mut fifo: &File, mut bytes: &[u8]) -> io::Result<usize> {
 
 impl Outlet for Fifo {
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
-        if record.stream != self.stream {
+        if !self.streams[record.stream as usize] {
             return Ok(record.bytes.len());
         }
         if self.held.len() + record.bytes.len() > BATCH && !self.flush()? {

@@ -5,18 +5,20 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
 
 use super::kept::Place;
 use super::layout::{self, Time};
-use super::outlet::{Gate, Outlet};
+use super::outlet::{Gate, Outlet, may_pass};
 use super::record::{Record, Stream};
 
 /// Gathered at most, in bytes.
 const BATCH: usize = 64 * 1024;
-/// How often a full disk is tried again.
+/// How often a disk that is full, or files that cannot be opened, are tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where rotation begins a new file, and how many stay.
@@ -43,6 +45,8 @@ pub(super) struct Files {
     line: u64,
     /// What the path is: cut back and measured only where it is a plain file.
     is_plain: bool,
+    /// When it is worth another try, after a stall.
+    again: Instant,
 }
 
 #[derive(Debug)]
@@ -69,9 +73,10 @@ impl Files {
             open: None,
             line: 0,
             is_plain,
+            again: Instant::now(),
         };
         if rotation.is_some() {
-            files.place.number = newest(path)?.unwrap_or(0);
+            files.place.number = numbers(path)?.into_iter().max().unwrap_or(0);
         }
         files.measure();
         // A directory that is not there, or not ours, is told now.
@@ -92,7 +97,7 @@ impl Files {
             return Ok(0);
         }
         if self.rotation.is_some() {
-            for number in to.number.saturating_add(1)..=self.place.number {
+            for number in numbers(&self.path)?.into_iter().filter(|number| *number > to.number) {
                 remove(&layout::file(&self.path, number))?;
                 remove(&layout::times(&self.path, number))?;
             }
@@ -110,9 +115,13 @@ impl Files {
         Ok(missing)
     }
 
-    /// Goes on within a line, or at the beginning of one.
-    pub(super) fn within_line(&mut self, within: bool) {
-        self.line = u64::from(within);
+    /// Goes on within the line that the present file ends with, where it ends with none; says whether it does.
+    pub(super) fn go_on_in_line(&mut self) -> io::Result<bool> {
+        let Some(last) = self.place.length.checked_sub(1).filter(|_| self.is_plain) else { return Ok(false) };
+        let mut byte = [0];
+        File::open(self.bytes_path())?.read_exact_at(&mut byte, last)?;
+        self.line = u64::from(byte != *b"\n");
+        Ok(self.line > 0)
     }
 
     fn bytes_path(&self) -> PathBuf {
@@ -132,10 +141,15 @@ impl Files {
 
     fn open(&mut self) -> io::Result<&mut Open> {
         if self.open.is_none() {
-            let append = |path: &Path, mode| OpenOptions::new().append(true).create(true).mode(mode).open(path);
-            let bytes = append(&self.bytes_path(), 0o644)?;
+            let mut append = OpenOptions::new();
+            append.append(true).create(true).mode(0o644);
+            if self.rotation.is_some() {
+                // Whoever may write where these are could lay a link there, or a FIFO that nobody reads.
+                append.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+            }
+            let bytes = append.open(self.bytes_path())?;
             let times = match self.rotation {
-                Some(_) => Some(append(&layout::times(&self.path, self.place.number), 0o644)?),
+                Some(_) => Some(append.open(layout::times(&self.path, self.place.number))?),
                 None => None,
             };
             self.open = Some(Open { bytes, times });
@@ -144,7 +158,7 @@ impl Files {
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Writes what is gathered. False: the disk is full.
+    /// Writes what is gathered. False: not all of it could be, for now.
     fn write_out(&mut self) -> io::Result<bool> {
         if self.held.is_empty() && self.held_times.is_empty() {
             return Ok(true);
@@ -157,7 +171,7 @@ impl Files {
                 None => (times.len(), Ok(())),
             };
             let bytes = drain(&mut open.bytes, &mut held);
-            bytes.1.and(times.1).map(|()| (bytes.0, times.0)).or_else(|e| match is_full(&e) {
+            bytes.1.and(times.1).map(|()| (bytes.0, times.0)).or_else(|e| match may_pass(&e) {
                 true => Ok((bytes.0, times.0)),
                 false => Err(e),
             })
@@ -165,12 +179,16 @@ impl Files {
         (self.held, self.held_times) = (held, times);
         let (bytes, times) = match written {
             Ok(written) => written,
-            Err(e) if is_full(&e) => (0, 0),
+            Err(e) if may_pass(&e) => (0, 0),
             Err(e) => return Err(e),
         };
         self.place.length += bytes as u64;
         self.place.times += times as u64;
-        Ok(self.held.is_empty() && self.held_times.is_empty())
+        let all = self.held.is_empty() && self.held_times.is_empty();
+        if !all {
+            self.again = Instant::now() + DISK_PAUSE;
+        }
+        Ok(all)
     }
 
     /// Goes on in a new file; the oldest goes.
@@ -252,7 +270,7 @@ impl Outlet for Files {
     }
 
     fn gate(&self) -> Gate {
-        Gate::after(DISK_PAUSE)
+        Gate::Later(self.again)
     }
 
     fn rest(&mut self) {
@@ -283,19 +301,15 @@ fn drain(file: &mut File, bytes: &mut Vec<u8>) -> (usize, io::Result<()>) {
     (written, result)
 }
 
-/// Whether it may work later: the disk, or what its user may have of it, is full.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WouldBlock)
-}
-
-/// The number of the newest file of a stream.
-fn newest(path: &Path) -> io::Result<Option<u32>> {
-    let Some(folder) = path.parent() else { return Ok(None) };
-    let mut newest = None;
+/// The numbers of the files of a stream that there are, in no order.
+fn numbers(path: &Path) -> io::Result<Vec<u32>> {
+    // A path without a folder lies in the present one.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
-        newest = newest.max(layout::number(path, &entry?.path()));
+        numbers.extend(layout::number(path, &entry?.path()));
     }
-    Ok(newest)
+    Ok(numbers)
 }
 
 /// Removes a file; false: there was none.
@@ -416,6 +430,46 @@ mod tests {
         assert_eq!((listed(&folder), times(&folder, 0)), (named(&[("0", "aaaa\nbbb\n")]), vec![(0, 1), (5, 2)]));
         fs::write(folder.path().join("t.stdout.0"), "aa").unwrap();
         assert_eq!(rotating(&folder, 9, 10).cut_back(kept).unwrap(), 3, "what the machine lost is told");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_waited_for() {
+        let folder = Folder::new();
+        let path = folder.path().join("out");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut files = Files::new(&path, [true, true], None).unwrap();
+        let record = Record { stream: Stream::Stdout, stamp: Stamp::from_nanos(1), bytes: b"line\n", continues: false };
+        assert_eq!(files.put(&record).unwrap(), 5);
+        assert!(!files.flush().unwrap());
+        assert!(!files.gate().is_open(), "not at once");
+        // The gate is asked for anew each time, and comes nearer all the same.
+        files.again = Instant::now();
+        assert!(files.gate().is_open());
+        fs::remove_file(&path).unwrap();
+        files.open = None;
+        assert!(files.flush().unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "line\n");
+    }
+
+    #[test]
+    fn links_fifos_and_odd_numbers_among_the_files() {
+        let folder = Folder::new();
+        let (first, elsewhere) = (folder.path().join("t.stdout.0"), folder.path().join("elsewhere"));
+        fs::write(&elsewhere, "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &first).unwrap();
+        let rotation = Some(Rotation { max_files: 2, max_file_size: 10 });
+        let path = folder.path().join("t.stdout");
+        assert!(Files::new(&path, [true, false], rotation).is_err(), "a link is not followed");
+        fs::remove_file(&first).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &first, rustix::fs::Mode::RWXU).unwrap();
+        assert!(Files::new(&path, [true, false], rotation).is_err(), "a FIFO is not waited for");
+        fs::remove_file(&first).unwrap();
+        // Far more numbers than files.
+        fs::write(folder.path().join("t.stdout.4294967295"), "").unwrap();
+        let mut files = Files::new(&path, [true, false], rotation).unwrap();
+        files.cut_back(Place::default()).unwrap();
+        put(&mut files, &[(1, "a\n")]);
+        assert_eq!(listed(&folder), [("elsewhere".into(), String::new()), ("t.stdout.0".into(), "a\n".into())]);
     }
 
     #[test]

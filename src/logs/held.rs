@@ -161,7 +161,7 @@ impl Held {
             ..LogsQuery::default()
         };
         let mut logs = self.engine.container_logs(&self.id, &query, hangup).map_err(unreadable)?;
-        self.cursors.iter_mut().for_each(Cursor::begin);
+        self.cursors.iter_mut().for_each(|cursor| cursor.begin(since));
         let mut splitter = Splitter::new(self.terminal);
         let same_clock = matches!(self.engine.endpoint(), Endpoint::Unix(_));
         let (mut new, mut late, mut failed) = (false, false, None);

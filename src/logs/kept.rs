@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::cursor::Reached;
 use super::digest::Digest;
 use super::record::Stamp;
@@ -52,6 +54,8 @@ pub(super) struct KeptFile {
     /// How often it was written.
     writes: u64,
     file: Option<File>,
+    /// Whether what was kept cannot be made out any more.
+    pub(super) is_damaged: bool,
 }
 
 impl KeptFile {
@@ -60,9 +64,11 @@ impl KeptFile {
     /// # Errors
     /// It cannot be read, or holds something else.
     pub(super) fn open(path: &Path, container: &str) -> io::Result<(Self, Option<Kept>)> {
-        let found = read_slots(path)?;
+        let slots = read_slots(path)?;
+        let is_damaged = matches!(slots, Slots::Damaged);
+        let found = slots.newest();
         let writes = found.as_ref().map_or(0, |(writes, _)| writes + 1);
-        let file = Self { path: path.to_owned(), container: container.to_owned(), writes, file: None };
+        let file = Self { path: path.to_owned(), container: container.to_owned(), writes, file: None, is_damaged };
         Ok((file, found.map(|(_, kept)| kept)))
     }
 
@@ -70,7 +76,7 @@ impl KeptFile {
     pub(super) fn write(&mut self, reached: [Reached; 2], within_line: [bool; 2], place: Place) -> io::Result<()> {
         let slot = encode(self.writes, &self.container, reached, within_line, place)?;
         if self.file.is_none() {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+            let file = options().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
             self.file = Some(file);
         }
         if let Some(file) = &self.file {
@@ -86,22 +92,48 @@ impl KeptFile {
     }
 }
 
-/// What is kept in a file; `None`: there is no file yet.
+/// What is kept in a file; `None`: there is no file yet, or it is damaged.
 ///
 /// # Errors
 /// It cannot be read, or holds something else.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Kept>> {
-    Ok(read_slots(path)?.map(|(_, kept)| kept))
+    Ok(read_slots(path)?.newest().map(|(_, kept)| kept))
 }
 
-fn read_slots(path: &Path) -> io::Result<Option<(u64, Kept)>> {
-    let file = match File::open(path) {
+/// What a cursor's file holds.
+enum Slots {
+    /// Nothing yet.
+    Empty,
+    /// Nothing that can be made out: the machine died while it was written.
+    Damaged,
+    /// The number of the newest write, and what it kept.
+    Newest(u64, Kept),
+}
+
+impl Slots {
+    fn newest(self) -> Option<(u64, Kept)> {
+        match self {
+            Self::Newest(writes, kept) => Some((writes, kept)),
+            Self::Empty | Self::Damaged => None,
+        }
+    }
+}
+
+/// Not to be opened as what waits for somebody.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    options
+}
+
+fn read_slots(path: &Path) -> io::Result<Slots> {
+    let file = match options().read(true).open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Slots::Empty),
         Err(e) => return Err(e),
     };
     let mut newest: Option<(u64, Kept)> = None;
-    let mut is_empty = true;
+    let (mut is_empty, mut is_foreign) = (true, true);
     for at in [0, SLOT] {
         let mut slot = [0; LENGTH];
         match file.read_exact_at(&mut slot, at) {
@@ -109,16 +141,19 @@ fn read_slots(path: &Path) -> io::Result<Option<(u64, Kept)>> {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => continue,
             Err(e) => return Err(e),
         }
+        is_foreign &= slot[..8] != *MAGIC && slot != [0; LENGTH];
         if let Some(found) = decode(&slot)
             && newest.as_ref().is_none_or(|(writes, _)| *writes < found.0)
         {
             newest = Some(found);
         }
     }
-    if newest.is_none() && !is_empty {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no cursor of collected output"));
+    match newest {
+        Some((writes, kept)) => Ok(Slots::Newest(writes, kept)),
+        None if is_empty => Ok(Slots::Empty),
+        None if is_foreign => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no cursor of collected output")),
+        None => Ok(Slots::Damaged),
     }
-    Ok(newest)
 }
 
 fn encode(
@@ -236,6 +271,16 @@ mod tests {
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
             assert_eq!(read(&path).unwrap().unwrap().reached, reached(1), "byte {at} of the newer one");
+        }
+        let mut damaged = whole;
+        (damaged[LENGTH - 1], damaged[SLOT as usize + LENGTH - 1]) = (0, 0);
+        // Nothing is synced: a machine that dies may leave what was not written as zeros.
+        for damaged in [damaged, vec![0; 600]] {
+            std::fs::write(&path, damaged).unwrap();
+            let (mut file, found) = KeptFile::open(&path, "c").unwrap();
+            assert_eq!((found, file.is_damaged), (None, true));
+            file.write(reached(3), [false; 2], Place::default()).unwrap();
+            assert_eq!(read(&path).unwrap().unwrap().reached, reached(3), "it is gone on with");
         }
         std::fs::write(&path, [7; 600]).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);

@@ -9,8 +9,8 @@ use super::cursor::Cursor;
 use super::fifo::Fifo;
 use super::file::{self, Files, Rotation};
 use super::kept::{Kept, KeptFile};
-use super::outlet::{Gate, Outlet};
-use super::record::{Part, Record, Stamp, Stream};
+use super::outlet::{Gate, Outlet, may_pass};
+use super::record::{Part, Record, Stamp};
 use super::sink::{Live, Sink};
 
 /// What is written more rarely than this lets go of its descriptors in between.
@@ -22,9 +22,9 @@ pub(crate) enum Target<'a> {
     /// One file, for one stream or both.
     File { path: &'a Path, streams: [bool; 2] },
     /// Files in turn.
-    Rotating { path: &'a Path, stream: Stream, rotation: Rotation },
+    Rotating { path: &'a Path, streams: [bool; 2], rotation: Rotation },
     /// A FIFO.
-    Fifo { path: &'a Path, stream: Stream },
+    Fifo { path: &'a Path, streams: [bool; 2] },
 }
 
 impl Target<'_> {
@@ -52,6 +52,8 @@ pub(crate) struct Lane {
     rested: Instant,
     /// What is to be said about its beginning.
     notice: Option<String>,
+    /// What its sink was told of a gap, and others were not yet.
+    gap: Option<String>,
 }
 
 impl std::fmt::Debug for Lane {
@@ -66,18 +68,16 @@ impl Lane {
     pub(crate) fn open(target: &Target<'_>, container: &str) -> io::Result<Option<Self>> {
         match *target {
             Target::File { path, .. } if file::is_null(path) => Ok(None),
-            Target::File { path, streams } if file::is_fifo(path) && streams[0] != streams[1] => {
-                let stream = if streams[0] { Stream::Stdout } else { Stream::Stderr };
-                Self::open(&Target::Fifo { path, stream }, container)
+            // Opened as a file, it would wait for a reader.
+            Target::File { path, streams } if file::is_fifo(path) => {
+                Self::open(&Target::Fifo { path, streams }, container)
             }
             Target::File { path, streams } => Self::files(path, streams, None, container).map(Some),
-            Target::Rotating { path, stream, rotation } => {
-                let streams = [stream == Stream::Stdout, stream == Stream::Stderr];
+            Target::Rotating { path, streams, rotation } => {
                 Self::files(path, streams, Some(rotation), container).map(Some)
             }
-            Target::Fifo { path, stream } => {
-                let fifo = Fifo::open(path, stream)?;
-                let streams = [stream == Stream::Stdout, stream == Stream::Stderr];
+            Target::Fifo { path, streams } => {
+                let fifo = Fifo::open(path, streams)?;
                 let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
                 let found = found.filter(|found| found.container == container);
                 Ok(Some(Self::new(Box::new(fifo), path.display().to_string(), streams, Some(kept), found.as_ref())))
@@ -94,16 +94,20 @@ impl Lane {
         let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
         // What another container's collector wrote beyond its cursor is all that is left of that.
         let found = found.filter(|found| found.container == container);
-        let mut notice = None;
-        if let Some(Kept { within_line, place, .. }) = &found {
+        let (mut notice, mut in_line) = (None, false);
+        if let Some(Kept { place, .. }) = &found {
             let missing = files.cut_back(*place)?;
             if missing > 0 {
                 notice = Some(format!("{missing} bytes of {name} that were collected are gone"));
             }
-            files.within_line(within_line.contains(&true));
+            in_line = files.go_on_in_line()?;
         }
         let mut lane = Self::new(Box::new(files), name, streams, Some(kept), found.as_ref());
-        lane.notice = notice;
+        if streams != [true; 2] {
+            // The file itself tells; where both streams are in it, not of which the line is.
+            lane.within_line = streams.map(|wanted| wanted && in_line);
+        }
+        lane.notice = notice.or(lane.notice);
         Ok(lane)
     }
 
@@ -133,12 +137,31 @@ impl Lane {
         let within_line = found.map_or([false; 2], |found| found.within_line);
         // Where it is now holds for this container from now on, also if nothing comes.
         let dirty = found.is_none();
-        Self { outlet, name, cursor, kept, within_line, dirty, stalled: false, rested: Instant::now(), notice: None }
+        let notice = kept.as_ref().filter(|kept| kept.is_damaged).map(|_| {
+            format!("how far {name} was collected is not known any more: what the Engine holds comes once more")
+        });
+        Self {
+            outlet,
+            name,
+            cursor,
+            kept,
+            within_line,
+            dirty,
+            stalled: false,
+            rested: Instant::now(),
+            notice,
+            gap: None,
+        }
     }
 
     /// What is to be said about its beginning, once.
     pub(super) fn opening_notice(&mut self) -> Option<String> {
         self.notice.take()
+    }
+
+    /// What its sink was told of lines that may be missing, once.
+    pub(super) fn gap(&mut self) -> Option<String> {
+        self.gap.take()
     }
 
     /// Takes what is new to it of a part; says how many bytes that was.
@@ -147,6 +170,11 @@ impl Lane {
             return Ok(0);
         }
         let bytes = self.cursor.take(part);
+        if let Some(after) = self.cursor.gap() {
+            let gap = format!("the Engine no longer holds all that was written; lines may be missing after {after}");
+            self.outlet.notice(&gap)?;
+            self.gap = Some(gap);
+        }
         if bytes.is_empty() {
             self.cursor.took(part, 0);
             return Ok(0);
@@ -171,7 +199,6 @@ impl Lane {
         }
         if self.dirty && self.outlet.is_delivered() {
             self.keep()?;
-            self.dirty = false;
         }
         Ok(())
     }
@@ -179,17 +206,20 @@ impl Lane {
     fn keep(&mut self) -> io::Result<()> {
         let Some(kept) = &mut self.kept else { return Ok(()) };
         match kept.write(self.cursor.reached(), self.within_line, self.outlet.place()) {
+            Ok(()) => self.dirty = false,
             // There will be room again; until then a crash finds an older cursor, and cuts back to that.
-            Err(e) if e.kind() == io::ErrorKind::StorageFull || e.kind() == io::ErrorKind::QuotaExceeded => {
-                self.stalled = true;
-                Ok(())
-            }
-            done => done,
+            Err(e) if may_pass(&e) => self.stalled = true,
+            Err(e) => return Err(e),
         }
+        Ok(())
     }
 
     /// Nothing comes at present. What is written more rarely than once a second holds no descriptor and no buffer in between.
     pub(super) fn rest(&mut self) {
+        if self.stalled {
+            // It holds what it was given and could not pass on.
+            return;
+        }
         let now = Instant::now();
         if now.duration_since(self.rested) > BUSY {
             self.outlet.rest();
@@ -227,5 +257,45 @@ impl Lane {
     pub(super) fn behind(&self) -> String {
         let after = self.cursor.upper().map_or("the start".to_owned(), |stamp: Stamp| stamp.to_string());
         format!("{} has taken nothing after {after}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::record::Stream;
+
+    /// Takes all, and cannot pass it on yet.
+    struct Full;
+
+    impl Outlet for Full {
+        fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
+            Ok(record.bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<bool> {
+            Ok(false)
+        }
+
+        fn gate(&self) -> Gate {
+            Gate::Later(Instant::now())
+        }
+
+        fn rest(&mut self) {
+            panic!("it would lose what it holds");
+        }
+    }
+
+    #[test]
+    fn one_that_holds_what_it_could_not_pass_on_does_not_rest() {
+        let mut lane = Lane::new(Box::new(Full), "full".into(), [true; 2], None, None);
+        lane.cursor.begin(None);
+        let part =
+            Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(1), bytes: b"line\n", first: true, last: true };
+        assert_eq!(lane.take(&part).unwrap(), 5);
+        lane.rested = Instant::now().checked_sub(2 * BUSY).unwrap();
+        lane.flush().unwrap();
+        lane.rest();
+        assert!(lane.is_stalled());
     }
 }

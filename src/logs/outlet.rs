@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::kept::Place;
 use super::record::Record;
@@ -53,11 +54,6 @@ pub(super) enum Gate {
 }
 
 impl Gate {
-    /// A try after a while.
-    pub(super) fn after(pause: Duration) -> Self {
-        Self::Later(Instant::now() + pause)
-    }
-
     /// Whether it is worth another try now. Waits for nothing.
     pub(super) fn is_open(&self) -> bool {
         match self {
@@ -74,6 +70,12 @@ impl Gate {
             Self::Room(fifo) => !flags(fifo).contains(PollFlags::ERR),
         }
     }
+}
+
+/// Whether what failed so may work later: the disk, or what its user may have of it, is full, or too many files are open.
+pub(super) fn may_pass(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WouldBlock)
+        || matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 fn has_room(fifo: &File) -> bool {

@@ -5,13 +5,18 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outlet::Gate;
 use crate::threads::{Hangup, Worker};
 
 /// How often all collectors are looked at. A sink that blocks for two of these keeps no connection any more.
 const TICK: Duration = Duration::from_millis(500);
+/// After so long without a word a follow is given up for a read: Engines were seen to fall silent in one, for good, when their
+/// log file was rotated or truncated.
+const SILENCE: Duration = Duration::from_secs(600);
+/// So long a follow may say nothing once the container has ended.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A collector's signs of life.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Pulse {
 struct Inner {
     /// Ends the present request, or the pause.
     connection: Option<Hangup>,
+    /// How many pieces there were, and when the last of them came, or the request began. `None`: no follow.
+    heard: Option<(u64, Instant)>,
     /// What the stalled lanes wait for.
     gates: Vec<Gate>,
     /// What they have not taken.
@@ -51,9 +58,19 @@ impl Pulse {
         self.calls.load(Ordering::Relaxed) % 2 == 1
     }
 
-    /// What ends what the collector does now.
-    pub(super) fn connected(&self, latch: &Hangup) {
-        self.lock().connection = Some(latch.clone());
+    /// What ends what the collector does now, and whether that is to follow.
+    pub(super) fn connected(&self, latch: &Hangup, follow: bool) {
+        let mut inner = self.lock();
+        inner.connection = Some(latch.clone());
+        inner.heard = follow.then(|| (self.pieces.load(Ordering::Relaxed), Instant::now()));
+    }
+
+    /// Ends a follow that says nothing: the container has ended, and the follow should have, too.
+    pub(super) fn end_mute_follow(&self) {
+        let mut inner = self.lock();
+        if inner.is_mute(self.pieces.load(Ordering::Relaxed), GRACE) {
+            inner.hang_up();
+        }
     }
 
     /// What the stalled lanes wait for, what they have not taken, and whether these are all.
@@ -79,9 +96,25 @@ impl Pulse {
         let calls = self.calls.load(Ordering::Relaxed);
         let blocked = calls % 2 == 1 && calls == inner.seen;
         inner.seen = calls;
-        if (blocked || inner.gates.iter().any(Gate::is_open))
-            && let Some(connection) = inner.connection.take()
-        {
+        let mute = inner.is_mute(self.pieces.load(Ordering::Relaxed), SILENCE);
+        if blocked || mute || inner.gates.iter().any(Gate::is_open) {
+            inner.hang_up();
+        }
+    }
+}
+
+impl Inner {
+    /// Whether a follow goes on that has brought nothing for so long.
+    fn is_mute(&mut self, pieces: u64, silence: Duration) -> bool {
+        let Some((heard, since)) = &mut self.heard else { return false };
+        if *heard != pieces {
+            (*heard, *since) = (pieces, Instant::now());
+        }
+        since.elapsed() >= silence
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(connection) = self.connection.take() {
             connection.hang_up();
         }
     }
@@ -118,5 +151,32 @@ impl Watch {
         self.hangup.hang_up();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(worker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follow_that_says_nothing_is_given_up() {
+        let ago = |silence| Instant::now().checked_sub(silence).unwrap();
+        for (row, follow, silence, came, want) in [
+            ("a read", false, SILENCE, false, false),
+            ("a follow", true, SILENCE, false, true),
+            ("not for long", true, SILENCE / 2, false, false),
+            ("it has just said something", true, SILENCE, true, false),
+        ] {
+            let (pulse, latch) = (Pulse::default(), Hangup::new());
+            pulse.connected(&latch, follow);
+            if let Some(heard) = &mut pulse.lock().heard {
+                heard.1 = ago(silence);
+            }
+            if came {
+                pulse.pieces.fetch_add(1, Ordering::Relaxed);
+            }
+            pulse.look();
+            assert_eq!(latch.is_hung_up(), want, "{row}");
+        }
     }
 }

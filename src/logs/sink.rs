@@ -62,20 +62,22 @@ pub trait Sink: Send {
 pub struct WriteSink<O, E> {
     stdout: O,
     stderr: E,
+    /// Per stream, how much was written of what comes next: of a record that a writer took only a part of.
+    ahead: [usize; 2],
 }
 
 impl<O: Write + Send, E: Write + Send> WriteSink<O, E> {
     /// Standard output to `stdout`, standard error to `stderr`.
     pub fn new(stdout: O, stderr: E) -> Self {
-        Self { stdout, stderr }
+        Self { stdout, stderr, ahead: [0; 2] }
     }
 }
 
 impl<O: Write + Send, E: Write + Send> Sink for WriteSink<O, E> {
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         match record.stream {
-            Stream::Stdout => self.stdout.write_all(record.bytes),
-            Stream::Stderr => self.stderr.write_all(record.bytes),
+            Stream::Stdout => write(&mut self.stdout, record.bytes, &mut self.ahead[0]),
+            Stream::Stderr => write(&mut self.stderr, record.bytes, &mut self.ahead[1]),
         }
     }
 
@@ -83,6 +85,21 @@ impl<O: Write + Send, E: Write + Send> Sink for WriteSink<O, E> {
         self.stdout.flush()?;
         self.stderr.flush()
     }
+}
+
+/// Writes all bytes but the first `ahead`, and counts on: a writer that would block keeps what it took, and is offered the whole
+/// again, cut as it may be.
+fn write(to: &mut impl Write, bytes: &[u8], ahead: &mut usize) -> io::Result<()> {
+    while let Some(rest) = bytes.get(*ahead..).filter(|rest| !rest.is_empty()) {
+        match to.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => *ahead += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    *ahead -= bytes.len();
+    Ok(())
 }
 
 /// A piece of what a task wrote, as [`ChannelSink`] sends it.

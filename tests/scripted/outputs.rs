@@ -334,6 +334,58 @@ fn what_a_follow_kept_back_is_read_at_the_end() {
 }
 
 #[test]
+fn a_follow_that_outlasts_its_container_is_given_up() {
+    let records: Vec<_> = (0..10).map(|n| out(T + n, &format!("line {n}\n"))).collect();
+    for drained in [false, true] {
+        let world = World::on(Scripted::tcp().unwrap());
+        // Some Engines' follows say nothing, for good, after they rotated a file.
+        first_follow(&world, records.clone(), Answer::chunked(200).hold());
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        world.scripted.wait_for("a follow", |state| state.requests().any(is_follow) && state.count(WAIT) == 1);
+        world.exit(0);
+        exit_of(&driver, &id);
+        let begun = Instant::now();
+        if drained {
+            assert!(driver.drain_task(&id, &crossbeam_channel::never()).unwrap());
+        }
+        driver.destroy_task(&id, false).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(4), "drained {drained}: {:?}", begun.elapsed());
+        seen.assert_is(&records, "what a follow did not say");
+    }
+}
+
+#[test]
+fn what_the_engine_dropped_meanwhile_is_told() {
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = world.driver();
+    let events = driver.task_events();
+    let other = Seen::default();
+    let seen = Seen::default();
+    let id = started(&driver, vec![seen.sink().0, other.sink().0]);
+    let before = [out(T, "one\n"), err(T + 1, "two\n")];
+    world.write(before.clone());
+    seen.wait_for(&before, "before");
+    world.scripted.go_away();
+    // It rotated all of it away, and more.
+    let after = [out(T + 10, "eleven\n"), err(T + 11, "twelve\n")];
+    world.model().containers[0].records = after.to_vec();
+    world.scripted.come_back().unwrap();
+    let all = [before, after].concat();
+    seen.wait_for(&all, "after");
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&all, "what there was");
+    other.assert_is(&all, "what there was, again");
+    // Once a stream, to each sink, and to who listens to the driver.
+    let want = ["2026-11-25T03:36:00.000000000Z", "2026-11-25T03:36:00.000000001Z"];
+    for notices in [seen.notices(), other.notices()] {
+        assert!(notices.len() == 2 && (0..2).all(|i| notices[i].ends_with(want[i])), "{notices:?}");
+    }
+    let told = events.try_iter().filter(|event| event.annotations["kind"] == "logs_notice").count();
+    assert_eq!(told, 2);
+}
+
+#[test]
 fn an_engine_that_is_away_loses_nothing() {
     let world = World::new();
     let driver = world.driver();

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore::driver::{Driver, LogTarget, LogTargets, Record, Sink, TaskHandle, TaskId};
-use longshore::logs::{ChannelSink, Stamp, Stream};
+use longshore::logs::{ChannelSink, Stamp, Stream, WriteSink};
 
 use crate::support::{eventually, unique};
 use crate::world::{LOGS, WAIT, World, Written, exit_of, is_follow, since, task};
@@ -189,6 +189,53 @@ fn one_that_takes_nothing_now_gets_it_later_and_the_others_at_once() {
 }
 
 #[test]
+fn one_that_is_far_behind_gets_all_and_the_others_nothing_twice() {
+    let world = World::new();
+    let driver = world.driver();
+    let (shut, late, other) = (Arc::new(AtomicBool::new(false)), Seen::default(), Seen::default());
+    let door = Door { shut: shut.clone(), seen: late.clone() };
+    let handle = started(&driver, LogTarget::Null, vec![Box::new(door), Box::new(other.clone())]);
+    // Minutes lie between them.
+    let at = |n: i64| Written(1, T + n * 60_000_000_000, format!("line {n}\n").into_bytes());
+    world.write((0..5).map(at));
+    eventually(PATIENCE, "both have the first", || late.text() == text(0, 5) && other.text() == text(0, 5));
+    shut.store(true, Ordering::Relaxed);
+    for n in 5..10 {
+        world.write([at(n)]);
+        eventually(PATIENCE, "the other goes on", || other.text() == text(0, n + 1));
+    }
+    shut.store(false, Ordering::Relaxed);
+    eventually(PATIENCE, "it gets what it had not taken", || late.text() == text(0, 10));
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+    assert_eq!((late.text(), other.text()), (text(0, 10), text(0, 10)));
+}
+
+#[test]
+fn what_a_fifos_reader_had_not_read_comes_again_from_another_process() {
+    let folder = Folder::new();
+    let path = folder.path("fifo");
+    let world = World::new();
+    let driver = world.driver();
+    let seen = Seen::default();
+    let handle = started(&driver, LogTarget::Fifo(path.clone()), vec![Box::new(seen.clone())]);
+    let reader = Reader::open(&path);
+    world.write(lines(0, 5));
+    eventually(PATIENCE, "it is collected", || seen.text() == text(0, 5));
+    // What lies in the FIFO goes when nobody has it open any more.
+    driver.shutdown();
+    drop(reader);
+    let driver = world.driver();
+    driver.recover_task(&handle).unwrap();
+    let got = Reader::open(&path).read_until("all of it", |text| text.ends_with("line 4\n"));
+    assert_eq!(got, text(0, 5));
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+}
+
+#[test]
 fn one_that_blocks_holds_no_connection() {
     /// Waits until somebody lets it go on.
     struct Blocked(crossbeam_channel::Receiver<()>, Seen);
@@ -289,11 +336,13 @@ fn the_next_container_of_a_task_goes_on_with_its_files() {
     let (path, file) = (folder.path("both"), folder.path("both"));
     for life in 0..2 {
         let world = World::new();
+        // Another container. By its times it may have written the same.
+        world.model().made = life;
         let driver = world.driver();
         let mut task = task();
         task.logs = LogTargets { stdout: LogTarget::File(path.clone()), stderr: LogTarget::File(path.clone()) };
         let id: TaskId = driver.start_task(task).unwrap().0.config.id;
-        world.write([line(life), Written(2, T + life, b"err\n".to_vec())]);
+        world.write([Written(1, T, format!("line {life}\n").into_bytes()), Written(2, T, b"err\n".to_vec())]);
         world.exit(0);
         exit_of(&driver, &id);
         driver.destroy_task(&id, false).unwrap();
@@ -354,6 +403,114 @@ fn places_that_cannot_be_written_are_told_and_nothing_is_left() {
     exit_of(&driver, &handle.config.id);
     driver.destroy_task(&handle.config.id, false).unwrap();
     assert_eq!(world.scripted.count(LOGS), 0, "nothing is collected for nobody");
+}
+
+#[test]
+fn a_fifo_of_both_streams_waits_for_nobody_and_gets_both() {
+    for as_file in [false, true] {
+        let folder = Folder::new();
+        let path = folder.path("fifo");
+        let world = World::new();
+        let driver = world.driver();
+        // Made, and named as a file.
+        drop(started(&driver, LogTarget::Fifo(path.clone()), vec![]));
+        let target = || if as_file { LogTarget::File(path.clone()) } else { LogTarget::Fifo(path.clone()) };
+        let world = World::new();
+        let driver = world.driver();
+        let mut task = task();
+        task.logs = LogTargets { stdout: target(), stderr: target() };
+        let id = driver.start_task(task).unwrap().0.config.id;
+        let mut reader = Reader::open(&path);
+        world.write([line(0), Written(2, T + 1, b"err\n".to_vec()), line(2)]);
+        let got = reader.read_until("both streams", |text| text.ends_with("line 2\n"));
+        assert_eq!(got, "line 0\nerr\nline 2\n", "as a file {as_file}");
+        world.exit(0);
+        exit_of(&driver, &id);
+        driver.destroy_task(&id, false).unwrap();
+    }
+}
+
+#[test]
+fn rotating_files_of_both_streams_are_gone_on_with() {
+    let folder = Folder::new();
+    let path = folder.path("both");
+    let world = World::new();
+    let target = |max_files| LogTarget::Rotating { path: path.clone(), max_files, max_file_size: 1 << 20 };
+    let mut driver = world.driver();
+    let mut wrong = task();
+    wrong.logs = LogTargets { stdout: target(2), stderr: target(3) };
+    assert!(driver.start_task(wrong).unwrap_err().to_string().contains("both"), "each in a way of its own");
+    let mut task = task();
+    task.logs = LogTargets { stdout: target(2), stderr: target(2) };
+    let handle = driver.start_task(task).unwrap().0;
+    let mut want = String::new();
+    for n in 0..3 {
+        world.write([line(2 * n), Written(2, T + 2 * n + 1, b"err\n".to_vec())]);
+        want += &format!("{}err\n", text(2 * n, 2 * n + 1));
+        eventually(PATIENCE, "it is collected", || {
+            fs::read_to_string(folder.path("both.0")).is_ok_and(|text| text == want)
+        });
+        driver = succeeded(&world, &driver, &handle);
+    }
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+    assert_eq!(fs::read_to_string(folder.path("both.0")).unwrap(), want);
+}
+
+#[test]
+fn a_line_that_a_restart_interrupts_is_not_torn_between_files() {
+    let folder = Folder::new();
+    let world = World::new();
+    let mut driver = world.driver();
+    let target = LogTarget::Rotating { path: folder.path("t"), max_files: 9, max_file_size: 10 };
+    let handle = started(&driver, target, vec![]);
+    let holds = |name: &str, want: &str| {
+        let path = folder.path(name);
+        eventually(PATIENCE, name, || fs::read_to_string(&path).is_ok_and(|text| text == want));
+    };
+    // A line of two records, between which another process takes over.
+    world.write([Written(1, T, b"ab\n".to_vec()), Written(1, T + 1, b"begin".to_vec())]);
+    holds("t.0", "ab\nbegin");
+    driver = succeeded(&world, &driver, &handle);
+    world.write([Written(1, T + 1, b"-end-\n".to_vec()), Written(1, T + 2, b"next\n".to_vec())]);
+    holds("t.1", "next\n");
+    assert_eq!(fs::read_to_string(folder.path("t.0")).unwrap(), "ab\nbegin-end-\n");
+    assert_eq!(fs::read(folder.path(".t.0.times")).unwrap().len(), 2 * 16, "two lines have a time");
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+}
+
+#[test]
+fn a_writer_that_takes_a_part_now_gets_the_rest_later() {
+    /// Takes three bytes, and then nothing for once.
+    struct Slow(Arc<Mutex<Vec<u8>>>, bool);
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if !self.1 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let n = bytes.len().min(3);
+            self.0.lock().unwrap().extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let world = World::new();
+    let driver = world.driver();
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let sink = WriteSink::new(Slow(written.clone(), false), io::sink());
+    let handle = started(&driver, LogTarget::Null, vec![Box::new(sink)]);
+    world.write(lines(0, 2));
+    eventually(PATIENCE, "all of it", || written.lock().unwrap().len() >= text(0, 2).len());
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+    assert_eq!(String::from_utf8(written.lock().unwrap().clone()).unwrap(), text(0, 2));
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(crate) struct Shared(Arc<Mutex<Model>>);
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) containers: Vec<Container>,
-    made: u32,
+    /// How many were made: the next one's id tells.
+    pub(crate) made: u32,
     /// Whether containers have a terminal.
     pub(crate) tty: bool,
     /// Whether `since` says where logs begin, and not which records are left out.
