@@ -14,6 +14,7 @@ mod counts;
 mod execs;
 mod faults;
 mod lives;
+mod outputs;
 mod pauses;
 mod rows;
 
