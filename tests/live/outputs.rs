@@ -179,7 +179,9 @@ fn log_drivers_that_keep_nothing() {
 #[ignore = "needs an Engine"]
 fn a_fifos_reader_goes_away_and_comes_back() {
     let bench = Bench::new();
-    let path = std::env::temp_dir().join(unique("fifo"));
+    let folder = std::env::temp_dir().join(unique("fifo"));
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("fifo");
     let away = Duration::from_secs(rounds(2, 30).into());
     let lines = rounds(30_000, 300_000);
     let script = format!(
@@ -214,7 +216,7 @@ fn a_fifos_reader_goes_away_and_comes_back() {
     bench.driver.destroy_task(&id, false).unwrap();
     let mut more = [0; 10];
     assert_eq!(fifo.read(&mut more).unwrap_or(0), 0, "nothing comes twice");
-    let _ = fs::remove_file(&path);
+    fs::remove_dir_all(&folder).unwrap();
     assert!(got == want.as_bytes(), "{} bytes instead of {}", got.len(), want.len());
 }
 
@@ -222,7 +224,9 @@ fn a_fifos_reader_goes_away_and_comes_back() {
 #[ignore = "needs an Engine"]
 fn a_fifo_without_a_reader_costs_no_time() {
     let bench = Bench::new();
-    let path = std::env::temp_dir().join(unique("fifo"));
+    let folder = std::env::temp_dir().join(unique("fifo"));
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("fifo");
     let begun = Instant::now();
     // For both streams, and named as a file: opened as one, it would wait.
     let mut task = bench.task("echo out; echo err >&2; sleep 100");
@@ -243,6 +247,5 @@ fn a_fifo_without_a_reader_costs_no_time() {
         "{took:?}, {:?}",
         begun.elapsed()
     );
-    let hidden = path.with_file_name(format!(".{}.cursor", path.file_name().unwrap().to_str().unwrap()));
-    let _ = (fs::remove_file(&path), fs::remove_file(hidden));
+    fs::remove_dir_all(&folder).unwrap();
 }
