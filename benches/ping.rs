@@ -4,6 +4,7 @@
 //! rounds; a ratio is the median of the ratios within each round. The Engine's own CPU time is nowhere in them.
 //! bollard is a program of its own (`peers/`), built here and spoken to in lines. `README.md` says how to read the table.
 
+mod machine;
 mod measure;
 
 use std::error::Error;
@@ -17,6 +18,7 @@ use std::{env, fs, thread};
 use longshore::Endpoint;
 use longshore::engine::Engine;
 
+use machine::{build_peers, cpu_model, median, peers_dir};
 use measure::{Figures, Round};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -206,23 +208,6 @@ impl Drop for Peer {
     }
 }
 
-fn peers_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
-}
-
-/// Builds the peers, into a directory of their own whatever the environment says, and says where the program is.
-fn build_peers() -> Result<PathBuf> {
-    let target = peers_dir().join("target");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(peers_dir().join("Cargo.toml"));
-    cargo.arg("--target-dir").arg(&target).env_remove("CARGO_BUILD_TARGET");
-    let status = cargo.status().map_err(|error| format!("cannot run cargo: {error}"))?;
-    if !status.success() {
-        return Err(format!("the peers were not built ({status}), so there is nothing to compare with").into());
-    }
-    Ok(target.join("release/peers"))
-}
-
 fn report(extent: &Extent, engine: &Engine, subjects: &[Subject], load: &str) -> Result<()> {
     let Some(raw) = subjects.first() else { return Err("nothing to report".into()) };
     println!();
@@ -257,24 +242,6 @@ fn report(extent: &Extent, engine: &Engine, subjects: &[Subject], load: &str) ->
 /// The table's columns: each once in µs, and once as a ratio.
 const COLUMNS: [fn(&Figures) -> f64; 3] =
     [|round| round.p50_ns as f64, |round| round.p99_ns as f64, |round| round.cpu_ns as f64];
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-/// The processor's name, where the kernel tells one.
-fn cpu_model() -> io::Result<String> {
-    let text = fs::read_to_string("/proc/cpuinfo")?;
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    Ok(model.map_or_else(|| env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned()))
-}
 
 /// The version of a crate in the peers' lock file.
 fn locked_version(name: &str) -> Result<String> {

@@ -8,7 +8,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
@@ -163,7 +162,7 @@ impl Progress {
     /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
     /// would be lost. One that is behind, and that nobody takes from, is not waited for.
     pub(crate) fn wait(&self, patience: Duration, give_up: &Receiver<Infallible>) -> bool {
-        let (mut pieces, mut since) = (self.pulse.pieces.load(Ordering::Relaxed), Instant::now());
+        let (mut pieces, mut since) = (self.pulse.pieces(), Instant::now());
         loop {
             let is_complete = self.is_complete();
             if self.hangup.is_hung_up() || self.pulse.is_left_alone(is_complete) {
@@ -177,7 +176,7 @@ impl Progress {
                 default(LOOK) => {}
             }
             self.pulse.end_mute_follow();
-            let now = self.pulse.pieces.load(Ordering::Relaxed);
+            let now = self.pulse.pieces();
             if now != pieces || self.pulse.in_sink() {
                 (pieces, since) = (now, Instant::now());
             } else if since.elapsed() >= patience {
@@ -374,14 +373,19 @@ impl Collection {
         };
         self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
-        let (mut new, mut late, mut rung, mut carried) = (false, false, false, 0);
+        let (mut new, mut late, mut rung, mut carried, mut arrived) = (false, false, false, 0, now());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
-            if !logs.is_buffered() {
+            let waits = !logs.is_buffered();
+            if waits {
                 self.out.flush();
             }
             let next = logs.next_piece();
-            self.out.pulse.pieces.fetch_add(1, Ordering::Relaxed);
+            if waits {
+                // The same for all that came at once: a clock for each record would cost as much as the rest of it.
+                arrived = now();
+            }
+            self.out.pulse.piece();
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
                 rung |= follow && part.first && out.needs_read(&part, rings);
@@ -392,7 +396,7 @@ impl Collection {
                 if taken > 0 {
                     carried += taken as u64;
                     new = true;
-                    late |= follow && lag.is_late(part.stamp, now());
+                    late |= follow && lag.is_late(part.stamp, arrived);
                 }
             };
             let fed = match next {

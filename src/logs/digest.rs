@@ -4,10 +4,13 @@
 /// Odd, and with its bits spread evenly.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// How many words are digested side by side: one after the other each would wait for the one before.
+const LANES: usize = 4;
+
 /// A digest in the making.
 #[derive(Debug, Default)]
 pub(super) struct Digest {
-    state: u64,
+    lanes: [u64; LANES],
     length: u64,
     /// Bytes that do not fill a word yet: as many as `length` has beyond a multiple of eight.
     rest: u64,
@@ -24,6 +27,7 @@ impl Digest {
     /// More bytes.
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
         let held = (self.length % 8) as usize;
+        let mut lane = (self.length / 8) as usize % LANES;
         self.length += bytes.len() as u64;
         if held > 0 {
             let more = bytes.len().min(8 - held);
@@ -34,12 +38,27 @@ impl Digest {
             if held + more < 8 {
                 return;
             }
-            self.word(self.rest);
+            mix(&mut self.lanes[lane], self.rest);
+            lane = (lane + 1) % LANES;
             self.rest = 0;
         }
         let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.word(u64::from_le_bytes(*word));
+        // Up to the first lane, then all of them at once, then what is left.
+        let (before, words) = words.split_at(words.len().min((LANES - lane) % LANES));
+        let (rows, after) = words.as_chunks::<LANES>();
+        for word in before {
+            mix(&mut self.lanes[lane], u64::from_le_bytes(*word));
+            lane = (lane + 1) % LANES;
+        }
+        let mut lanes = self.lanes;
+        for row in rows {
+            for (lane, word) in lanes.iter_mut().zip(row) {
+                mix(lane, u64::from_le_bytes(*word));
+            }
+        }
+        self.lanes = lanes;
+        for (at, word) in after.iter().enumerate() {
+            mix(&mut self.lanes[(lane + at) % LANES], u64::from_le_bytes(*word));
         }
         for (at, byte) in rest.iter().enumerate() {
             self.rest |= u64::from(*byte) << (8 * at);
@@ -48,15 +67,16 @@ impl Digest {
 
     /// What has come to.
     pub(super) fn value(&self) -> u64 {
-        let mut last = Self { state: self.state, length: 0, rest: 0 };
-        last.word(self.rest);
-        last.word(self.length);
-        last.state ^ last.state >> 29
+        let mut last = 0;
+        for word in self.lanes.into_iter().chain([self.rest, self.length]) {
+            mix(&mut last, word);
+        }
+        last ^ last >> 29
     }
+}
 
-    fn word(&mut self, word: u64) {
-        self.state = (self.state.rotate_left(23) ^ word).wrapping_mul(SPREAD);
-    }
+fn mix(lane: &mut u64, word: u64) {
+    *lane = (lane.rotate_left(23) ^ word).wrapping_mul(SPREAD);
 }
 
 #[cfg(test)]
@@ -65,7 +85,7 @@ mod tests {
 
     #[test]
     fn cuts_do_not_matter_and_bytes_do() {
-        let bytes: Vec<u8> = (0..=60).collect();
+        let bytes: Vec<u8> = (0..=90).collect();
         let whole = Digest::of(&bytes);
         for first in 0..bytes.len() {
             for second in first..bytes.len() {

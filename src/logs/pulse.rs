@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     /// Pieces of output that came.
-    pub(super) pieces: AtomicU64,
+    pieces: AtomicU64,
     /// How often sinks were called, and came back: odd while one is at it.
     calls: AtomicU64,
     inner: Mutex<Inner>,
@@ -51,7 +51,17 @@ impl Pulse {
 
     /// A sink is called, or has come back.
     pub(super) fn call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        count(&self.calls);
+    }
+
+    /// A piece of output has come.
+    pub(super) fn piece(&self) {
+        count(&self.pieces);
+    }
+
+    /// How many have.
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces.load(Ordering::Relaxed)
     }
 
     pub(super) fn in_sink(&self) -> bool {
@@ -118,6 +128,11 @@ impl Inner {
             connection.hang_up();
         }
     }
+}
+
+/// One more. Only the collector counts, several times a record: a plain store costs next to nothing, a locked addition does.
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 /// Looks at all collectors of a driver.
