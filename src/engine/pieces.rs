@@ -51,8 +51,8 @@ impl Pieces {
             {
                 return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
             }
-            if self.end == self.buffer.len() && self.buffer.len() < LARGE {
-                // The last read filled it: there is more where that came from.
+            if self.end > self.buffer.len() / 2 && self.buffer.len() < LARGE {
+                // The last read filled it, or nearly so (what framed its chunks is gone): there is more where that came from.
                 self.buffer = vec![0; (self.buffer.len() * 4).min(LARGE)];
             }
             match read(&mut self.buffer)? {

@@ -147,7 +147,8 @@ impl Client {
     /// A long call on a connection of its own: the answer's head, however late it comes, and its body as a stream.
     /// There is no deadline; `hangup` ends it.
     pub(crate) fn stream(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Stream, Error> {
-        let agent = agent(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0);
+        let handover = Arc::new(Handover::default());
+        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, Some(handover.clone()));
         let asked = match request.body {
             Body::Empty => Some(None),
             Body::Json(json) => Some(Some(json)),
@@ -164,7 +165,10 @@ impl Client {
                 })
             }
         };
-        Ok(Stream::new(response.map_err(|e| hung_up(Some(hangup), e))?, hangup.clone()))
+        let stream = Stream::on_socket(response.map_err(|e| hung_up(Some(hangup), e))?, &handover, hangup);
+        // Whatever of the connection is left goes with it.
+        drop(agent);
+        stream
     }
 
     /// A call after whose head both sides may say what they like, on a connection of its own: 101 where the Engine agrees to

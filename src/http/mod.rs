@@ -1,5 +1,6 @@
 //! Bytes: endpoints, sockets, one HTTP exchange, a stream. Knows HTTP, and nothing of Docker.
 
+mod chunks;
 mod duplex;
 mod endpoint;
 mod error;

@@ -24,21 +24,19 @@ use crate::threads::{Cut, Hangup, Registration};
 pub(crate) struct Buffers {
     /// For what the Engine sends. Its head must fit, and a chunk is handed on at most this much at a time.
     pub(crate) input: usize,
-    /// The same, once a read has filled it: there is more where that came from.
-    pub(crate) busy: usize,
     /// For what we send.
     pub(crate) output: usize,
 }
 
 impl Buffers {
     /// An ordinary call: an answer of a few kilobytes.
-    pub(crate) const CALL: Self = Self { input: 16 * 1024, busy: 16 * 1024, output: 8 * 1024 };
+    pub(crate) const CALL: Self = Self { input: 16 * 1024, output: 8 * 1024 };
     /// A call that mostly waits: for the end of a task, for what it will write. There are two of these a task.
-    pub(crate) const WAIT: Self = Self { input: 8 * 1024, busy: 64 * 1024, output: 2 * 1024 };
+    pub(crate) const WAIT: Self = Self { input: 8 * 1024, output: 2 * 1024 };
     /// A short question with much for an answer: logs.
-    pub(crate) const LOGS: Self = Self { input: 64 * 1024, busy: 64 * 1024, output: 4 * 1024 };
+    pub(crate) const LOGS: Self = Self { input: 64 * 1024, output: 4 * 1024 };
     /// Bytes in bulk that we send: archives.
-    pub(crate) const BULK: Self = Self { input: 64 * 1024, busy: 64 * 1024, output: 64 * 1024 };
+    pub(crate) const BULK: Self = Self { input: 64 * 1024, output: 64 * 1024 };
 }
 
 /// Makes connections for one ureq agent.
@@ -119,8 +117,6 @@ impl Connector for Dial {
             handover: self.handover.clone(),
             _registration: registration,
             buffers: LazyBuffers::new(self.buffers.input, self.buffers.output),
-            sizes: self.buffers,
-            filled: false,
             timeouts: [None, None],
             mid_request: false,
         }))
@@ -146,9 +142,6 @@ pub(super) struct SocketTransport {
     _registration: Option<Registration>,
     handover: Option<Arc<Handover>>,
     buffers: LazyBuffers,
-    sizes: Buffers,
-    /// Whether the last read filled the buffer.
-    filled: bool,
     /// What the socket's read and write timeouts are set to.
     timeouts: [Option<Duration>; 2],
     /// Whether a part of the request has gone out, and no part of its answer has come in.
@@ -181,14 +174,6 @@ enum Direction {
 }
 
 impl SocketTransport {
-    /// Makes room for more at a time, where more comes and nothing is held.
-    fn grow(&mut self) {
-        if self.filled && self.sizes.input < self.sizes.busy && self.buffers.input().is_empty() {
-            self.sizes.input = self.sizes.busy;
-            self.buffers = LazyBuffers::new(self.sizes.input, self.sizes.output);
-        }
-    }
-
     /// Sets the socket's timeout where it is far off. A shorter one is as good: who wakes too early looks at the clock
     /// and waits again. A longer one overshoots, by a fiftieth at the most.
     fn wait_at_most(&mut self, direction: Direction, wanted: Option<Duration>) -> io::Result<()> {
@@ -249,7 +234,6 @@ impl Transport for SocketTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let deadline = deadline(&timeout);
-        self.grow();
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
@@ -263,7 +247,6 @@ impl Transport for SocketTransport {
             }
             match (&*self.socket).read(room) {
                 Ok(n) => {
-                    self.filled = n == room.len();
                     self.buffers.input_appended(n);
                     self.mid_request = false;
                     return Ok(n > 0);
