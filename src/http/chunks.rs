@@ -22,15 +22,24 @@ impl std::error::Error for BadChunk {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The digits of a length, of which so many have come.
-    Size { size: usize, digits: usize },
+    Size {
+        size: usize,
+        digits: usize,
+    },
     /// What follows the digits, up to the line's end.
-    Extension { size: usize, seen: usize },
+    Extension {
+        size: usize,
+        seen: usize,
+    },
     /// So many bytes are to come.
     Data(usize),
     /// The line end behind the data.
     DataEnd,
     /// Lines after the last chunk, up to an empty one.
-    Trailer { line: usize, seen: usize },
+    Trailer {
+        line: usize,
+        seen: usize,
+    },
     Ended,
 }
 
@@ -66,7 +75,9 @@ impl Chunks {
             self.0 = match self.0 {
                 State::Size { size, digits } => match (byte as char).to_digit(16) {
                     Some(digit) if digits < 15 => State::Size { size: size << 4 | digit as usize, digits: digits + 1 },
-                    None if digits > 0 && matches!(byte, b'\r' | b'\n' | b';' | b' ' | b'\t') => after_size(size, 0, byte)?,
+                    None if digits > 0 && matches!(byte, b'\r' | b'\n' | b';' | b' ' | b'\t') => {
+                        after_size(size, 0, byte)?
+                    }
                     _ => return Err(BadChunk),
                 },
                 State::Extension { size, seen } => after_size(size, seen, byte)?,
@@ -139,7 +150,11 @@ mod tests {
         for (name, body, want) in rows {
             for size in [1, 2, 3, 7, 100] {
                 let got = data(body, size);
-                assert_eq!(got.as_ref().map(|(data, ended)| (data.as_slice(), *ended)), want.as_ref().map(|w| *w), "{name}, by {size}");
+                assert_eq!(
+                    got.as_ref().map(|(data, ended)| (data.as_slice(), *ended)),
+                    want.as_ref().map(|w| *w),
+                    "{name}, by {size}"
+                );
             }
         }
     }
