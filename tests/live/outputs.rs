@@ -249,3 +249,66 @@ fn a_fifo_without_a_reader_costs_no_time() {
     );
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// A small disk of its own, unmounted when the test ends.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(unique("disk"));
+        fs::create_dir(&dir).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m", "longshore-test"])
+            .arg(&dir)
+            .status();
+        assert!(mount.unwrap().success());
+        Self(dir)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine, and root"]
+fn a_full_disk_loses_nothing() {
+    let bench = Bench::new();
+    let disk = SmallDisk::new();
+    let filler = disk.0.join("filler");
+    let script = "awk 'BEGIN { for (i = 1; i <= 60000; i++) { print i; if (i % 2000 == 0) { fflush(); system(\"usleep 50000\") } } }'";
+    let mut task = bench.task(script);
+    let rotating = LogTarget::Rotating { path: disk.0.join("t.stdout"), max_files: 100, max_file_size: 50_000 };
+    task.logs.stdout = rotating;
+    let id = task.id.clone();
+    bench.driver.start_task(task).unwrap();
+    eventually(PATIENCE, "it is collected", || {
+        disk.0.join("t.stdout.0").metadata().is_ok_and(|file| file.len() > 1000)
+    });
+    // Full, in the midst of it; so full that not even a cursor fits.
+    let mut file = fs::File::create(&filler).unwrap();
+    while io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    drop(file);
+    assert_eq!(bench.wait(&id).exit_code, 0, "the task does not mind");
+    fs::remove_file(&filler).unwrap();
+    assert!(
+        bench.driver.drain_task(&id, &crossbeam_channel::never()).unwrap() || {
+            // It was not waited for while nobody could take anything; it goes on by itself.
+            let numbers = || -> usize {
+                (0..)
+                    .map_while(|n| fs::read_to_string(disk.0.join(format!("t.stdout.{n}"))).ok())
+                    .map(|t| t.lines().count())
+                    .sum()
+            };
+            eventually(PATIENCE, "the rest is collected", || numbers() == 60_000);
+            true
+        }
+    );
+    bench.driver.destroy_task(&id, false).unwrap();
+    let got: String = (0..).map_while(|n| fs::read_to_string(disk.0.join(format!("t.stdout.{n}"))).ok()).collect();
+    let want: String = (1..=60_000).map(|n| format!("{n}\n")).collect();
+    assert!(got == want, "{} bytes instead of {}", got.len(), want.len());
+}
