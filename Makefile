@@ -29,6 +29,7 @@ check: ## format, clippy, layers, dependencies, docs: everything but the tests
 bench: ## measure what the README quotes, beside a raw socket and bollard
 	cargo bench --bench ping
 	cargo bench --bench record
+	cargo bench --bench logs
 
 docs: ## the library's documentation, in target/doc
 	cargo doc --no-deps --all-features

@@ -14,6 +14,7 @@ features=$(awk '/^\[/ { on = $0 == "[features]" } on && /^[a-z][a-z0-9_-]* *=/ &
 
 step cargo fmt --check
 step cargo fmt --check --manifest-path benches/peers/Cargo.toml
+step cargo fmt --check --manifest-path benches/allocations/Cargo.toml
 if command -v shellcheck >/dev/null; then
   step shellcheck --external-sources .ci/run tools/*.sh fixtures/image/*.sh
 else
@@ -35,6 +36,9 @@ for set in --no-default-features $features --all-features; do
   }
 done
 step cargo clippy --locked --all-targets --manifest-path benches/peers/Cargo.toml -- --deny warnings
+step cargo clippy --locked --all-targets --manifest-path benches/allocations/Cargo.toml -- --deny warnings
+# Optimised, as what is counted is what a release does.
+step cargo run --release --locked --manifest-path benches/allocations/Cargo.toml
 
 RUSTDOCFLAGS='--deny warnings'
 export RUSTDOCFLAGS

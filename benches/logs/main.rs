@@ -3,7 +3,7 @@
 //! Each subject is a process of its own, which gets the same request answered; they go by turns. Speed is that of the output
 //! itself, without stamps and frames; a ratio is the median of the ratios within each round. CPU is the client's. Once from a
 //! real Engine, and once from a socket that says what an Engine would as fast as it is read: `playback`. `many` is another
-//! question: 200 silent tasks that are not quite silent. `README.md` says how to read the tables.
+//! question: 200 tasks that each write a little. `README.md` says how to read the tables.
 
 #[path = "../machine/mod.rs"]
 mod machine;

@@ -108,6 +108,15 @@ impl Playback {
         self.0.sent.store(0, Ordering::Relaxed);
     }
 
+    /// Which part of the output is sent: 0 to 1.
+    #[allow(dead_code, reason = "the bench itself waits for the end")]
+    pub(crate) fn progress(&self) -> f64 {
+        match self.0.pace {
+            Pace::Whole(output) => self.0.sent.load(Ordering::Relaxed) as f64 / output.blocks() as f64,
+            Pace::Slow => 0.0,
+        }
+    }
+
     /// How many follow.
     pub(crate) fn followers(&self) -> usize {
         self.lock().followers.len()

@@ -6,8 +6,8 @@ use super::{BadFrame, Call, Decoder, Error, Stream};
 
 /// Read at a time, at first: most are silent.
 const SMALL: usize = 2 * 1024;
-/// Read at a time, once so much comes: as much as a connection's buffer holds.
-const LARGE: usize = 64 * 1024;
+/// Read at a time, once so much comes.
+const LARGE: usize = 128 * 1024;
 
 /// A piece of what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

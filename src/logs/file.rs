@@ -17,7 +17,7 @@ use super::outlet::{Gate, Outlet, may_pass};
 use super::record::{Record, Stream};
 
 /// Gathered at most, in bytes.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 128 * 1024;
 /// How often a disk that is full, or files that cannot be opened, are tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(2);
 
