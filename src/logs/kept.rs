@@ -96,6 +96,7 @@ impl KeptFile {
 ///
 /// # Errors
 /// It cannot be read, or holds something else.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn read(path: &Path) -> io::Result<Option<Kept>> {
     Ok(read_slots(path)?.newest().map(|(_, kept)| kept))
 }

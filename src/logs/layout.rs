@@ -60,6 +60,7 @@ impl Time {
     }
 
     /// The reverse.
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         let (mut offset, mut stamp) = ([0; 8], [0; 8]);
         offset.copy_from_slice(&bytes[..8]);
