@@ -1,9 +1,10 @@
 //! The thread that collects one container's logs: it reads what the Engine holds, follows, and reads again.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
-//! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's
-//! connection is given up then, not held. It ends when the container has ended, a read brings nothing new and no sink is
-//! behind, or when the container, or its logs, cannot be had any more.
+//! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After
+//! a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
+//! given up then, not held. It ends when the container has ended, a read brings nothing new and no sink is behind, or when
+//! the container, or its logs, cannot be had any more.
 
 use std::convert::Infallible;
 use std::io;
