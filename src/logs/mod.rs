@@ -1,9 +1,10 @@
 //! What tasks write: each record that the Engine hands out, exactly once, to sinks.
 //!
 //! `record` and `raw` cut what comes into stamped records, `cursor` tells new ones from seen ones, `kept` lays that down beside the
-//! sinks, `file`, `fifo` and `sink` are where they go, each in a `lane` of its own, and `collector` is the thread that reads,
-//! follows and reads again. Nothing here knows of tasks.
+//! sinks, `file`, `fifo` and `sink` are where they go, each in a `lane` of its own (`lanes`: all of a container's),
+//! `collection` reads, follows and reads again, and `collector` is its thread. Nothing here knows of tasks.
 
+mod collection;
 mod collector;
 mod cursor;
 mod digest;
@@ -13,6 +14,7 @@ mod file;
 mod held;
 pub(crate) mod kept;
 mod lane;
+mod lanes;
 pub(crate) mod layout;
 mod outlet;
 mod pulse;

@@ -1,0 +1,155 @@
+//! All lanes of one container together: each is offered what comes, one that fails is told and left out, and what stalls is shown to
+//! those who wait.
+
+use std::io;
+use std::sync::Arc;
+
+use super::collector::Collected;
+use super::lane::Lane;
+use super::pulse::Pulse;
+use super::record::{Part, Stamp, Stream};
+use crate::threads::Hangup;
+
+/// The lanes, and whom to tell about them.
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    report: Box<dyn Fn(Collected) + Send>,
+    pulse: Arc<Pulse>,
+}
+
+impl Lanes {
+    /// These lanes; `report` is told what fails, `pulse` what stalls.
+    pub(super) fn new(lanes: Vec<Lane>, report: Box<dyn Fn(Collected) + Send>, pulse: Arc<Pulse>) -> Self {
+        Self { lanes, report, pulse }
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// What ends what is done for them now: a request, or a pause.
+    pub(super) fn connected(&self, latch: &Hangup, follow: bool) {
+        self.pulse.connected(latch, follow);
+    }
+
+    /// A piece of output has come.
+    pub(super) fn piece(&self) {
+        self.pulse.piece();
+    }
+
+    /// Says what there is to say about their beginning, and keeps it.
+    pub(super) fn open(&mut self) {
+        let notices: Vec<String> = self.lanes.iter_mut().filter_map(Lane::opening_notice).collect();
+        for notice in notices {
+            self.notice(&notice);
+        }
+        self.flush();
+    }
+
+    pub(super) fn begin(&mut self, since: Option<Stamp>) {
+        for lane in &mut self.lanes {
+            lane.cursor.begin(since);
+        }
+    }
+
+    /// Offers a part to each lane; gives the most bytes that were new to one.
+    pub(super) fn take(&mut self, part: &Part<'_>) -> usize {
+        let (mut taken, mut stalled) = (0, false);
+        self.each(|lane| {
+            let was = lane.is_stalled();
+            taken = taken.max(lane.take(part)?);
+            stalled |= lane.is_stalled() != was;
+            Ok(())
+        });
+        if stalled {
+            self.tell_stalls();
+        }
+        if part.first {
+            self.tell_gaps();
+        }
+        taken
+    }
+
+    /// Whether a record that begins in a follow is not to be taken from that, but read: each new one, or only what the
+    /// Engine may be repeating.
+    pub(super) fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.is_new(part) && (each || lane.cursor.may_be_repeat(part)))
+    }
+
+    pub(super) fn notice(&mut self, text: &str) {
+        (self.report)(Collected::Notice(text.into()));
+        self.each(|lane| lane.notice_with(text));
+    }
+
+    pub(super) fn flush(&mut self) {
+        let before = self.any_stalled();
+        self.each(|lane| if lane.is_stalled() { Ok(()) } else { lane.flush().map(|()| lane.rest()) });
+        if before || self.any_stalled() {
+            self.tell_stalls();
+        }
+    }
+
+    /// Those that are stalled, where that may be over.
+    pub(super) fn try_again(&mut self) {
+        if self.any_stalled() {
+            self.each(Lane::try_again);
+            self.tell_stalls();
+        }
+    }
+
+    /// Once, where several lanes met the same.
+    fn tell_gaps(&mut self) {
+        let mut told = None;
+        for gap in self.lanes.iter_mut().filter_map(Lane::gap) {
+            if told.as_ref() != Some(&gap) {
+                (self.report)(Collected::Notice(gap.clone()));
+                told = Some(gap);
+            }
+        }
+    }
+
+    fn tell_stalls(&self) {
+        let stalled = || self.lanes.iter().filter(|lane| lane.is_stalled());
+        let (gates, behind) = (stalled().map(Lane::gate).collect(), stalled().map(Lane::behind).collect());
+        self.pulse.stalled(gates, behind, self.all_stalled());
+    }
+
+    pub(super) fn any_stalled(&self) -> bool {
+        self.lanes.iter().any(Lane::is_stalled)
+    }
+
+    pub(super) fn all_stalled(&self) -> bool {
+        self.lanes.iter().all(Lane::is_stalled)
+    }
+
+    fn open_lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().filter(|lane| !lane.is_stalled())
+    }
+
+    /// Where the lane is that is least far. `None`: at the start.
+    pub(super) fn lower(&self) -> Option<Stamp> {
+        self.open_lanes().map(|lane| lane.cursor.lower()).min().flatten()
+    }
+
+    pub(super) fn upper(&self) -> Option<Stamp> {
+        self.lanes.iter().map(|lane| lane.cursor.upper()).max().flatten()
+    }
+
+    pub(super) fn wants(&self, stream: Stream) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.wants(stream))
+    }
+
+    fn each(&mut self, mut hand: impl FnMut(&mut Lane) -> io::Result<()>) {
+        let report = &self.report;
+        self.pulse.call();
+        self.lanes.retain_mut(|lane| match hand(lane) {
+            Ok(()) => true,
+            Err(e) => {
+                report(Collected::SinkFailed(format!("{}: {e}", lane.name)));
+                false
+            }
+        });
+        self.pulse.call();
+    }
+}
