@@ -3,6 +3,8 @@
 //! The Engine is a real one: what it takes to read its log back is the floor on which the recording's share stands.
 //! `README.md` says how to read the table. `LONGSHORE_BENCH_MB` makes it smaller.
 
+mod container;
+
 use std::env;
 use std::error::Error;
 use std::fs;
@@ -10,13 +12,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use longshore::Hangup;
-use longshore::engine::types::{ContainerCreate, LogConfig};
-use longshore::engine::{Engine, LogsQuery, RemoveQuery, StartQuery, WaitCondition};
+use longshore::engine::{Engine, LogsQuery};
 use longshore::replay::Recording;
+
+use container::Container;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const IMAGE: &str = "longshore/busybox:test";
 /// A line of the log, in bytes, with its newline.
 const LINE: usize = 200;
 
@@ -44,7 +46,7 @@ fn bench(megabytes: usize, rounds: usize) -> Result<()> {
         }
     };
     let lines = megabytes * 1_000_000 / LINE;
-    let container = Container::of_a_log(&engine, lines)?;
+    let container = Container::of_a_log(&engine, LINE, lines)?;
     let load = fs::read_to_string("/proc/loadavg")?;
     let file = env::temp_dir().join(format!("longshore-bench-{}.har", std::process::id()));
     let (mut direct, mut recorded, mut written) = (Vec::new(), Vec::new(), Vec::new());
@@ -104,36 +106,5 @@ fn read(engine: &Engine, id: &str, lines: usize) -> Result<Duration> {
     match bytes == lines * LINE {
         true => Ok(begun.elapsed()),
         false => Err(format!("{bytes} bytes instead of {}", lines * LINE).into()),
-    }
-}
-
-/// A container that has written a log and ended. It is removed when dropped.
-struct Container<'a> {
-    engine: &'a Engine,
-    id: String,
-}
-
-impl<'a> Container<'a> {
-    fn of_a_log(engine: &'a Engine, lines: usize) -> Result<Self> {
-        let mut body = ContainerCreate::default();
-        body.config.image = IMAGE.into();
-        let line = "x".repeat(LINE - 1);
-        body.config.cmd = vec!["sh".into(), "-c".into(), format!("yes {line} | head -n {lines}")];
-        body.host_config.network_mode = "none".into();
-        body.host_config.log_config = LogConfig { kind: "json-file".into(), ..LogConfig::default() };
-        let created = engine.container_create(None, &body)?;
-        let container = Self { engine, id: created.id };
-        engine.container_start(&container.id, &StartQuery::default())?;
-        engine.container_wait(&container.id, WaitCondition::NotRunning, &Hangup::new())?;
-        Ok(container)
-    }
-}
-
-impl Drop for Container<'_> {
-    fn drop(&mut self) {
-        let query = RemoveQuery { force: true, volumes: true, link: false };
-        if let Err(error) = self.engine.container_remove(&self.id, &query) {
-            eprintln!("record: {} is left: {error}", self.id);
-        }
     }
 }

@@ -5,6 +5,8 @@
 //! real Engine, and once from a socket that says what an Engine would as fast as it is read: `playback`. `many` is another
 //! question: 200 tasks that each write a little. `README.md` says how to read the tables.
 
+#[path = "../container/mod.rs"]
+mod container;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod many;
@@ -18,17 +20,16 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, io};
 
+use longshore::Endpoint;
 use longshore::driver::{Driver, DriverConfig, LogTarget, LogTargets, TaskConfig, TaskHandle, TaskId};
-use longshore::engine::types::{ContainerCreate, LogConfig};
-use longshore::engine::{Engine, RemoveQuery, StartQuery, WaitCondition};
-use longshore::{Endpoint, Hangup};
+use longshore::engine::Engine;
 
+use container::Container;
 use machine::{build_peers, median};
 use playback::{Output, Pace, Playback};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const IMAGE: &str = "longshore/busybox:test";
 /// A container of the playback: it takes every name.
 const ANY: &str = "0123456789abcdef";
 
@@ -244,37 +245,6 @@ fn collect(socket: &Path, containers: &[(&str, &Path)]) -> Result<()> {
     }
     driver.shutdown();
     Ok(())
-}
-
-/// A container that has written a log and ended. It is removed when dropped.
-struct Container<'a> {
-    engine: &'a Engine,
-    id: String,
-}
-
-impl<'a> Container<'a> {
-    fn of_a_log(engine: &'a Engine, line: usize, lines: usize) -> Result<Self> {
-        let mut body = ContainerCreate::default();
-        body.config.image = IMAGE.into();
-        let text = "x".repeat(line - 1);
-        body.config.cmd = vec!["sh".into(), "-c".into(), format!("yes {text} | head -n {lines}")];
-        body.host_config.network_mode = "none".into();
-        body.host_config.log_config = LogConfig { kind: "json-file".into(), ..LogConfig::default() };
-        let created = engine.container_create(None, &body)?;
-        let container = Self { engine, id: created.id };
-        engine.container_start(&container.id, &StartQuery::default())?;
-        engine.container_wait(&container.id, WaitCondition::NotRunning, &Hangup::new())?;
-        Ok(container)
-    }
-}
-
-impl Drop for Container<'_> {
-    fn drop(&mut self) {
-        let query = RemoveQuery { force: true, volumes: true, link: false };
-        if let Err(error) = self.engine.container_remove(&self.id, &query) {
-            eprintln!("logs: {} is left: {error}", self.id);
-        }
-    }
 }
 
 /// A folder that goes with us.

@@ -31,6 +31,8 @@ mod stop;
 mod supervise;
 mod table;
 mod terminal;
+#[cfg(test)]
+mod testing;
 mod time;
 mod told;
 mod validate;

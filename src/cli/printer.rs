@@ -159,21 +159,7 @@ const _: () = assert!(Stream::Stdout as usize == 0 && Stream::Stderr as usize ==
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::testing::Shared;
 
     /// What both streams get, of pieces: stream, begins, second (below 0: not known), bytes.
     fn printed(filter: Filter, timestamps: bool, leave: u64, pieces: &[(Stream, bool, i64, &str)]) -> [String; 2] {
@@ -186,7 +172,7 @@ mod tests {
             let piece = Piece { stream: *stream, begins: *begins, stamp, judged: stamp, bytes: text.as_bytes() };
             printer.piece(&piece).unwrap();
         }
-        streams.map(|stream| String::from_utf8(stream.0.lock().unwrap().clone()).unwrap())
+        streams.map(|stream| stream.taken())
     }
 
     fn at(second: i64) -> Stamp {

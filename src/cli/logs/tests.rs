@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::args::Command;
+use crate::cli::testing::Shared;
 use crate::driver::TaskConfig;
 use crate::logs::{Record, Stamp, layout};
 use crate::replay::scripted::{Answer, Scripted};
@@ -9,9 +10,8 @@ use crate::runner::{Allocation, PlacedTask, Policy};
 use clap::Parser;
 use serde_json::json;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 const LOGS: &str = "GET /containers/*/logs";
 const INSPECT: &str = "GET /containers/*/json";
@@ -179,27 +179,6 @@ fn what_the_engine_does_not_give() {
             Err(HeldError::Sink(error)) => error.to_string(),
         };
         assert!(got.contains(want), "{row}: {got}");
-    }
-}
-
-/// What was written to one of our streams.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn taken(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
 }
 
