@@ -2,6 +2,7 @@
 //! the task; while the Engine is away the task runs on, and an event says why nobody knows better.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handle::Task;
 use super::inspect::has_run;
@@ -15,6 +16,10 @@ use crate::threads::{Backoff, Worker};
 const UNKNOWN: i64 = -1;
 /// How often OOM flag and error text are asked for, of an Engine that has delivered an exit code and then does not answer.
 const LAST_INSPECTS: u32 = 5;
+/// The exit code of what SIGKILL ended.
+const KILLED: i64 = 137;
+/// When an end by SIGKILL is looked at again: Docker 20.10 may say only after the exit that it was for want of memory.
+const OOM_LOOKS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
 /// Starts the thread that waits for a task's end.
 pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Error> {
@@ -96,7 +101,7 @@ impl Wait<'_> {
             };
             match self.look(code.is_some())? {
                 Seen::Running => self.back(),
-                Seen::Ended(state) => return Some(result(code, &state)),
+                Seen::Ended(state) => return Some(result(code, &self.look_for_oom(code, state))),
                 Seen::NeverRan => return Some(never_ran()),
                 Seen::Gone => return Some(gone(code)),
                 // The code was delivered, and the Engine went away: what it could add is lost.
@@ -137,6 +142,22 @@ impl Wait<'_> {
                 return None;
             }
         }
+    }
+
+    /// Its state once more, where that may yet be told to have run out of memory.
+    fn look_for_oom(&self, code: Option<i64>, mut state: ContainerState) -> ContainerState {
+        for pause in OOM_LOOKS {
+            let is_open = code.unwrap_or(state.exit_code) == KILLED && !state.oom_killed;
+            if !is_open || !self.task.hangup.sleep(pause) {
+                break;
+            }
+            match self.engine.container_state(&self.task.handle.container_id) {
+                Ok(later) if later.oom_killed && !later.is_running() => state = later,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        state
     }
 
     fn away(&mut self, why: &str) {

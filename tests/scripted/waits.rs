@@ -94,6 +94,24 @@ fn what_inspect_adds() {
 }
 
 #[test]
+fn want_of_memory_may_be_told_after_the_exit() {
+    for (code, want) in [(137, true), (1, false)] {
+        let world = World::new();
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let (shared, mut looks) = (world.shared(), 0);
+        world.scripted.on(INSPECT, move |_| {
+            let container = shared.lock().containers.first().filter(|c| c.status == "exited").cloned()?;
+            looks += 1;
+            let state = json!({"Status": "exited", "ExitCode": code, "OOMKilled": looks > 1});
+            Some(Answer::json(200, &json!({"Id": container.id, "State": state})))
+        });
+        world.exit(code);
+        assert_eq!(exit_of(&driver, &id).oom_killed, want, "only SIGKILL can be the kernel's: {code}");
+    }
+}
+
+#[test]
 fn a_container_that_somebody_removed_is_gone() {
     for (name, waited, want) in [
         ("without a word", Answer::error(404, "No such container"), -1),
