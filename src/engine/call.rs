@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -297,6 +298,11 @@ impl Streamed {
         // No deadline stands on a stream, so none can pass.
         self.stream.read(buf).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
     }
+
+    /// The same, and leaves it where it lies: adds to `parts` where in `buf` that is. Nowhere is the end.
+    pub(super) fn read_parts(&mut self, buf: &mut [u8], parts: &mut Vec<Range<usize>>) -> Result<(), Error> {
+        self.stream.read_parts(buf, parts).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
+    }
 }
 
 /// A connection that is no longer HTTP.
@@ -318,6 +324,13 @@ impl Upgraded {
     /// Reads what has come; 0 is the end.
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         self.duplex.read(buf).map_err(|e| Error::of(&self.call, &self.endpoint, Duration::ZERO, e))
+    }
+
+    /// The same, as [`Streamed::read_parts`] says it.
+    pub(super) fn read_parts(&mut self, buf: &mut [u8], parts: &mut Vec<Range<usize>>) -> Result<(), Error> {
+        let length = self.read(buf)?;
+        parts.extend((length > 0).then_some(0..length));
+        Ok(())
     }
 }
 

@@ -95,7 +95,7 @@ impl Attached {
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
         let Self { upgraded, pieces } = self;
-        pieces.next(|buffer| upgraded.read(buffer))
+        pieces.next(|buffer, parts| upgraded.read_parts(buffer, parts))
     }
 }
 

@@ -93,6 +93,11 @@ impl Decoder {
         Ok(Some(Frame { stream, bytes, first: !begun, last: left == 0 }))
     }
 
+    /// How many bytes it takes to make a piece of them, for certain.
+    pub(super) fn needed(&self) -> usize {
+        if self.current.is_some() { 1 } else { HEADER - self.header_len + 1 }
+    }
+
     /// Says whether the input may end here.
     ///
     /// # Errors

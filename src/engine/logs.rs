@@ -130,7 +130,7 @@ impl Logs {
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
         let Self { streamed, pieces } = self;
-        pieces.next(|buffer| streamed.read(buffer))
+        pieces.next(|buffer, parts| streamed.read_parts(buffer, parts))
     }
 
     /// Whether the next piece is here already, so that asking for it waits for nobody.

@@ -29,21 +29,24 @@ pub(super) struct Pieces {
     /// `None`: raw.
     decoder: Option<Decoder>,
     buffer: Vec<u8>,
-    /// What of the buffer is not lent out yet.
-    start: usize,
-    end: usize,
+    /// Where in the buffer the last read's bytes are. Those of the body lie between what framed its chunks, and are not moved.
+    parts: Vec<Range<usize>>,
+    /// How many of the parts are lent out whole, and what is left of the one that is being lent.
+    lent: usize,
+    part: Range<usize>,
 }
 
 impl Pieces {
     /// Whether there are frames depends on the terminal alone: the content type of some Engines says otherwise.
     pub(super) fn new(call: Call, tty: bool) -> Self {
-        Self { call, decoder: (!tty).then(Decoder::default), buffer: vec![0; SMALL], start: 0, end: 0 }
+        let decoder = (!tty).then(Decoder::default);
+        Self { call, decoder, buffer: vec![0; SMALL], parts: Vec::new(), lent: 0, part: 0..0 }
     }
 
-    /// Lends the next piece; `read` waits for more bytes, and gives 0 at their end.
+    /// Lends the next piece; `read` waits for more bytes, and says where in the buffer they are: nowhere, at their end.
     pub(super) fn next(
         &mut self,
-        mut read: impl FnMut(&mut [u8]) -> Result<usize, Error>,
+        mut read: impl FnMut(&mut [u8], &mut Vec<Range<usize>>) -> Result<(), Error>,
     ) -> Result<Option<Piece<'_>>, Error> {
         loop {
             if let Some(Found { stream, bytes, first, last }) =
@@ -51,38 +54,53 @@ impl Pieces {
             {
                 return Ok(Some(Piece { stream, bytes: &self.buffer[bytes], first, last }));
             }
-            if self.end > self.buffer.len() / 2 && self.buffer.len() < LARGE {
-                // The last read filled it, or nearly so (what framed its chunks is gone): there is more where that came from.
+            let filled = self.parts.last().map_or(0, |part| part.end);
+            if filled > self.buffer.len() / 2 && self.buffer.len() < LARGE {
+                // The last read filled it, or nearly so: there is more where that came from.
                 self.buffer = vec![0; (self.buffer.len() * 4).min(LARGE)];
             }
-            match read(&mut self.buffer)? {
-                0 => {
-                    let ended = self.decoder.as_ref().map_or(Ok(()), Decoder::end);
-                    return ended.map(|()| None).map_err(|bad| Error::bad_frame(&self.call, bad));
-                }
-                n => (self.start, self.end) = (0, n),
+            (self.lent, self.part) = (0, 0..0);
+            self.parts.clear();
+            read(&mut self.buffer, &mut self.parts)?;
+            if self.parts.is_empty() {
+                let ended = self.decoder.as_ref().map_or(Ok(()), Decoder::end);
+                return ended.map(|()| None).map_err(|bad| Error::bad_frame(&self.call, bad));
             }
         }
     }
 
-    /// Whether the next piece is here already.
+    /// Whether the next piece is here already. (No, too, where it is an empty one at the end of what is here.)
     pub(super) fn is_buffered(&self) -> bool {
-        self.start < self.end
+        let needed = self.decoder.as_ref().map_or(1, Decoder::needed);
+        let mut here = self.part.len();
+        for part in self.parts.iter().skip(self.lent) {
+            if here >= needed {
+                break;
+            }
+            here += part.len();
+        }
+        here >= needed
     }
 
     /// Finds the next piece in the buffer.
     fn buffered(&mut self) -> Result<Option<Found>, BadFrame> {
-        let mut input = &self.buffer[self.start..self.end];
-        let Some(decoder) = &mut self.decoder else {
-            let bytes = self.start..self.end;
-            self.start = self.end;
-            let found = Found { stream: Stream::Stdout, bytes, first: false, last: false };
-            return Ok((!found.bytes.is_empty()).then_some(found));
-        };
-        let next = decoder.next(&mut input).map(|frame| frame.map(|f| (f.stream, f.bytes.len(), f.first, f.last)));
-        self.start = self.end - input.len();
-        let end = self.start;
-        Ok(next?.map(|(stream, length, first, last)| Found { stream, bytes: end - length..end, first, last }))
+        loop {
+            if self.part.is_empty() {
+                let Some(part) = self.parts.get(self.lent) else { return Ok(None) };
+                (self.lent, self.part) = (self.lent + 1, part.clone());
+            }
+            let Some(decoder) = &mut self.decoder else {
+                let bytes = std::mem::replace(&mut self.part, 0..0);
+                return Ok(Some(Found { stream: Stream::Stdout, bytes, first: false, last: false }));
+            };
+            let mut input = &self.buffer[self.part.clone()];
+            let next = decoder.next(&mut input).map(|frame| frame.map(|f| (f.stream, f.bytes.len(), f.first, f.last)));
+            let end = self.part.end - input.len();
+            self.part.start = end;
+            if let Some((stream, length, first, last)) = next? {
+                return Ok(Some(Found { stream, bytes: end - length..end, first, last }));
+            }
+        }
     }
 }
 
@@ -92,4 +110,53 @@ struct Found {
     bytes: Range<usize>,
     first: bool,
     last: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces of what lies in a buffer in parts, with other bytes between them.
+    fn pieces(body: &[u8], tty: bool, size: usize, gap: usize) -> Vec<(Vec<u8>, bool)> {
+        let mut rest = body.chunks(size);
+        let mut pieces = Pieces::new(Call::for_test("container_logs"), tty);
+        let mut seen = Vec::new();
+        loop {
+            let (is_buffered, mut was_read) = (pieces.is_buffered(), false);
+            let next = pieces.next(|buffer, parts| {
+                was_read = true;
+                buffer.fill(b'?');
+                let mut at = gap;
+                for part in rest.by_ref().take(3) {
+                    buffer[at..at + part.len()].copy_from_slice(part);
+                    parts.push(at..at + part.len());
+                    at += part.len() + gap;
+                }
+                Ok(())
+            });
+            let Some(piece) = next.unwrap() else { return seen };
+            let piece = (piece.bytes.to_vec(), piece.last);
+            assert!(!(is_buffered && was_read), "it was here");
+            seen.push(piece);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_buffer_are_lent_where_they_lie() {
+        let frames = b"\x01\0\0\0\0\0\0\x06hello\n\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x03bye";
+        for size in [1, 2, 7, 8, 9, 14, 100] {
+            for gap in [0, 1, 6] {
+                let mut whole = vec![Vec::new()];
+                for (bytes, last) in pieces(frames, false, size, gap) {
+                    whole.last_mut().unwrap().extend(bytes);
+                    if last {
+                        whole.push(Vec::new());
+                    }
+                }
+                assert_eq!(whole, [&b"hello\n"[..], b"", b"bye", b""], "in parts of {size}, {gap} apart");
+                let raw: Vec<u8> = pieces(frames, true, size, gap).into_iter().flat_map(|(bytes, _)| bytes).collect();
+                assert_eq!(raw, frames, "raw, in parts of {size}, {gap} apart");
+            }
+        }
+    }
 }

@@ -1,7 +1,9 @@
-//! Chunked bodies: takes what frames the chunks out of a buffer, in place. Bytes in, bytes out; no I/O.
+//! Chunked bodies: what of a buffer is data, and what frames the chunks. Bytes in, places out; no I/O.
 //!
 //! An Engine sends each record of a log in a chunk of its own, so this is done for each line of a busy task: a body is read
-//! from the socket into the buffer of whoever reads it, and moved together there.
+//! from the socket into the buffer of whoever reads it, and is found, or moved together, there.
+
+use std::ops::Range;
 
 /// The longest line that may say how long a chunk is, in bytes, and all trailers together.
 const LONGEST_LINE: usize = 4096;
@@ -44,7 +46,7 @@ enum State {
 }
 
 /// Takes chunks apart.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chunks(State);
 
 impl Chunks {
@@ -61,17 +63,36 @@ impl Chunks {
     /// Moves what is data in `bytes` to their front; says how much that is.
     pub(super) fn take(&mut self, bytes: &mut [u8]) -> Result<usize, BadChunk> {
         let (mut from, mut to) = (0, 0);
-        while let Some(&byte) = bytes.get(from) {
-            if let State::Data(left) = self.0 {
-                let length = left.min(bytes.len() - from);
-                if from != to {
-                    bytes.copy_within(from..from + length, to);
-                }
-                (from, to) = (from + length, to + length);
-                self.0 = if length == left { State::DataEnd } else { State::Data(left - length) };
-                continue;
+        while let Some(data) = self.next(bytes, &mut from)? {
+            let length = data.len();
+            if data.start != to {
+                bytes.copy_within(data, to);
             }
-            from += 1;
+            to += length;
+        }
+        Ok(to)
+    }
+
+    /// Says where in `bytes` data lies.
+    pub(super) fn find(&mut self, bytes: &[u8], parts: &mut Vec<Range<usize>>) -> Result<(), BadChunk> {
+        let mut from = 0;
+        while let Some(data) = self.next(bytes, &mut from)? {
+            parts.push(data);
+        }
+        Ok(())
+    }
+
+    /// The next data in `bytes`, from `from` on, which then lies behind it. `None`: there is no more in them.
+    fn next(&mut self, bytes: &[u8], from: &mut usize) -> Result<Option<Range<usize>>, BadChunk> {
+        while let Some(&byte) = bytes.get(*from) {
+            if let State::Data(left) = self.0 {
+                let length = left.min(bytes.len() - *from);
+                let data = *from..*from + length;
+                *from = data.end;
+                self.0 = if length == left { State::DataEnd } else { State::Data(left - length) };
+                return Ok(Some(data));
+            }
+            *from += 1;
             self.0 = match self.0 {
                 State::Size { size, digits } => match (byte as char).to_digit(16) {
                     Some(digit) if digits < 15 => State::Size { size: size << 4 | digit as usize, digits: digits + 1 },
@@ -97,11 +118,11 @@ impl Chunks {
                     seen: seen + 1,
                 },
                 // What follows the end is not this body's.
-                State::Ended => return Ok(to),
+                State::Ended => return Ok(None),
                 State::Data(_) => State::Ended,
             };
         }
-        Ok(to)
+        Ok(None)
     }
 }
 
@@ -124,8 +145,15 @@ mod tests {
         let (mut chunks, mut data) = (Chunks::new(), Vec::new());
         for piece in body.chunks(size) {
             let mut piece = piece.to_vec();
-            let n = chunks.take(&mut piece)?;
-            data.extend_from_slice(&piece[..n]);
+            let (mut found, mut parts) = (Vec::new(), Vec::new());
+            let mut finder = chunks.clone();
+            let is_found = finder.find(&piece, &mut parts);
+            parts.into_iter().for_each(|part| found.extend_from_slice(&piece[part]));
+            let taken = chunks.take(&mut piece);
+            assert_eq!((is_found, finder), (taken.map(drop), chunks.clone()));
+            let n = taken?;
+            assert_eq!(piece[..n], found);
+            data.extend_from_slice(&found);
         }
         Ok((data, chunks.is_ended()))
     }

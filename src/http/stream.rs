@@ -4,12 +4,13 @@
 //! and a log has a chunk a line. All others are ureq's.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, Weak};
 
 use ureq::http;
 use ureq::http::header::TRANSFER_ENCODING;
 
-use super::chunks::Chunks;
+use super::chunks::{BadChunk, Chunks};
 use super::exchange::{hung_up, sort};
 use super::transport::Handover;
 use super::{Error, Reply, Socket};
@@ -88,6 +89,22 @@ impl Stream {
         }
     }
 
+    /// Reads what has come, and leaves it where it lies: adds to `parts` where in `buf` bytes of the body are. None: its end,
+    /// as its sender meant it.
+    pub(crate) fn read_parts(&mut self, buf: &mut [u8], parts: &mut Vec<Range<usize>>) -> Result<(), Error> {
+        if let Body::Chunked(chunked) = &mut self.body {
+            let before = parts.len();
+            let read = chunked.read_parts(buf, parts);
+            return match read {
+                Ok(()) if parts.len() == before && self.hangup.is_hung_up() => Err(Error::HungUp),
+                read => read.map_err(|e| hung_up(Some(&self.hangup), e)),
+            };
+        }
+        let length = self.read(buf)?;
+        parts.extend((length > 0).then_some(0..length));
+        Ok(())
+    }
+
     /// Takes the rest of a short answer whole: an error's body.
     pub(crate) fn into_reply(self) -> Result<Reply, Error> {
         let mut whole = Vec::new();
@@ -101,30 +118,52 @@ impl Stream {
 
 impl Chunked {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        while !self.chunks.is_ended() && !buf.is_empty() {
-            let read = match self.early.len().min(buf.len()) {
-                0 => read_on(&mut &*self.socket, buf),
-                early => {
-                    buf[..early].copy_from_slice(&self.early[..early]);
-                    self.early.drain(..early);
-                    if self.early.is_empty() {
-                        self.early = Vec::new();
-                    }
-                    Ok(early)
-                }
-            };
-            let cut = |source| Error::Disconnected { source, unsent: false };
-            let length = match read.map_err(cut)? {
-                0 => return Err(cut(io::ErrorKind::UnexpectedEof.into())),
-                length => length,
-            };
-            let data = self.chunks.take(&mut buf[..length]).map_err(|bad| Error::Protocol(Box::new(bad)))?;
+        while let Some(length) = self.fill(buf)? {
+            let data = self.chunks.take(&mut buf[..length]).map_err(bad)?;
             if data > 0 {
                 return Ok(data);
             }
         }
         Ok(0)
     }
+
+    fn read_parts(&mut self, buf: &mut [u8], parts: &mut Vec<Range<usize>>) -> Result<(), Error> {
+        let before = parts.len();
+        while let Some(length) = self.fill(buf)? {
+            self.chunks.find(&buf[..length], parts).map_err(bad)?;
+            if parts.len() > before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what comes next, chunks and what frames them. `None`: the body has ended.
+    fn fill(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        if self.chunks.is_ended() || buf.is_empty() {
+            return Ok(None);
+        }
+        let read = match self.early.len().min(buf.len()) {
+            0 => read_on(&mut &*self.socket, buf),
+            early => {
+                buf[..early].copy_from_slice(&self.early[..early]);
+                self.early.drain(..early);
+                if self.early.is_empty() {
+                    self.early = Vec::new();
+                }
+                Ok(early)
+            }
+        };
+        let cut = |source| Error::Disconnected { source, unsent: false };
+        match read.map_err(cut)? {
+            0 => Err(cut(io::ErrorKind::UnexpectedEof.into())),
+            length => Ok(Some(length)),
+        }
+    }
+}
+
+fn bad(bad: BadChunk) -> Error {
+    Error::Protocol(Box::new(bad))
 }
 
 fn read_on(from: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {

@@ -67,11 +67,15 @@ impl Digest {
 
     /// What has come to.
     pub(super) fn value(&self) -> u64 {
-        let mut last = 0;
-        for word in self.lanes.into_iter().chain([self.rest, self.length]) {
-            mix(&mut last, word);
-        }
-        last ^ last >> 29
+        let [a, b, c, d] = self.lanes;
+        // Side by side, too.
+        let (mut first, mut second, mut third) = (a, c, self.rest);
+        mix(&mut first, b);
+        mix(&mut second, d);
+        mix(&mut third, self.length);
+        mix(&mut first, second);
+        mix(&mut first, third);
+        first ^ first >> 29
     }
 }
 

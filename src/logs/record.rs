@@ -10,6 +10,8 @@ use crate::engine::{self, Piece};
 
 /// The longest stamp that is one: `2006-01-02T15:04:05.999999999+00:00`.
 pub(super) const LONGEST_STAMP: usize = 35;
+/// The length of Docker's stamps: `2006-01-02T15:04:05.999999999Z`.
+const DOCKERS_STAMP: usize = 30;
 /// Of what an Engine says in the midst of a stream no more than this is kept, in bytes.
 const LARGEST_WORDS: usize = 4096;
 /// Which stream of a task.
@@ -261,6 +263,14 @@ impl Splitter {
 
     /// Takes the stamp and the blank behind it off the front of `bytes`; `None`: all of it was the beginning of one.
     fn take_stamp(&mut self, bytes: &mut &[u8]) -> Result<Option<Stamp>, BadRecord> {
+        // Docker's are all of one length; to search for the blank would cost more than the rest of this.
+        if self.held_len == 0
+            && bytes.get(DOCKERS_STAMP) == Some(&b' ')
+            && let Some(stamp) = self.near.parse(&bytes[..DOCKERS_STAMP])
+        {
+            *bytes = &bytes[DOCKERS_STAMP + 1..];
+            return Ok(Some(stamp));
+        }
         let room = self.held.len() - self.held_len;
         let look = &bytes[..bytes.len().min(room)];
         let Some(blank) = look.iter().position(|&b| b == b' ') else {
@@ -361,6 +371,18 @@ mod tests {
             Piece { stream: engine::Stream::Stderr, bytes: err.as_bytes(), first: true, last: true },
         ];
         assert_eq!(records(&whole), want);
+    }
+
+    #[test]
+    fn stamps_of_every_length() {
+        // A blank where the longest of Docker's would have it.
+        for stamp in ["2026-11-25T03:36:02Z", "2026-11-25T03:36:02.5+01:00", A, "2026-11-25T04:36:02.843543396+01:00"] {
+            let line = format!("{stamp} {}", "a b c d e f g h i j k l m n");
+            let bytes = line.as_bytes();
+            let piece = Piece { stream: engine::Stream::Stdout, bytes, first: true, last: true };
+            let parsed = Stamp::parse(stamp.as_bytes()).unwrap().to_string();
+            assert_eq!(records(&[piece]), [(Stream::Stdout, parsed, bytes[stamp.len() + 1..].to_vec())]);
+        }
     }
 
     #[test]
