@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, io};
+use std::{env, io, thread};
 
 use longshore::Endpoint;
 use longshore::driver::{Driver, DriverConfig, LogTarget, LogTargets, TaskConfig, TaskHandle, TaskId};
@@ -106,6 +106,8 @@ fn bench(extent: &Extent) -> Result<()> {
             for line in [100, 16 * 1024] {
                 let lines = extent.engine * 1_000_000 / line;
                 let container = Container::of_a_log(&engine, line, lines)?;
+                // One that has only just ended is read once more, to be certain.
+                thread::sleep(Duration::from_secs(4));
                 let bytes = (line * lines) as u64;
                 let run = |subject| once(subject, &programs, &socket, &container.id, &folder.0, bytes);
                 let title = format!("lines of {line} bytes, Engine {}", engine.version()?.version);

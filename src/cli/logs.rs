@@ -313,10 +313,6 @@ impl<'a> Shower<'a> {
             wanted[place.stream as usize] = true;
         }
         let mut held = Held::new(&container.engine, &container.id, container.tty, wanted);
-        // What follows collected output, or will be counted, must be seen whole.
-        if !self.args.follow && container.kept.iter().all(Option::is_none) {
-            held.since(self.filter.since);
-        }
         for ((place, kept), known) in self.places.iter().zip(&container.kept).zip(known) {
             let (reached, within) = match kept {
                 Some(kept) => (kept.reached, collected::is_within_line(&place.path, kept.end)?),

@@ -24,6 +24,8 @@ pub(super) struct Source {
     pub(super) tty: bool,
     /// Its log driver.
     pub(super) log_config: LogConfig,
+    /// Whether it is known to run.
+    pub(super) runs: bool,
 }
 
 impl Source {
@@ -31,7 +33,7 @@ impl Source {
     pub(super) fn of(inspect: &ContainerInspect, asked: impl FnOnce() -> LogConfig) -> Self {
         let told = &inspect.host_config.log_config;
         let log_config = if told.config.0.is_empty() && told.kind != "local" { asked() } else { told.clone() };
-        Self { tty: inspect.config.tty, log_config }
+        Self { tty: inspect.config.tty, log_config, runs: inspect.state.is_running() }
     }
 
     /// How much one follow may carry before a read has to check it: half of what the Engine puts in one file, nothing of small
@@ -58,6 +60,7 @@ pub(super) fn collect(
         id: task.handle.container_id.clone(),
         terminal: source.tty.then(|| inner.cuts()),
         follow_bytes: source.follow_bytes(),
+        runs: source.runs,
         same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
         backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),
     };

@@ -40,7 +40,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
         Err(e) => away = Some(e),
     }
     let task = Arc::new(Task::new(handle, hangup));
-    let source = source.unwrap_or_else(|| output::Source { tty: options.tty, log_config: asked() });
+    let source = source.unwrap_or_else(|| output::Source { tty: options.tty, log_config: asked(), runs: false });
     let running = threads(inner, &task, source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = running {
         task.end_threads();

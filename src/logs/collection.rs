@@ -3,7 +3,8 @@
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
 //! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After
 //! a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
-//! given up then, not held. It ends when the container has ended, a read brings nothing new and no sink is behind, or when
+//! given up then, not held. An Engine that is asked for what came after a record and does not repeat that record is asked
+//! for all that it holds before it is believed: Docker's follows and reads were both seen to leave whole files out. It ends when the container has ended, a read brings nothing new and no sink is behind, or when
 //! the container, or its logs, cannot be had any more.
 
 use std::convert::Infallible;
@@ -13,6 +14,7 @@ use crossbeam_channel::Sender;
 
 use super::collector::Settings;
 use super::lanes::Lanes;
+use super::pace::Pace;
 use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
 use crate::engine::{Engine, Error, LogsQuery, logs_cannot_be_read};
 use crate::threads::{Backoff, Hangup};
@@ -21,6 +23,8 @@ use crate::threads::{Backoff, Hangup};
 const LAG: Duration = Duration::from_millis(250);
 /// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
 const AHEAD: i64 = 1_000_000_000;
+/// So long after a container's end, in ns, an Engine has written all of its output.
+const SETTLED: i64 = 3_000_000_000;
 /// How often an ended container's logs are tried again while they give nothing but errors.
 const LAST_TRIES: u32 = 5;
 
@@ -31,6 +35,8 @@ pub(super) struct Collection {
     hangup: Hangup,
     backoff: Backoff,
     lag: Lag,
+    /// Whether the next read begins at the start, whatever was taken already.
+    from_start: bool,
     /// Dropped when all has come that will come.
     completed: Option<Sender<Infallible>>,
     out: Lanes,
@@ -44,6 +50,8 @@ enum Stop {
     Lag,
     /// A follow brought what only a read can tell of.
     Rung,
+    /// It left out what came last: only a read from the start can tell what else.
+    LeftOut,
     /// Something broke. `new`: after it had brought something.
     Broken { error: Error, new: bool },
     /// The Engine said something in the midst of the stream.
@@ -55,7 +63,10 @@ enum Stop {
 /// What the container does, as far as its logs are concerned.
 enum Container {
     Runs,
-    Ended,
+    /// `settled`: so long ago that one read says all.
+    Ended {
+        settled: bool,
+    },
     Unknown,
 }
 
@@ -72,6 +83,7 @@ impl Collection {
             engine: engine.with(&hangup),
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
             lag: Lag { floor: settings.same_clock.then_some(0) },
+            from_start: false,
             settings,
             hangup,
             completed: Some(completed),
@@ -83,8 +95,8 @@ impl Collection {
     pub(super) fn run(&mut self) {
         self.out.open();
         let mut tries_left = LAST_TRIES;
-        // It ran a moment ago; if it has ended, the first follow ends at once.
-        let mut assumed = Some(Container::Runs);
+        // Where it ran a moment ago, and has ended, the first follow ends at once.
+        let mut assumed = self.settings.runs.then_some(Container::Runs);
         // Whether the last follow brought what only a read can tell of.
         let mut rung = false;
         while !self.hangup.is_hung_up() {
@@ -98,9 +110,9 @@ impl Collection {
                 continue;
             }
             // Asked before the read: what it wrote before its end is then read after it.
-            let ended = match assumed.take().unwrap_or_else(|| self.container()) {
-                Container::Ended => true,
-                Container::Runs => false,
+            let (ended, settled) = match assumed.take().unwrap_or_else(|| self.container()) {
+                Container::Ended { settled } => (true, settled),
+                Container::Runs => (false, false),
                 Container::Unknown => {
                     if !self.pause() {
                         break;
@@ -109,10 +121,10 @@ impl Collection {
                 }
             };
             let read = self.pass(false);
-            rung &= matches!(read, Stop::End { new: false });
+            rung &= matches!(read, Stop::End { new: false } | Stop::LeftOut);
             let follow = match read {
-                Stop::End { new: true } | Stop::Lag | Stop::Rung | Stop::Interrupted => false,
-                Stop::End { new: false } if ended && !self.out.any_stalled() => break,
+                Stop::End { new } if ended && (settled || !new) && !self.out.any_stalled() => break,
+                Stop::End { new: true } | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => false,
                 Stop::End { new: false } if ended => {
                     self.completed = None;
                     self.latch(false).sleep(Duration::MAX);
@@ -137,11 +149,11 @@ impl Collection {
                 Stop::End { new } => {
                     // The container has ended, or the Engine goes down: the next inspect tells. Where it runs on, a
                     // follow that ends at once again and again must not spin.
-                    if !new && !matches!(self.container(), Container::Ended) && !self.pause() {
+                    if !new && !matches!(self.container(), Container::Ended { .. }) && !self.pause() {
                         break;
                     }
                 }
-                Stop::Rung => rung = true,
+                Stop::Rung | Stop::LeftOut => rung = true,
                 Stop::Lag | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, None) {
@@ -165,8 +177,8 @@ impl Collection {
             Ok(state) if state.is_running() => Container::Runs,
             // A state that says nothing is not an end.
             Ok(state) if state.status.is_empty() => Container::Unknown,
-            Ok(_) => Container::Ended,
-            Err(e) if e.is_not_found() => Container::Ended,
+            Ok(state) => Container::Ended { settled: self.is_long_ago(&state.finished_at) },
+            Err(e) if e.is_not_found() => Container::Ended { settled: false },
             Err(_) => Container::Unknown,
         }
     }
@@ -174,7 +186,7 @@ impl Collection {
     /// After a break: waits, and says whether to go on. `tries_left`: for a container that has ended.
     fn recover(&mut self, stop: Stop, tries_left: Option<&mut u32>) -> bool {
         let new = match stop {
-            Stop::End { .. } | Stop::Lag | Stop::Rung | Stop::Interrupted => return true,
+            Stop::End { .. } | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => return true,
             Stop::Broken { error, .. } if error.is_hung_up() || error.is_not_found() => return false,
             Stop::Broken { error, .. } if logs_cannot_be_read(&error) || error.status() == Some(501) => {
                 self.out
@@ -213,7 +225,8 @@ impl Collection {
 
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     fn pass(&mut self, follow: bool) -> Stop {
-        let since = self.out.lower().filter(|since| !self.is_ahead_of_us(*since));
+        let from_start = std::mem::take(&mut self.from_start);
+        let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
         let query = LogsQuery {
             follow,
             stdout: self.out.wants(Stream::Stdout),
@@ -232,23 +245,32 @@ impl Collection {
         };
         self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
-        let (mut new, mut late, mut rung, mut carried, mut arrived) = (false, false, false, 0, now());
+        let (mut new, mut late, mut rung, mut left_out) = (false, false, false, false);
+        // Whether it is still to repeat what came last.
+        let mut awaits = since.is_some();
+        let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
             let waits = !logs.is_buffered();
             if waits {
                 self.out.flush();
+                pace.before_read();
             }
             let next = logs.next_piece();
             if waits {
                 // The same for all that came at once: a clock for each record would cost as much as the rest of it.
                 arrived = now();
+                pace.after_read();
             }
             self.out.piece();
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
+                if awaits && part.first {
+                    left_out |= out.shows_gap(&part);
+                    awaits = !out.is_confirmed();
+                }
                 rung |= follow && part.first && out.needs_read(&part, rings);
-                if rung {
+                if left_out || rung {
                     return;
                 }
                 let taken = out.take(&part);
@@ -259,11 +281,21 @@ impl Collection {
                 }
             };
             let fed = match next {
-                Ok(Some(piece)) => splitter.feed(&piece, &mut take),
+                Ok(Some(piece)) => {
+                    pace.brought(piece.bytes.len());
+                    splitter.feed(&piece, &mut take)
+                }
                 Ok(None) => {
                     splitter.finish(&mut take);
                     self.out.flush();
-                    return if rung { Stop::Rung } else { Stop::End { new } };
+                    left_out |= !follow && awaits && !self.out.is_confirmed();
+                    return if left_out {
+                        self.left_out()
+                    } else if rung {
+                        Stop::Rung
+                    } else {
+                        Stop::End { new }
+                    };
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken { error, new },
@@ -278,6 +310,9 @@ impl Collection {
                     return Stop::Words { words: "something that bears no time".into(), new };
                 }
             }
+            if left_out {
+                return self.left_out();
+            }
             if rung {
                 return Stop::Rung;
             }
@@ -288,6 +323,17 @@ impl Collection {
                 return Stop::Interrupted;
             }
         }
+    }
+
+    fn left_out(&mut self) -> Stop {
+        self.from_start = true;
+        Stop::LeftOut
+    }
+
+    /// Whether a container that ended then, by the Engine's clock, has had its output written since.
+    fn is_long_ago(&self, finished: &str) -> bool {
+        let age = |stamp: Stamp| now().as_nanos().saturating_sub(stamp.as_nanos());
+        self.settings.same_clock && Stamp::parse(finished.as_bytes()).is_some_and(|stamp| age(stamp) > SETTLED)
     }
 
     /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears

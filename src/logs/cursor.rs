@@ -6,7 +6,6 @@
 //! else the Engine's clock went back, and the record is where the cursor goes on from.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
 use super::digest::Digest;
 use super::record::{Part, Stamp, Stream};
@@ -132,6 +131,16 @@ impl Cursor {
         position.reached.last == Some(part.stamp) && position.is_recent(part)
     }
 
+    /// Whether a record that begins shows that the Engine does not repeat what came last, though it was asked to.
+    pub(crate) fn shows_gap(&self, part: &Part<'_>) -> bool {
+        self.wants(part.stream) && self.streams[part.stream as usize].shows_gap(part)
+    }
+
+    /// Whether this connection has repeated what came last, where it was asked to.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.streams.iter().zip(self.wanted).all(|(position, wanted)| !wanted || !position.is_awaiting())
+    }
+
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
     /// with [`Cursor::took`] how much of that was taken, before the next part.
     pub(crate) fn take<'a>(&mut self, part: &Part<'a>) -> &'a [u8] {
@@ -185,7 +194,7 @@ impl Position {
             if repeated {
                 return ALL;
             }
-            if self.awaits && self.met < self.reached.taken {
+            if self.is_awaiting() {
                 self.gap = Some(last);
             }
             return self.anchor(stamp);
@@ -223,6 +232,16 @@ impl Position {
         }
     }
 
+    /// Whether it is still to bring the records of the last stamp once more.
+    fn is_awaiting(&self) -> bool {
+        self.awaits && self.met < self.reached.taken
+    }
+
+    /// Whether [`Position::judge`] will find that it did not.
+    fn shows_gap(&self, part: &Part<'_>) -> bool {
+        self.is_awaiting() && self.reached.last.is_some_and(|last| part.stamp > last) && self.is_new(part)
+    }
+
     /// Whether a record that begins is one of those remembered.
     fn is_recent(&self, part: &Part<'_>) -> bool {
         // One that does not come whole cannot be told by its digest yet; its stamp must do.
@@ -242,22 +261,28 @@ impl Position {
 
 /// The last records of a stream, by stamp and digest. Searched only when a record comes that is older than the last.
 #[derive(Debug, Default)]
-struct Recent(VecDeque<(Stamp, u64)>);
+struct Recent {
+    records: Vec<(Stamp, u64)>,
+    /// Where the oldest is, once there are so many: the next takes its place.
+    oldest: usize,
+}
 
 impl Recent {
     fn add(&mut self, record: (Stamp, u64)) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
+        if self.records.len() < REMEMBERED {
+            self.records.push(record);
+        } else {
+            self.records[self.oldest] = record;
+            self.oldest = (self.oldest + 1) % REMEMBERED;
         }
-        self.0.push_back(record);
     }
 
     fn holds(&self, stamp: Stamp, digest: u64) -> bool {
-        self.0.contains(&(stamp, digest))
+        self.records.contains(&(stamp, digest))
     }
 
     fn holds_stamp(&self, stamp: Stamp) -> bool {
-        self.0.iter().any(|(s, _)| *s == stamp)
+        self.records.iter().any(|(s, _)| *s == stamp)
     }
 }
 

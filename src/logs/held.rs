@@ -29,8 +29,8 @@ pub(crate) struct Held {
     terminal: Option<Cuts>,
     wanted: [bool; 2],
     cursors: [Cursor; 2],
-    /// Nothing before this moment is asked for.
-    since: Option<Stamp>,
+    /// Whether the next read begins at the start, whatever was seen already.
+    from_start: bool,
     /// So many of the next new bytes of each stream are known already.
     known: [u64; 2],
     /// How many new bytes there were of each stream, known ones too.
@@ -55,6 +55,8 @@ pub(crate) enum HeldError {
 struct Passed {
     /// Whether it brought anything.
     new: bool,
+    /// Whether the Engine left out what came last: only a read from the start can tell what else.
+    left_out: bool,
 }
 
 impl Held {
@@ -71,7 +73,7 @@ impl Held {
             terminal: tty.then(cuts),
             wanted,
             cursors: [Cursor::new([true, false]), Cursor::new([false, true])],
-            since: None,
+            from_start: false,
             known: [0; 2],
             new: [0; 2],
             within_line: [false; 2],
@@ -87,11 +89,6 @@ impl Held {
         self.within_line[stream] = within_line;
     }
 
-    /// Nothing that was written before `since` need come.
-    pub(crate) fn since(&mut self, since: Option<Stamp>) {
-        self.since = since;
-    }
-
     /// How many bytes of each stream there were beyond what was collected.
     pub(crate) fn new_bytes(&self) -> [u64; 2] {
         self.new
@@ -99,7 +96,8 @@ impl Held {
 
     /// Hands all that the Engine holds at present to `sink`.
     pub(crate) fn read(&mut self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<(), HeldError> {
-        self.pass(false, hangup, sink).map(drop)
+        while self.pass(false, hangup, sink)?.left_out {}
+        Ok(())
     }
 
     /// The same, and what comes, until the container has ended. An Engine that goes away is waited for.
@@ -118,12 +116,12 @@ impl Held {
                 Err(error) => return Err(HeldError::Engine(error)),
             };
             let done = match self.pass(false, hangup, sink) {
-                Ok(Passed { new: false }) if ended => return Ok(()),
-                Ok(Passed { new: false }) => self.pass(true, hangup, sink),
+                Ok(Passed { new: false, left_out: false }) if ended => return Ok(()),
+                Ok(Passed { new: false, left_out: false }) => self.pass(true, hangup, sink),
                 done => done,
             };
             match done {
-                Ok(Passed { new }) => {
+                Ok(Passed { new, .. }) => {
                     // A follow that ends at once again and again must not spin.
                     if new {
                         backoff.reset();
@@ -141,6 +139,11 @@ impl Held {
         }
     }
 
+    /// The cursors of the streams that are wanted.
+    fn wanted(&self) -> impl Iterator<Item = &Cursor> {
+        self.cursors.iter().zip(self.wanted).filter(|(_, wanted)| *wanted).map(|(cursor, _)| cursor)
+    }
+
     fn pause(&self, hangup: &Hangup, backoff: &mut Backoff, error: Error) -> Result<(), HeldError> {
         log::debug!("logs of {}: {error}", self.id);
         if hangup.sleep(backoff.next()) { Ok(()) } else { Err(HeldError::Engine(error)) }
@@ -148,9 +151,9 @@ impl Held {
 
     /// One request: all that the Engine holds, or that and what comes.
     fn pass(&mut self, follow: bool, hangup: &Hangup, sink: &mut dyn Sink) -> Result<Passed, HeldError> {
+        let from_start = std::mem::take(&mut self.from_start);
         // A stream of which nothing was seen is read from its start.
-        let wanted = || self.cursors.iter().zip(self.wanted).filter(|(_, wanted)| *wanted);
-        let since = wanted().map(|(cursor, _)| cursor.lower()).min().flatten().max(self.since);
+        let since = self.wanted().map(Cursor::lower).min().flatten().filter(|_| !from_start);
         let query = LogsQuery {
             follow,
             stdout: self.wanted[0],
@@ -164,7 +167,7 @@ impl Held {
         self.cursors.iter_mut().for_each(|cursor| cursor.begin(since));
         let mut splitter = Splitter::new(self.terminal);
         let same_clock = matches!(self.engine.endpoint(), Endpoint::Unix(_));
-        let (mut new, mut late, mut failed) = (false, false, None);
+        let (mut new, mut late, mut left_out, mut failed) = (false, false, false, None);
         loop {
             if !logs.is_buffered() {
                 sink.flush().map_err(HeldError::Sink)?;
@@ -173,6 +176,10 @@ impl Held {
             let mut take = |part: Part<'_>| {
                 let number = part.stream as usize;
                 if !self.wanted[number] || failed.is_some() {
+                    return;
+                }
+                left_out |= since.is_some() && part.first && self.cursors[number].shows_gap(&part);
+                if left_out {
                     return;
                 }
                 let bytes = self.cursors[number].take(&part);
@@ -210,9 +217,11 @@ impl Held {
                 Err(BadRecord::System) => return Err(HeldError::Words(splitter.words())),
                 Err(BadRecord::NoStamp) => return Err(HeldError::Words("something that bears no time".into())),
             }
-            if at_end || late {
+            if at_end || late || left_out {
                 sink.flush().map_err(HeldError::Sink)?;
-                return Ok(Passed { new });
+                left_out |= at_end && !follow && since.is_some() && !self.wanted().all(Cursor::is_confirmed);
+                self.from_start = left_out;
+                return Ok(Passed { new, left_out });
             }
         }
     }

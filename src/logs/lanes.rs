@@ -77,6 +77,16 @@ impl Lanes {
         self.open_lanes().any(|lane| lane.cursor.is_new(part) && (each || lane.cursor.may_be_repeat(part)))
     }
 
+    /// Whether a record that begins shows that the Engine leaves out what came last.
+    pub(super) fn shows_gap(&self, part: &Part<'_>) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.shows_gap(part))
+    }
+
+    /// Whether the Engine has repeated what came last.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.open_lanes().all(|lane| lane.cursor.is_confirmed())
+    }
+
     pub(super) fn notice(&mut self, text: &str) {
         (self.report)(Collected::Notice(text.into()));
         self.each(|lane| lane.notice_with(text));

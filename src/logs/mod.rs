@@ -2,7 +2,7 @@
 //!
 //! `record` and `raw` cut what comes into stamped records, `cursor` tells new ones from seen ones, `kept` lays that down beside the
 //! sinks, `file`, `fifo` and `sink` are where they go, each in a `lane` of its own (`lanes`: all of a container's),
-//! `collection` reads, follows and reads again, and `collector` is its thread. Nothing here knows of tasks.
+//! `collection` reads, follows and reads again, at a `pace`, and `collector` is its thread. Nothing here knows of tasks.
 
 mod collection;
 mod collector;
@@ -17,6 +17,7 @@ mod lane;
 mod lanes;
 pub(crate) mod layout;
 mod outlet;
+mod pace;
 mod pulse;
 mod raw;
 mod record;

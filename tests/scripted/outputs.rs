@@ -11,7 +11,7 @@ use longshore::logs::{Stamp, Stream};
 
 use crate::kit::frame;
 use crate::support::eventually;
-use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, is_follow, quick, sent, started};
+use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, is_follow, quick, sent, since, started};
 use longshore::replay::scripted::{Answer, PATIENCE, Scripted};
 
 /// 2026-11-25T03:36:00Z.
@@ -389,6 +389,38 @@ fn what_the_engine_dropped_meanwhile_is_told() {
     }
     let told = events.try_iter().filter(|event| event.annotations["kind"] == "logs_notice").count();
     assert_eq!(told, 2);
+}
+
+#[test]
+fn what_is_left_out_of_an_answer_since_a_time_is_read_from_the_start() {
+    // As Docker does where it compresses rotated files: with `since`, only the present file is read.
+    for present in [0, 1] {
+        let world = World::on(Scripted::tcp().unwrap());
+        let driver = world.driver();
+        let (id, seen, _) = collected(&driver);
+        let before = [out(T, "one\n"), err(T + 1, "two\n")];
+        world.write(before.clone());
+        seen.wait_for(&before, "before");
+        world.scripted.go_away();
+        let after: Vec<_> = (10..20).map(|n| out(T + n * SECOND, &format!("line {n}\n"))).collect();
+        let (shared, shown) = (world.shared(), after[after.len() - present..].to_vec());
+        world.scripted.on(LOGS, move |request| {
+            let answer = shown.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
+            let gate = shared.clone();
+            match (is_follow(request), since(request)) {
+                (_, 0) => None,
+                (false, _) => Some(answer.end()),
+                (true, _) => Some(answer.until(move || gate.lock().containers[0].status == "exited").end()),
+            }
+        });
+        world.write(after.clone());
+        world.scripted.come_back().unwrap();
+        let all = [&before[..], &after].concat();
+        seen.wait_for(&all, "after");
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&all, "what was left out");
+        assert_eq!(seen.notices(), [""; 0], "nothing is missing");
+    }
 }
 
 #[test]

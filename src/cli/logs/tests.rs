@@ -61,6 +61,19 @@ impl Sink for Seen {
 }
 
 #[test]
+fn what_the_engine_leaves_out_since_a_time_is_read_from_the_start() {
+    for present in [0, 1] {
+        let scripted = engine(&[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n")]);
+        scripted.on(LOGS, move |request| request.parameter("since").map(|_| held(&[(1, 3, "c\n")][..present]).end()));
+        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+        held.beyond(0, reached(1, 1, None), 0, false);
+        let mut seen = Seen::default();
+        held.read(&Hangup::new(), &mut seen).unwrap();
+        assert_eq!(seen.0, ["o b\n", "o c\n"]);
+    }
+}
+
+#[test]
 fn what_the_engine_holds_beyond_a_cursor() {
     const ALL: &[Written] = &[
         (1, 1, "a\n"),

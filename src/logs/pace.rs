@@ -1,0 +1,88 @@
+//! How often a busy stream is read. An Engine sends each record by itself, and wakes whoever reads for each; to be woken, to write
+//! and to keep a cursor for one short line costs more than all else that is done for it. Where reads bring little, one after the
+//! other, the next waits a moment for more to be there. What was read is passed on before that; a quiet stream is never kept waiting.
+
+use std::time::{Duration, Instant};
+
+/// Worth a read, in bytes.
+const BATCH: u32 = 64 * 1024;
+/// Waited for that at most. Engines block when some 270 records lie unread in a Unix socket, which takes them longer than this.
+const MOMENT: Duration = Duration::from_micros(500);
+/// Less than this is not worth a pause.
+const LEAST: Duration = Duration::from_micros(150);
+
+/// The pace of one connection.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When the last read was asked for.
+    asked: Instant,
+    /// When it came back, and how long after the one before it.
+    came: Instant,
+    took: Duration,
+    /// What it brought, in bytes.
+    bytes: usize,
+}
+
+impl Pace {
+    /// Of a connection that begins.
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        // Nothing was brought: nothing is waited for.
+        Self { asked: now, came: now, took: Duration::ZERO, bytes: 0 }
+    }
+
+    /// The next read is due: waits for more to be there, where that pays.
+    pub(super) fn before_read(&mut self) {
+        let pause = pause(self.bytes, self.took, self.came.duration_since(self.asked));
+        if !pause.is_zero() {
+            // Nothing depends on it: it makes a batch.
+            std::thread::sleep(pause);
+        }
+        self.asked = Instant::now();
+    }
+
+    /// It has come back.
+    pub(super) fn after_read(&mut self) {
+        let now = Instant::now();
+        (self.took, self.came, self.bytes) = (now.duration_since(self.came), now, 0);
+    }
+
+    /// So many bytes were in it.
+    pub(super) fn brought(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+}
+
+/// How long to leave a stream alone of which the last read brought `bytes`, `took` after the one before it, having `waited` for them.
+fn pause(bytes: usize, took: Duration, waited: Duration) -> Duration {
+    let Ok(bytes @ 1..BATCH) = u32::try_from(bytes) else { return Duration::ZERO };
+    if waited > MOMENT {
+        return Duration::ZERO;
+    }
+    let batch = (took * (BATCH / bytes)).min(MOMENT);
+    if batch < LEAST { Duration::ZERO } else { batch }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses() {
+        let us = Duration::from_micros;
+        for (row, bytes, took, waited, want) in [
+            ("a line after a long silence", 150, us(1_000_000), us(1_000_000), us(0)),
+            ("one of a hundred a second", 150, us(10_000), us(9_900), us(0)),
+            ("a line right after another", 150, us(8), us(7), us(500)),
+            ("what a pause brought", 9_000, us(510), us(1), us(500)),
+            ("after the last of a burst", 150, us(2_000), us(1_500), us(0)),
+            ("16 KiB at 100 MB a second", 16_384, us(160), us(150), us(500)),
+            ("the same at 300 MB a second", 16_384, us(55), us(50), us(220)),
+            ("the same at 1 GB a second", 16_384, us(16), us(10), us(0)),
+            ("a buffer full of it", 131_072, us(500), us(1), us(0)),
+            ("nothing yet", 0, us(0), us(0), us(0)),
+        ] {
+            assert_eq!(pause(bytes, took, waited), want, "{row}");
+        }
+    }
+}
