@@ -1,5 +1,6 @@
 //! What is known of a task that was started: as data to keep ([`TaskHandle`]), and as the thing in memory that its threads share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -48,6 +49,8 @@ pub(super) struct Task {
     pub(super) exit: Exit,
     /// Whether it is only looked at: nothing waits for its end, and nothing collects its output.
     pub(super) attached: bool,
+    /// Whether we have asked for its end by SIGKILL.
+    pub(super) killed: AtomicBool,
     /// The present wait alone: closing it makes the wait loop inspect.
     wait: Mutex<Hangup>,
     workers: Mutex<Workers>,
@@ -65,7 +68,8 @@ pub(super) struct Workers {
 impl Task {
     pub(super) fn new(handle: TaskHandle, hangup: Hangup) -> Self {
         let wait = Mutex::new(hangup.child());
-        Self { handle, hangup, exit: Exit::default(), attached: false, wait, workers: Mutex::default() }
+        let killed = AtomicBool::new(false);
+        Self { handle, hangup, exit: Exit::default(), attached: false, killed, wait, workers: Mutex::default() }
     }
 
     /// A task that is only looked at. Whoever waits for its end is told at once that nobody here knows.

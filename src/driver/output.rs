@@ -43,6 +43,14 @@ impl Source {
         said.or((self.log_config.kind == "local").then_some(LOCAL_SIZE))
             .map(|size| if size < SMALL_FILE { 0 } else { size / 2 })
     }
+
+    /// Whether the Engine may leave rotated files out of an answer since a time: Docker 20.10 does, where it compresses them.
+    fn leaves_out(&self) -> bool {
+        match self.log_config.config.0.get("compress") {
+            Some(said) => said != "false",
+            None => self.log_config.kind == "local",
+        }
+    }
 }
 
 /// Starts what collects a task's output; `None`: there is nowhere for it to go.
@@ -60,6 +68,7 @@ pub(super) fn collect(
         id: task.handle.container_id.clone(),
         terminal: source.tty.then(|| inner.cuts()),
         follow_bytes: source.follow_bytes(),
+        leaves_out: source.leaves_out(),
         runs: source.runs,
         same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
         backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),

@@ -1,5 +1,6 @@
 //! Stopping a task (driver-spec 8.4). A `/stop` is its caller's: no hang-up ends it, for some Engines kill when it closes.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -81,6 +82,7 @@ fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> Result<bool, Er
 pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result<(), Error> {
     let container = &task.handle.container_id;
     let deadline = grace.saturating_add(inner.config.stop_extra);
+    task.killed.store(true, Ordering::Relaxed);
     let query = StopQuery { timeout: Some(grace), signal: String::new(), deadline: Some(deadline) };
     match inner.engine.container_stop(container, &query) {
         Ok(_) => Ok(()),

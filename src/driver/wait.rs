@@ -2,6 +2,7 @@
 //! the task; while the Engine is away the task runs on, and an event says why nobody knows better.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::handle::Task;
@@ -144,11 +145,11 @@ impl Wait<'_> {
         }
     }
 
-    /// Its state once more, where that may yet be told to have run out of memory.
+    /// Its state once more, where it may yet be told that memory had run out: not where SIGKILL was ours.
     fn look_for_oom(&self, code: Option<i64>, mut state: ContainerState) -> ContainerState {
         for pause in OOM_LOOKS {
-            let is_open = code.unwrap_or(state.exit_code) == KILLED && !state.oom_killed;
-            if !is_open || !self.task.hangup.sleep(pause) {
+            let is_killed = code.unwrap_or(state.exit_code) == KILLED && !self.task.killed.load(Ordering::Relaxed);
+            if !is_killed || state.oom_killed || !self.task.hangup.sleep(pause) {
                 break;
             }
             match self.engine.container_state(&self.task.handle.container_id) {

@@ -3,9 +3,10 @@
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
 //! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After
 //! a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
-//! given up then, not held. An Engine that is asked for what came after a record and does not repeat that record is asked
-//! for all that it holds before it is believed: Docker's follows and reads were both seen to leave whole files out. It ends when the container has ended, a read brings nothing new and no sink is behind, or when
-//! the container, or its logs, cannot be had any more.
+//! given up then, not held. Where an Engine may leave files out of what it says since a time, and does not repeat the record
+//! of that time, it is asked for all that it holds. It ends when the container has ended, no sink is behind and a read brings
+//! nothing new (or, once that end is a while ago, has brought what there was), or when the container, or its logs, cannot be
+//! had any more.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,6 +38,8 @@ pub(super) struct Collection {
     lag: Lag,
     /// Whether the next read begins at the start, whatever was taken already.
     from_start: bool,
+    /// How often the Engine has failed to say all.
+    failed: u32,
     /// Dropped when all has come that will come.
     completed: Option<Sender<Infallible>>,
     out: Lanes,
@@ -84,6 +87,7 @@ impl Collection {
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
             lag: Lag { floor: settings.same_clock.then_some(0) },
             from_start: false,
+            failed: 0,
             settings,
             hangup,
             completed: Some(completed),
@@ -226,12 +230,23 @@ impl Collection {
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     fn pass(&mut self, follow: bool) -> Stop {
         let from_start = std::mem::take(&mut self.from_start);
+        let stop = self.ask(follow, from_start);
+        match &stop {
+            Stop::LeftOut => self.from_start = true,
+            Stop::Words { .. } if from_start => self.failed += 1,
+            Stop::Broken { error, .. } if from_start && error.status().is_some() => self.failed += 1,
+            _ => {}
+        }
+        stop
+    }
+
+    fn ask(&mut self, follow: bool, from_start: bool) -> Stop {
         let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
         let query = LogsQuery {
             follow,
             stdout: self.out.wants(Stream::Stdout),
             stderr: self.out.wants(Stream::Stderr),
-            since: since.map(Stamp::as_query).unwrap_or_default(),
+            since: since.map(Stamp::as_since).unwrap_or_default(),
             timestamps: true,
             tty: self.settings.terminal.is_some(),
             ..LogsQuery::default()
@@ -246,15 +261,15 @@ impl Collection {
         self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
         let (mut new, mut late, mut rung, mut left_out) = (false, false, false, false);
-        // Whether it is still to repeat what came last.
-        let mut awaits = since.is_some();
+        // Whether it is still to repeat what came last. One that cannot say all must be believed.
+        let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < LAST_TRIES;
         let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
             let waits = !logs.is_buffered();
             if waits {
                 self.out.flush();
-                pace.before_read();
+                pace.before_read(&self.hangup);
             }
             let next = logs.next_piece();
             if waits {
@@ -288,13 +303,15 @@ impl Collection {
                 Ok(None) => {
                     splitter.finish(&mut take);
                     self.out.flush();
+                    if since.is_none() {
+                        self.out.have_seen_all();
+                        self.failed = 0;
+                    }
                     left_out |= !follow && awaits && !self.out.is_confirmed();
-                    return if left_out {
-                        self.left_out()
-                    } else if rung {
-                        Stop::Rung
-                    } else {
-                        Stop::End { new }
+                    return match (left_out, rung) {
+                        (true, _) => Stop::LeftOut,
+                        (_, true) => Stop::Rung,
+                        _ => Stop::End { new },
                     };
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
@@ -311,7 +328,7 @@ impl Collection {
                 }
             }
             if left_out {
-                return self.left_out();
+                return Stop::LeftOut;
             }
             if rung {
                 return Stop::Rung;
@@ -323,11 +340,6 @@ impl Collection {
                 return Stop::Interrupted;
             }
         }
-    }
-
-    fn left_out(&mut self) -> Stop {
-        self.from_start = true;
-        Stop::LeftOut
     }
 
     /// Whether a container that ended then, by the Engine's clock, has had its output written since.

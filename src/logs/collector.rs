@@ -29,7 +29,9 @@ pub(crate) struct Settings {
     /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
     /// holds. 0: none, it only tells that there is something to read. `None`: the Engine does not rotate.
     pub(crate) follow_bytes: Option<u64>,
-    /// Whether it ran a moment ago.
+    /// Whether an answer since a time may leave rotated files out.
+    pub(crate) leaves_out: bool,
+    /// Whether it is known to run.
     pub(crate) runs: bool,
     /// Whether the Engine's clock is ours.
     pub(crate) same_clock: bool,

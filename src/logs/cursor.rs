@@ -46,6 +46,8 @@ struct Position {
     caught_up: bool,
     /// Whether this connection is to bring the records of the last stamp once more, as long as the Engine holds them.
     awaits: bool,
+    /// Whether the Engine holds these no more.
+    is_gone: bool,
     /// The stamp after which it does not hold all any more.
     gap: Option<Stamp>,
     recent: Recent,
@@ -133,12 +135,22 @@ impl Cursor {
 
     /// Whether a record that begins shows that the Engine does not repeat what came last, though it was asked to.
     pub(crate) fn shows_gap(&self, part: &Part<'_>) -> bool {
-        self.wants(part.stream) && self.streams[part.stream as usize].shows_gap(part)
+        // Whichever stream's that was: what was taken is the beginning of what the Engine has written, of both.
+        let is_last = self.streams[part.stream as usize].reached.last == Some(part.stamp);
+        !self.is_confirmed() && !is_last && self.is_new(part)
     }
 
-    /// Whether this connection has repeated what came last, where it was asked to.
+    /// Whether this connection has repeated what came last, where it was asked to, and where the Engine still has it.
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.streams.iter().zip(self.wanted).all(|(position, wanted)| !wanted || !position.is_awaiting())
+        let is_open = |position: &Position| position.is_awaiting() && !position.is_gone;
+        !self.streams.iter().zip(self.wanted).any(|(position, wanted)| wanted && is_open(position))
+    }
+
+    /// This connection has told all that the Engine holds: what came last and was not repeated is gone.
+    pub(crate) fn has_seen_all(&mut self) {
+        for position in &mut self.streams {
+            position.is_gone = position.is_awaiting();
+        }
     }
 
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
@@ -237,11 +249,6 @@ impl Position {
         self.awaits && self.met < self.reached.taken
     }
 
-    /// Whether [`Position::judge`] will find that it did not.
-    fn shows_gap(&self, part: &Part<'_>) -> bool {
-        self.is_awaiting() && self.reached.last.is_some_and(|last| part.stamp > last) && self.is_new(part)
-    }
-
     /// Whether a record that begins is one of those remembered.
     fn is_recent(&self, part: &Part<'_>) -> bool {
         // One that does not come whole cannot be told by its digest yet; its stamp must do.
@@ -254,12 +261,12 @@ impl Position {
     /// Goes on from a new record.
     fn anchor(&mut self, stamp: Stamp) -> u64 {
         self.reached = Reached { last: Some(stamp), taken: 1, open: None };
-        (self.met, self.caught_up, self.awaits) = (1, true, false);
+        (self.met, self.caught_up, self.awaits, self.is_gone) = (1, true, false, false);
         0
     }
 }
 
-/// The last records of a stream, by stamp and digest. Searched only when a record comes that is older than the last.
+/// The last records of a stream, by stamp and digest. Searched only for a record that may come once more.
 #[derive(Debug, Default)]
 struct Recent {
     records: Vec<(Stamp, u64)>,
@@ -385,6 +392,16 @@ mod tests {
                 assert_eq!(cursor.gap(), gap.map(at), "{row}");
                 assert_eq!(cursor.gap(), None, "{row}: once");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_moves_along() {
+        let mut recent = Recent::default();
+        let record = |n: usize| (Stamp::from_nanos(n as i64), n as u64);
+        (0..REMEMBERED * 2 + 5).for_each(|n| recent.add(record(n)));
+        for (n, want) in [(0, false), (REMEMBERED + 4, false), (REMEMBERED + 5, true), (REMEMBERED * 2 + 4, true)] {
+            assert_eq!(recent.holds(record(n).0, record(n).1), want, "{n}");
         }
     }
 

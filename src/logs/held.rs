@@ -158,7 +158,7 @@ impl Held {
             follow,
             stdout: self.wanted[0],
             stderr: self.wanted[1],
-            since: since.map(Stamp::as_query).unwrap_or_default(),
+            since: since.map(Stamp::as_since).unwrap_or_default(),
             timestamps: true,
             tty: self.terminal.is_some(),
             ..LogsQuery::default()

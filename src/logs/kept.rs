@@ -14,7 +14,7 @@ use super::cursor::Reached;
 use super::digest::Digest;
 use super::record::Stamp;
 
-const MAGIC: &[u8; 8] = b"lscursr1";
+const MAGIC: &[u8; 8] = b"lscursr2";
 /// The longest container id that is kept, in bytes: Docker's and podman's have 64.
 const LONGEST_ID: usize = 64;
 /// What a slot holds, in bytes: magic, number of the write, container, two streams, the sink's place, digest.

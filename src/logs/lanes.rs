@@ -87,6 +87,13 @@ impl Lanes {
         self.open_lanes().all(|lane| lane.cursor.is_confirmed())
     }
 
+    /// All that the Engine holds has come.
+    pub(super) fn have_seen_all(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
+            lane.cursor.has_seen_all();
+        }
+    }
+
     pub(super) fn notice(&mut self, text: &str) {
         (self.report)(Collected::Notice(text.into()));
         self.each(|lane| lane.notice_with(text));

@@ -1,12 +1,15 @@
 //! How often a busy stream is read. An Engine sends each record by itself, and wakes whoever reads for each; to be woken, to write
 //! and to keep a cursor for one short line costs more than all else that is done for it. Where reads bring little, one after the
-//! other, the next waits a moment for more to be there. What was read is passed on before that; a quiet stream is never kept waiting.
+//! other, the next waits a moment for more to be there. What was read is passed on before that; a quiet stream is not kept waiting.
 
 use std::time::{Duration, Instant};
 
+use crate::threads::Hangup;
+
 /// Worth a read, in bytes.
 const BATCH: u32 = 64 * 1024;
-/// Waited for that at most. Engines block when some 270 records lie unread in a Unix socket, which takes them longer than this.
+/// Waited for that at most. Linux takes some 270 small writes into a Unix socket before it blocks the writer, and an Engine needs more
+/// than this for so many records.
 const MOMENT: Duration = Duration::from_micros(500);
 /// Less than this is not worth a pause.
 const LEAST: Duration = Duration::from_micros(150);
@@ -16,9 +19,11 @@ const LEAST: Duration = Duration::from_micros(150);
 pub(super) struct Pace {
     /// When the last read was asked for.
     asked: Instant,
-    /// When it came back, and how long after the one before it.
-    came: Instant,
-    took: Duration,
+    /// How long it waited.
+    waited: Duration,
+    /// When it came back, and how long that was after the one before it.
+    came: Option<Instant>,
+    took: Option<Duration>,
     /// What it brought, in bytes.
     bytes: usize,
 }
@@ -26,17 +31,16 @@ pub(super) struct Pace {
 impl Pace {
     /// Of a connection that begins.
     pub(super) fn new() -> Self {
-        let now = Instant::now();
-        // Nothing was brought: nothing is waited for.
-        Self { asked: now, came: now, took: Duration::ZERO, bytes: 0 }
+        Self { asked: Instant::now(), waited: Duration::ZERO, came: None, took: None, bytes: 0 }
     }
 
     /// The next read is due: waits for more to be there, where that pays.
-    pub(super) fn before_read(&mut self) {
-        let pause = pause(self.bytes, self.took, self.came.duration_since(self.asked));
-        if !pause.is_zero() {
-            // Nothing depends on it: it makes a batch.
-            std::thread::sleep(pause);
+    pub(super) fn before_read(&mut self, hangup: &Hangup) {
+        if let Some(took) = self.took {
+            let pause = pause(self.bytes, took, self.waited);
+            if !pause.is_zero() {
+                hangup.sleep(pause);
+            }
         }
         self.asked = Instant::now();
     }
@@ -44,7 +48,9 @@ impl Pace {
     /// It has come back.
     pub(super) fn after_read(&mut self) {
         let now = Instant::now();
-        (self.took, self.came, self.bytes) = (now.duration_since(self.came), now, 0);
+        self.waited = now.duration_since(self.asked);
+        self.took = self.came.map(|came| now.duration_since(came));
+        (self.came, self.bytes) = (Some(now), 0);
     }
 
     /// So many bytes were in it.

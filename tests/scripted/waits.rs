@@ -103,12 +103,23 @@ fn want_of_memory_may_be_told_after_the_exit() {
         world.scripted.on(INSPECT, move |_| {
             let container = shared.lock().containers.first().filter(|c| c.status == "exited").cloned()?;
             looks += 1;
-            let state = json!({"Status": "exited", "ExitCode": code, "OOMKilled": looks > 1});
+            let state = json!({"Status": "exited", "ExitCode": code, "OOMKilled": looks > 2});
             Some(Answer::json(200, &json!({"Id": container.id, "State": state})))
         });
         world.exit(code);
         assert_eq!(exit_of(&driver, &id).oom_killed, want, "only SIGKILL can be the kernel's: {code}");
     }
+}
+
+#[test]
+fn a_kill_of_our_own_is_reported_at_once() {
+    let world = World::new();
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let inspects = world.scripted.count(INSPECT);
+    driver.stop_task(&id, Duration::ZERO, None).unwrap();
+    assert_eq!(exit_of(&driver, &id).exit_code, 137);
+    assert_eq!(world.scripted.count(INSPECT), inspects + 1, "looked at once");
 }
 
 #[test]
