@@ -34,6 +34,9 @@ done
 [ "$(id -u)" = 0 ] || without=root
 [ -z "$without" ] || set -- "$@" --skip faults::
 
+# Live tests wait more than they work.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}"
+
 begun=$(date +%s)
 passed=0 failed=0
 # Adds the numbers of "test result: FAILED. 12 passed; 1 failed; …". The last such line is the program's own: a test may

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use longshore::engine::{InspectQuery, KillQuery, RemoveQuery, StopQuery};
 
 use crate::looks::ran;
-use crate::place::{Place, Ran, Running};
-use crate::support::rounds;
+use crate::place::{PATIENCE, Place, Ran, Running};
+use crate::support::{eventually, rounds};
 
 const POLITE: &str = "trap 'exit 5' TERM; echo up; while :; do sleep 0.1; done";
 const STUBBORN: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
@@ -162,6 +162,8 @@ fn a_full_disk_starts_nothing_and_loses_no_task() {
     let file = place.job(&[("t", POLITE)], "", "");
     let mut running = Running::start(place.longshore(&["run", &file]));
     running.wait_for("up");
+    // A start that was never written down is made up for by who recovers it.
+    eventually(PATIENCE, "its start is written down", || !place.state()["tasks"][0]["handle"].is_null());
     disk.fill();
     // What is written before a container is made cannot be: none is made.
     let refused =
