@@ -14,6 +14,7 @@ mod execs;
 mod hangups;
 mod lives;
 mod outputs;
+mod reaches;
 mod sinks;
 mod starts;
 mod versions;

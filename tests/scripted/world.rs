@@ -129,7 +129,8 @@ impl Shared {
         let Model { tty, since_once, .. } = *self.lock();
         let since = since(request);
         let mut begun = false;
-        let mut wanted = container.records.clone();
+        let last = request.parameter("tail").map_or(usize::MAX, |tail| tail.parse().unwrap());
+        let mut wanted = container.records[container.records.len().saturating_sub(last)..].to_vec();
         wanted.retain(|record| {
             begun |= record.1 >= since;
             if since_once { begun } else { record.1 >= since }
