@@ -44,11 +44,6 @@ impl Source {
             .map(|size| if size < SMALL_FILE { 0 } else { size / 2 })
     }
 
-    /// Whether the Engine finds the last records without reading all that it holds: Docker does in its files.
-    fn finds_last(&self) -> bool {
-        matches!(&*self.log_config.kind, "json-file" | "local")
-    }
-
     /// Whether the Engine may leave rotated files out of an answer since a time: Docker 20.10 does, where it compresses them.
     fn leaves_out(&self) -> bool {
         match self.log_config.config.0.get("compress") {
@@ -73,7 +68,6 @@ pub(super) fn collect(
         id: task.handle.container_id.clone(),
         terminal: source.tty.then(|| inner.cuts()),
         follow_bytes: source.follow_bytes(),
-        finds_last: source.finds_last(),
         leaves_out: source.leaves_out(),
         runs: source.runs,
         same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),

@@ -3,13 +3,10 @@
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever we lag, we go back to
 //! reading; and where the Engine's files are so small that each burst may overtake it, a follow only rings for a read. After
 //! a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
-//! given up then, not held.
-//!
-//! It asks for the last records since a time, and takes them only where what came last is among them; where not, for all since
-//! that time; and where an Engine may leave files out of that, for all that it holds.
-//!
-//! It ends when the container has ended, no sink is behind and a read brings nothing new (or, once that end is a while ago, has
-//! brought what there was), or when the container, or its logs, cannot be had any more.
+//! given up then, not held. Where an Engine may leave files out of what it says since a time, and does not repeat the record
+//! of that time, it is asked for all that it holds. It ends when the container has ended, no sink is behind and a read brings
+//! nothing new (or, once that end is a while ago, has brought what there was), or when the container, or its logs, cannot be
+//! had any more.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,9 +24,6 @@ use crate::threads::{Backoff, Hangup};
 const LAG: Duration = Duration::from_millis(250);
 /// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
 const AHEAD: i64 = 1_000_000_000;
-/// So many of the last records are asked for where little can have come. To find what came since a time, an Engine reads all that
-/// it holds.
-const LAST_RECORDS: u64 = 4000;
 /// So long after a container's end, in ns, an Engine has written all of its output.
 const SETTLED: i64 = 3_000_000_000;
 /// How often an ended container's logs are tried again while they give nothing but errors.
@@ -42,24 +36,13 @@ pub(super) struct Collection {
     hangup: Hangup,
     backoff: Backoff,
     lag: Lag,
-    /// How much is asked for next.
-    reach: Reach,
+    /// Whether the next read begins at the start, whatever was taken already.
+    from_start: bool,
     /// How often the Engine has failed to say all.
     failed: u32,
     /// Dropped when all has come that will come.
     completed: Option<Sender<Infallible>>,
     out: Lanes,
-}
-
-/// How much is asked for. What does not hold the record that came last is not taken; then it is the next of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// What came since a time, of the last records.
-    Last,
-    /// What came since a time.
-    Since,
-    /// All that there is.
-    All,
 }
 
 /// Why reading stopped.
@@ -70,7 +53,7 @@ enum Stop {
     Lag,
     /// A follow brought what only a read can tell of.
     Rung,
-    /// It left out what came last: only a read that reaches further can tell what else.
+    /// It left out what came last: only a read from the start can tell what else.
     LeftOut,
     /// Something broke. `new`: after it had brought something.
     Broken { error: Error, new: bool },
@@ -103,7 +86,7 @@ impl Collection {
             engine: engine.with(&hangup),
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
             lag: Lag { floor: settings.same_clock.then_some(0) },
-            reach: Reach::Last,
+            from_start: false,
             failed: 0,
             settings,
             hangup,
@@ -246,38 +229,24 @@ impl Collection {
 
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     fn pass(&mut self, follow: bool) -> Stop {
-        let may_be_last = self.settings.finds_last && self.out.are_in_step();
-        let reach = match std::mem::replace(&mut self.reach, Reach::Last) {
-            Reach::Last if !may_be_last => Reach::Since,
-            reach => reach,
-        };
-        let stop = self.ask(follow, reach);
-        let is_all = reach == Reach::All;
+        let from_start = std::mem::take(&mut self.from_start);
+        let stop = self.ask(follow, from_start);
         match &stop {
-            Stop::LeftOut => self.reach = if reach == Reach::Last { Reach::Since } else { Reach::All },
-            Stop::Words { .. } if is_all => self.failed += 1,
-            Stop::Broken { error, .. } if is_all && error.status().is_some() => self.failed += 1,
+            Stop::LeftOut => self.from_start = true,
+            Stop::Words { .. } if from_start => self.failed += 1,
+            Stop::Broken { error, .. } if from_start && error.status().is_some() => self.failed += 1,
             _ => {}
         }
         stop
     }
 
-    fn ask(&mut self, follow: bool, reach: Reach) -> Stop {
-        let last = reach == Reach::Last;
-        let lower = if last { self.out.lower_together() } else { self.out.lower() };
-        let since = lower.filter(|since| reach != Reach::All && !self.is_ahead_of_us(*since));
-        // Whether it must repeat what came last. One that cannot say all must be believed.
-        let must_repeat = match reach {
-            Reach::Last => true,
-            Reach::Since => self.settings.leaves_out && self.failed < LAST_TRIES,
-            Reach::All => false,
-        };
+    fn ask(&mut self, follow: bool, from_start: bool) -> Stop {
+        let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
         let query = LogsQuery {
             follow,
             stdout: self.out.wants(Stream::Stdout),
             stderr: self.out.wants(Stream::Stderr),
             since: since.map(Stamp::as_since).unwrap_or_default(),
-            tail: (since.is_some() && last).then_some(LAST_RECORDS),
             timestamps: true,
             tty: self.settings.terminal.is_some(),
             ..LogsQuery::default()
@@ -292,8 +261,8 @@ impl Collection {
         self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
         let (mut new, mut late, mut rung, mut left_out) = (false, false, false, false);
-        // Whether it is still to do so.
-        let mut awaits = since.is_some() && must_repeat;
+        // Whether it is still to repeat what came last. One that cannot say all must be believed.
+        let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < LAST_TRIES;
         let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
@@ -312,7 +281,7 @@ impl Collection {
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
                 if awaits && part.first {
-                    left_out |= out.shows_gap(&part, last);
+                    left_out |= out.shows_gap(&part);
                     awaits = !out.is_confirmed();
                 }
                 rung |= follow && part.first && out.needs_read(&part, rings);
@@ -339,9 +308,6 @@ impl Collection {
                         self.failed = 0;
                     }
                     left_out |= !follow && awaits && !self.out.is_confirmed();
-                    if !follow && !left_out {
-                        self.out.have_caught_up();
-                    }
                     return match (left_out, rung) {
                         (true, _) => Stop::LeftOut,
                         (_, true) => Stop::Rung,

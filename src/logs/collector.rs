@@ -29,8 +29,6 @@ pub(crate) struct Settings {
     /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
     /// holds. 0: none, it only tells that there is something to read. `None`: the Engine does not rotate.
     pub(crate) follow_bytes: Option<u64>,
-    /// Whether the Engine finds its last records without reading all others.
-    pub(crate) finds_last: bool,
     /// Whether an answer since a time may leave rotated files out.
     pub(crate) leaves_out: bool,
     /// Whether it is known to run.

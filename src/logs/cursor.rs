@@ -14,7 +14,7 @@ use super::record::{Part, Stamp, Stream};
 const REMEMBERED: usize = 2048;
 /// How much earlier than another's record a record may be stamped that comes after it, in ns: two streams meet at the
 /// Engine's log file, and one may wait there while the other writes.
-pub(super) const SLACK: i64 = 2_000_000_000;
+const SLACK: i64 = 2_000_000_000;
 
 /// How far what a sink wants is collected.
 #[derive(Debug)]
@@ -133,16 +133,11 @@ impl Cursor {
         position.reached.last == Some(part.stamp) && position.is_recent(part)
     }
 
-    /// Whether a record that begins lies beyond what was taken: it is new, and does not go on with what came last.
-    pub(crate) fn is_beyond(&self, part: &Part<'_>) -> bool {
-        let is_last = self.streams[part.stream as usize].reached.last == Some(part.stamp);
-        !is_last && self.is_new(part)
-    }
-
     /// Whether a record that begins shows that the Engine does not repeat what came last, though it was asked to.
     pub(crate) fn shows_gap(&self, part: &Part<'_>) -> bool {
         // Whichever stream's that was: what was taken is the beginning of what the Engine has written, of both.
-        !self.is_confirmed() && self.is_beyond(part)
+        let is_last = self.streams[part.stream as usize].reached.last == Some(part.stamp);
+        !self.is_confirmed() && !is_last && self.is_new(part)
     }
 
     /// Whether this connection has repeated what came last, where it was asked to, and where the Engine still has it.

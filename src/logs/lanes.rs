@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::collector::Collected;
-use super::cursor::SLACK;
 use super::lane::Lane;
 use super::pulse::Pulse;
 use super::record::{Part, Stamp, Stream};
@@ -16,16 +15,12 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     report: Box<dyn Fn(Collected) + Send>,
     pulse: Arc<Pulse>,
-    /// Whether all of them have got all that came: together they are at one point of what the Engine has written.
-    in_step: bool,
-    /// The stamp of the record that was taken last, by whichever.
-    latest: Option<Stamp>,
 }
 
 impl Lanes {
     /// These lanes; `report` is told what fails, `pulse` what stalls.
     pub(super) fn new(lanes: Vec<Lane>, report: Box<dyn Fn(Collected) + Send>, pulse: Arc<Pulse>) -> Self {
-        Self { lanes, report, pulse, in_step: false, latest: None }
+        Self { lanes, report, pulse }
     }
 
     /// Whether none is left.
@@ -67,9 +62,6 @@ impl Lanes {
             stalled |= lane.is_stalled() != was;
             Ok(())
         });
-        if taken > 0 {
-            self.latest = Some(part.stamp);
-        }
         if stalled {
             self.tell_stalls();
         }
@@ -85,22 +77,9 @@ impl Lanes {
         self.open_lanes().any(|lane| lane.cursor.is_new(part) && (each || lane.cursor.may_be_repeat(part)))
     }
 
-    /// Whether a record that begins shows that the Engine leaves out what came last. `together`: what any of them has taken.
-    pub(super) fn shows_gap(&self, part: &Part<'_>, together: bool) -> bool {
-        match together {
-            true => !self.is_confirmed() && self.open_lanes().any(|lane| lane.cursor.is_beyond(part)),
-            false => self.open_lanes().any(|lane| lane.cursor.shows_gap(part)),
-        }
-    }
-
-    /// What the Engine holds at present has come, to all that are not stalled.
-    pub(super) fn have_caught_up(&mut self) {
-        self.in_step = !self.any_stalled();
-    }
-
-    /// Whether all of them have got all that came.
-    pub(super) fn are_in_step(&self) -> bool {
-        self.in_step
+    /// Whether a record that begins shows that the Engine leaves out what came last.
+    pub(super) fn shows_gap(&self, part: &Part<'_>) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.shows_gap(part))
     }
 
     /// Whether the Engine has repeated what came last.
@@ -147,9 +126,8 @@ impl Lanes {
         }
     }
 
-    fn tell_stalls(&mut self) {
+    fn tell_stalls(&self) {
         let stalled = || self.lanes.iter().filter(|lane| lane.is_stalled());
-        self.in_step &= stalled().next().is_none();
         let (gates, behind) = (stalled().map(Lane::gate).collect(), stalled().map(Lane::behind).collect());
         self.pulse.stalled(gates, behind, self.all_stalled());
     }
@@ -169,11 +147,6 @@ impl Lanes {
     /// Where the lane is that is least far. `None`: at the start.
     pub(super) fn lower(&self) -> Option<Stamp> {
         self.open_lanes().map(|lane| lane.cursor.lower()).min().flatten()
-    }
-
-    /// The same of lanes that are in step: one whose stream has long been silent does not make us read again what came since.
-    pub(super) fn lower_together(&self) -> Option<Stamp> {
-        self.lower().max(self.latest.map(|latest| Stamp::from_nanos(latest.as_nanos() - SLACK)))
     }
 
     pub(super) fn upper(&self) -> Option<Stamp> {

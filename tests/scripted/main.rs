@@ -14,7 +14,6 @@ mod execs;
 mod hangups;
 mod lives;
 mod outputs;
-mod reaches;
 mod sinks;
 mod starts;
 mod versions;

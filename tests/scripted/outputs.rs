@@ -1,26 +1,27 @@
 //! Output that an Engine cuts, repeats, interrupts or refuses: each record reaches the sinks once.
 
+use std::fs;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use longshore::driver::{Driver, DriverConfig, Record, Sink, TaskId, TaskState};
+use longshore::driver::{Driver, DriverConfig, LogConfig, LogTarget, LogTargets, Record, Sink, TaskId, TaskState};
 use longshore::logs::{Stamp, Stream};
 
 use crate::kit::frame;
-use crate::support::eventually;
-use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, is_follow, quick, sent, started};
-use longshore::replay::scripted::{Answer, PATIENCE, Scripted};
+use crate::support::{eventually, unique};
+use crate::world::{INSPECT, LOGS, WAIT, World, Written, exit_of, is_follow, quick, sent, since, started, task};
+use longshore::replay::scripted::{Answer, PATIENCE, Request, Scripted};
 
 /// 2026-11-25T03:36:00Z.
-pub(crate) const T: i64 = 1_795_577_760_000_000_000;
-pub(crate) const SECOND: i64 = 1_000_000_000;
+const T: i64 = 1_795_577_760_000_000_000;
+const SECOND: i64 = 1_000_000_000;
 
 /// A sink that remembers; its last clone's channel disconnects when the collector has ended.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<(Mutex<All>, Condvar)>);
+struct Seen(Arc<(Mutex<All>, Condvar)>);
 
 #[derive(Default)]
 struct All {
@@ -53,18 +54,18 @@ impl Sink for SeenSink {
 
 impl Seen {
     /// A sink, and what disconnects when it is dropped.
-    pub(crate) fn sink(&self) -> (Box<dyn Sink>, Receiver<()>) {
+    fn sink(&self) -> (Box<dyn Sink>, Receiver<()>) {
         let (sender, dropped) = bounded(0);
         (Box::new(SeenSink(self.clone(), sender)), dropped)
     }
 
-    pub(crate) fn out(&self) -> Vec<u8> {
+    fn out(&self) -> Vec<u8> {
         self.all().out.clone()
     }
 
     /// Blocks until as much has arrived as was written.
     #[track_caller]
-    pub(crate) fn wait_for(&self, written: &[Written], what: &str) {
+    fn wait_for(&self, written: &[Written], what: &str) {
         let (out, err) = (bytes_of(written, 1).len(), bytes_of(written, 2).len());
         let missing = |all: &mut All| all.out.len() < out || all.err.len() < err;
         let (all, waited) = self.0.1.wait_timeout_while(self.all(), PATIENCE, missing).unwrap();
@@ -77,13 +78,13 @@ impl Seen {
         self.0.0.lock().unwrap()
     }
 
-    pub(crate) fn notices(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         self.all().notices.clone()
     }
 
     /// That both streams are what was written.
     #[track_caller]
-    pub(crate) fn assert_is(&self, written: &[Written], what: &str) {
+    fn assert_is(&self, written: &[Written], what: &str) {
         let all = self.all();
         for (stream, got) in [(1, &all.out), (2, &all.err)] {
             let want = bytes_of(written, stream);
@@ -104,16 +105,16 @@ fn bytes_of(written: &[Written], stream: u8) -> Vec<u8> {
     written.iter().filter(|record| record.0 == stream).flat_map(|record| record.2.clone()).collect()
 }
 
-pub(crate) fn out(stamp: i64, text: &str) -> Written {
+fn out(stamp: i64, text: &str) -> Written {
     Written(1, stamp, text.into())
 }
 
-pub(crate) fn err(stamp: i64, text: &str) -> Written {
+fn err(stamp: i64, text: &str) -> Written {
     Written(2, stamp, text.into())
 }
 
 /// A task whose output is collected: its id, what was seen, and what disconnects when nothing more is collected.
-pub(crate) fn collected(driver: &Driver) -> (TaskId, Seen, Receiver<()>) {
+fn collected(driver: &Driver) -> (TaskId, Seen, Receiver<()>) {
     let seen = Seen::default();
     let (sink, dropped) = seen.sink();
     (started(driver, vec![sink]), seen, dropped)
@@ -121,7 +122,7 @@ pub(crate) fn collected(driver: &Driver) -> (TaskId, Seen, Receiver<()>) {
 
 /// Ends the task and reads its output to the end.
 #[track_caller]
-pub(crate) fn finish(world: &World, driver: &Driver, id: &TaskId, code: i64) {
+fn finish(world: &World, driver: &Driver, id: &TaskId, code: i64) {
     world.exit(code);
     assert_eq!(exit_of(driver, id).exit_code, code);
     driver.destroy_task(id, false).unwrap();
@@ -389,6 +390,143 @@ fn what_the_engine_dropped_meanwhile_is_told() {
     }
     let told = events.try_iter().filter(|event| event.annotations["kind"] == "logs_notice").count();
     assert_eq!(told, 2);
+}
+
+/// A driver whose containers' log files the Engine compresses.
+fn compressing(world: &World) -> Driver {
+    let logging = LogConfig { kind: "local".into(), ..LogConfig::default() };
+    world.driver_with(DriverConfig { logging, ..quick() })
+}
+
+/// From now on, an Engine that leaves all but the last `present` records out of what it says since a time, as Docker 20.10 does with what
+/// it has compressed.
+fn leave_out(world: &World, present: usize) {
+    let shared = world.shared();
+    world.scripted.on(LOGS, move |request| {
+        let records = shared.lock().containers[0].records.clone();
+        let shown = &records[records.len() - present..];
+        let answer = shown.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
+        let gate = shared.clone();
+        match (is_follow(request), since(request)) {
+            (_, 0) => None,
+            (false, _) => Some(answer.end()),
+            (true, _) => Some(answer.until(move || gate.lock().containers[0].status == "exited").end()),
+        }
+    });
+}
+
+#[test]
+fn what_is_left_out_of_an_answer_since_a_time_is_read_from_the_start() {
+    let flood: Vec<_> = (10..20).map(|n| out(T + n * SECOND, &format!("line {n}\n"))).collect();
+    let after =
+        |all: &[Written]| all.iter().map(|Written(s, at, b)| Written(*s, at + 100 * SECOND, b.clone())).collect();
+    for (row, before, after, present) in [
+        ("the end", vec![out(T, "1\n"), err(T + 1, "2\n")], flood.clone(), 0),
+        ("the middle", vec![out(T, "1\n"), err(T + 1, "2\n")], flood, 1),
+        (
+            "of a stream that was silent for long",
+            vec![out(T, "1\n"), err(T + 100 * SECOND, "2\n")],
+            after(&[out(T + SECOND, "3\n"), out(T + 90 * SECOND, "4\n"), err(T + 91 * SECOND, "5\n")]),
+            2,
+        ),
+        (
+            "of a stream that had said nothing",
+            vec![out(T + 100 * SECOND, "1\n")],
+            after(&[err(T + SECOND, "2\n"), err(T + 2 * SECOND, "3\n"), out(T + 3 * SECOND, "4\n")]),
+            2,
+        ),
+    ] {
+        let world = World::on(Scripted::tcp().unwrap());
+        let driver = compressing(&world);
+        let (id, seen, _) = collected(&driver);
+        world.write(before.clone());
+        seen.wait_for(&before, row);
+        world.scripted.go_away();
+        let after: Vec<Written> = after;
+        world.write(after.clone());
+        leave_out(&world, present);
+        world.scripted.come_back().unwrap();
+        let all = [&before[..], &after].concat();
+        seen.wait_for(&all, row);
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&all, row);
+        assert_eq!(seen.notices(), [""; 0], "{row}: nothing is missing");
+    }
+}
+
+#[test]
+fn an_engine_that_cannot_say_all_is_believed_in_the_end() {
+    // A file that is damaged, and that it skips in what it says since a time.
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = compressing(&world);
+    let (id, seen, _) = collected(&driver);
+    let before = [out(T, "one\n"), err(T + 1, "two\n")];
+    world.write(before.clone());
+    seen.wait_for(&before, "before");
+    world.scripted.go_away();
+    let after = [out(T + 10 * SECOND, "ten\n"), out(T + 11 * SECOND, "eleven\n")];
+    world.model().containers[0].records = after.to_vec();
+    world.scripted.on(LOGS, |request| {
+        let words = frame(3, b"error from daemon in stream: Error grabbing logs: invalid character\n");
+        (since(request) == 0).then(|| Answer::chunked(200).chunk(words).end())
+    });
+    world.scripted.come_back().unwrap();
+    let all = [&before[..], &after].concat();
+    seen.wait_for(&all, "after");
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&all, "what there is");
+    let told = seen.notices();
+    assert!(told.iter().any(|told| told.contains("no longer holds all")), "{told:?}");
+}
+
+#[test]
+fn a_stream_whose_last_line_is_gone_costs_one_whole_read() {
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = compressing(&world);
+    let dir = std::env::temp_dir().join(unique("outputs"));
+    fs::create_dir(&dir).unwrap();
+    let (file, mut task) = (|name: &str| LogTarget::File(dir.join(name)), task());
+    task.logs = LogTargets { stdout: file("out"), stderr: file("err") };
+    let id = task.id.clone();
+    driver.start_task(task).unwrap();
+    let has = |name: &str, want: &str| fs::read_to_string(dir.join(name)).is_ok_and(|text| text == want);
+    world.write([err(T, "hello\n"), out(T + 1, "0\n")]);
+    eventually(PATIENCE, "both are there", || has("err", "hello\n") && has("out", "0\n"));
+    let mut want = String::from("0\n");
+    for n in 1..10 {
+        world.scripted.go_away();
+        world.model().containers[0].records.retain(|record| record.0 == 1);
+        world.write([out(T + n * SECOND, &format!("{n}\n"))]);
+        world.scripted.come_back().unwrap();
+        want += &format!("{n}\n");
+        eventually(PATIENCE, "the next", || has("out", &want));
+    }
+    world.write([err(T + 20 * SECOND, "again\n")]);
+    eventually(PATIENCE, "the stream goes on", || has("err", "hello\nagain\n"));
+    let reads = |request: &Request| !is_follow(request) && since(request) == 0;
+    let whole = world.scripted.requests(LOGS).into_iter().filter(reads).count();
+    assert!(whole < 7, "it was read from the start {whole} times");
+    finish(&world, &driver, &id, 0);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_container_that_ended_a_while_ago_is_read_once() {
+    for (here, want) in [(true, 1), (false, 2)] {
+        // Only of a clock that is ours it is known that it was a while ago.
+        let world = World::on(if here { Scripted::unix() } else { Scripted::tcp() }.unwrap());
+        let driver = world.driver();
+        let handle = driver.start_task(task()).unwrap().0;
+        driver.shutdown();
+        world.write([out(T, "one\n")]);
+        world.exit(0);
+        let before = world.scripted.count(LOGS);
+        let (driver, seen) = (world.driver(), Seen::default());
+        driver.recover_task_with(&handle, vec![seen.sink().0]).unwrap();
+        exit_of(&driver, &handle.config.id);
+        driver.destroy_task(&handle.config.id, false).unwrap();
+        assert_eq!((seen.out(), world.scripted.count(LOGS) - before), (b"one\n".to_vec(), want));
+    }
 }
 
 #[test]

@@ -129,8 +129,7 @@ impl Shared {
         let Model { tty, since_once, .. } = *self.lock();
         let since = since(request);
         let mut begun = false;
-        let last = request.parameter("tail").map_or(usize::MAX, |tail| tail.parse().unwrap());
-        let mut wanted = container.records[container.records.len().saturating_sub(last)..].to_vec();
+        let mut wanted = container.records.clone();
         wanted.retain(|record| {
             begun |= record.1 >= since;
             if since_once { begun } else { record.1 >= since }
