@@ -34,8 +34,8 @@ done
 [ "$(id -u)" = 0 ] || without=root
 [ -z "$without" ] || set -- "$@" --skip faults::
 
-# Live tests wait more than they work.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}"
+# Live tests wait more than they work, but for their long forms.
+[ "$soak" = 1 ] || export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}"
 
 begun=$(date +%s)
 passed=0 failed=0

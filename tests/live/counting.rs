@@ -161,7 +161,10 @@ fn pass_on(client: UnixStream, engine: &Path, cut_after: Option<u64>, budget: &A
 fn collect(dir: &Path) {
     let handle: TaskHandle = serde_json::from_slice(&fs::read(dir.join("handle.json")).unwrap()).unwrap();
     let engine = Engine::connect(format!("unix://{}", dir.join("p.sock").display()).parse().unwrap());
-    let driver = Driver::new(engine, DriverConfig { instance: "counting".into(), ..DriverConfig::default() });
+    // To read all of so much takes the Engine long before it says the first of it.
+    let log_drain = Duration::from_secs(120);
+    let driver =
+        Driver::new(engine, DriverConfig { instance: "counting".into(), log_drain, ..DriverConfig::default() });
     let events = driver.task_events();
     driver.recover_task(&handle).unwrap();
     driver.wait_task(&handle.config.id).unwrap().recv().unwrap();
