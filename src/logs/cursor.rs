@@ -91,14 +91,20 @@ impl Cursor {
 
     /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
     /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
-    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.)
-    pub(crate) fn lower(&self) -> Option<Stamp> {
+    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.) `within_line`: the
+    /// streams whose last line has no end yet. Docker stamps all pieces of a long line as its first, however late they come.
+    pub(crate) fn lower(&self, within_line: [bool; 2]) -> Option<Stamp> {
         let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
-        let [out, err] = [self.streams[0].reached.last, self.streams[1].reached.last];
-        match self.wanted {
-            [true, false] => out,
-            [false, true] => err,
-            _ => Some(out.zip(err).map_or(near, |(out, err)| out.min(err).max(near))),
+        let lasts = self.streams.each_ref().map(|position| position.reached.last);
+        match (self.wanted, lasts) {
+            ([true, false], [out, _]) => out,
+            ([false, true], [_, err]) => err,
+            (_, [out, err]) => {
+                let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
+                let unfinished =
+                    lasts.into_iter().zip(within_line).filter_map(|(last, within)| last.filter(|_| within));
+                Some(unfinished.fold(near, Stamp::min))
+            }
         }
     }
 
@@ -412,9 +418,13 @@ mod tests {
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
         assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"x");
-        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(18_000_000_000), "the other stream may be a little late");
+        assert_eq!(
+            cursor.lower([false; 2]).map(Stamp::as_nanos),
+            Some(18_000_000_000),
+            "the other stream may be a little late"
+        );
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"x", "older, and another stream's");
-        assert_eq!(cursor.lower().map(Stamp::as_nanos), Some(19_999_999_999));
+        assert_eq!(cursor.lower([false; 2]).map(Stamp::as_nanos), Some(19_999_999_999));
         cursor.begin(None);
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 19_999_999_999)), b"");
         assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"");
@@ -433,11 +443,29 @@ mod tests {
         };
         took(&mut cursor, &part(Stream::Stderr, 10));
         took(&mut cursor, &part(Stream::Stdout, 1000));
-        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(998_000_000_000)));
+        assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(998_000_000_000)));
         took(&mut cursor, &part(Stream::Stdout, 500));
-        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
+        assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
         took(&mut cursor, &part(Stream::Stderr, 499));
-        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(499_000_000_000)));
+        assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(499_000_000_000)));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_gone_on_with_from_its_beginning() {
+        let mut cursor = Cursor::new([true; 2]);
+        cursor.begin(None);
+        let part = |stream, second: i64| Part {
+            stream,
+            stamp: Stamp::from_nanos(second * 1_000_000_000),
+            bytes: b"x",
+            first: true,
+            last: true,
+        };
+        took(&mut cursor, &part(Stream::Stdout, 10));
+        took(&mut cursor, &part(Stream::Stderr, 1000));
+        for (within_line, want) in [([false; 2], 998), ([true, false], 10), ([false, true], 998), ([true; 2], 10)] {
+            assert_eq!(cursor.lower(within_line), Some(Stamp::from_nanos(want * 1_000_000_000)), "{within_line:?}");
+        }
     }
 
     #[test]
@@ -499,7 +527,7 @@ mod tests {
                     // As another process finds it.
                     cursor = Cursor::resume([false, true], cursor.reached());
                 }
-                assert_eq!(cursor.lower(), Some(Stamp::from_nanos(5)));
+                assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(5)));
                 cursor.begin(None);
                 let mut got = Vec::new();
                 for (bytes, first, last) in [(&b"ab"[..], true, false), (b"cdef", false, true)] {
@@ -518,8 +546,8 @@ mod tests {
         let part =
             |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
         assert_eq!(took(&mut cursor, &part(Stream::Stderr, 9)), b"");
-        assert_eq!(cursor.lower(), None);
+        assert_eq!(cursor.lower([false; 2]), None);
         assert_eq!(took(&mut cursor, &part(Stream::Stdout, 3)), b"x");
-        assert_eq!(cursor.lower(), Some(Stamp::from_nanos(3)));
+        assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(3)));
     }
 }

@@ -153,7 +153,7 @@ impl Held {
     fn pass(&mut self, follow: bool, hangup: &Hangup, sink: &mut dyn Sink) -> Result<Passed, HeldError> {
         let from_start = std::mem::take(&mut self.from_start);
         // A stream of which nothing was seen is read from its start.
-        let since = self.wanted().map(Cursor::lower).min().flatten().filter(|_| !from_start);
+        let since = self.wanted().map(|cursor| cursor.lower([false; 2])).min().flatten().filter(|_| !from_start);
         let query = LogsQuery {
             follow,
             stdout: self.wanted[0],

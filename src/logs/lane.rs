@@ -154,6 +154,11 @@ impl Lane {
         }
     }
 
+    /// Where to go on from. `None`: from the start.
+    pub(super) fn lower(&self) -> Option<Stamp> {
+        self.cursor.lower(self.within_line)
+    }
+
     /// What is to be said about its beginning, once.
     pub(super) fn opening_notice(&mut self) -> Option<String> {
         self.notice.take()

@@ -146,7 +146,7 @@ impl Lanes {
 
     /// Where the lane is that is least far. `None`: at the start.
     pub(super) fn lower(&self) -> Option<Stamp> {
-        self.open_lanes().map(|lane| lane.cursor.lower()).min().flatten()
+        self.open_lanes().map(Lane::lower).min().flatten()
     }
 
     pub(super) fn upper(&self) -> Option<Stamp> {

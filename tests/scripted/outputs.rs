@@ -530,6 +530,23 @@ fn a_container_that_ended_a_while_ago_is_read_once() {
 }
 
 #[test]
+fn pieces_of_a_line_that_come_long_after_its_first() {
+    // Docker stamps them all as the first. Meanwhile the other stream goes on.
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    let before = [out(T, "piece 1, "), err(T + 10 * SECOND, "e\n")];
+    world.write(before.clone());
+    seen.wait_for(&before, "before");
+    world.scripted.go_away();
+    let after = [out(T, "piece 2, "), out(T, "end\n"), out(T + 20 * SECOND, "next\n")];
+    world.write(after.clone());
+    world.scripted.come_back().unwrap();
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&[&before[..], &after].concat(), "all pieces");
+}
+
+#[test]
 fn an_engine_that_is_away_loses_nothing() {
     let world = World::new();
     let driver = world.driver();
