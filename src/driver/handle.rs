@@ -1,6 +1,6 @@
 //! What is known of a task that was started: as data to keep ([`TaskHandle`]), and as the thing in memory that its threads share.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -50,7 +50,7 @@ pub(super) struct Task {
     /// Whether it is only looked at: nothing waits for its end, and nothing collects its output.
     pub(super) attached: bool,
     /// Whether we have asked for its end by SIGKILL.
-    pub(super) killed: AtomicBool,
+    killed: AtomicBool,
     /// The present wait alone: closing it makes the wait loop inspect.
     wait: Mutex<Hangup>,
     workers: Mutex<Workers>,
@@ -77,6 +77,16 @@ impl Task {
         let task = Self { attached: true, ..Self::new(handle, hangup) };
         task.exit.close();
         task
+    }
+
+    /// We are about to ask for its end by SIGKILL.
+    pub(super) fn is_to_be_killed(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether we have asked for its end by SIGKILL: an end by that is then nobody else's.
+    pub(super) fn was_killed(&self) -> bool {
+        self.killed.load(Ordering::Relaxed)
     }
 
     /// The latch of the next wait.

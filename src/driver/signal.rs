@@ -1,7 +1,5 @@
 //! Sending a task a signal (driver-spec 1.12).
 
-use std::sync::atomic::Ordering;
-
 use super::task::TaskId;
 use super::{Error, Inner, Signal};
 use crate::engine::KillQuery;
@@ -9,7 +7,7 @@ use crate::engine::KillQuery;
 pub(super) fn signal(inner: &Inner, id: &TaskId, signal: Signal) -> Result<(), Error> {
     let task = inner.tasks.find(id)?;
     if signal == Signal::Kill {
-        task.killed.store(true, Ordering::Relaxed);
+        task.is_to_be_killed();
     }
     let (container, signal) = (&task.handle.container_id, signal.to_string());
     inner.engine.container_kill(container, &KillQuery { signal: signal.clone() }).map_err(|source| Error::Signal {

@@ -1,6 +1,5 @@
 //! Stopping a task (driver-spec 8.4). A `/stop` is its caller's: no hang-up ends it, for some Engines kill when it closes.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -30,6 +29,9 @@ pub(super) fn stop(inner: &Inner, id: &TaskId, timeout: Duration, signal: Option
 fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -> Result<bool, Error> {
     let container = &task.handle.container_id;
     let exit = task.exit.subscribe();
+    if signal == Signal::Kill {
+        task.is_to_be_killed();
+    }
     match inner.engine.container_kill(container, &KillQuery { signal: signal.to_string() }) {
         Ok(()) => {}
         Err(e) if e.is_not_found() => return Ok(true),
@@ -82,7 +84,7 @@ fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> Result<bool, Er
 pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result<(), Error> {
     let container = &task.handle.container_id;
     let deadline = grace.saturating_add(inner.config.stop_extra);
-    task.killed.store(true, Ordering::Relaxed);
+    task.is_to_be_killed();
     let query = StopQuery { timeout: Some(grace), signal: String::new(), deadline: Some(deadline) };
     match inner.engine.container_stop(container, &query) {
         Ok(_) => Ok(()),

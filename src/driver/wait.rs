@@ -2,7 +2,6 @@
 //! the task; while the Engine is away the task runs on, and an event says why nobody knows better.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::handle::Task;
@@ -148,7 +147,7 @@ impl Wait<'_> {
     /// Its state once more, where it may yet be told that memory had run out: not where SIGKILL was ours.
     fn look_for_oom(&self, code: Option<i64>, mut state: ContainerState) -> ContainerState {
         for pause in OOM_LOOKS {
-            let is_killed = code.unwrap_or(state.exit_code) == KILLED && !self.task.killed.load(Ordering::Relaxed);
+            let is_killed = code.unwrap_or(state.exit_code) == KILLED && !self.task.was_killed();
             if !is_killed || state.oom_killed || !self.task.hangup.sleep(pause) {
                 break;
             }

@@ -310,6 +310,11 @@ mod tests {
         new
     }
 
+    /// A record of one byte, written at a second.
+    fn record_at(stream: Stream, second: i64) -> Part<'static> {
+        Part { stream, stamp: Stamp::from_nanos(second * 1_000_000_000), bytes: b"x", first: true, last: true }
+    }
+
     /// Which of the records (second, text) of standard output are new.
     fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
         let mut new = Vec::new();
@@ -434,19 +439,12 @@ mod tests {
     fn a_stream_that_fell_silent_holds_nothing_back() {
         let mut cursor = Cursor::new([true; 2]);
         cursor.begin(None);
-        let part = |stream, second: i64| Part {
-            stream,
-            stamp: Stamp::from_nanos(second * 1_000_000_000),
-            bytes: b"x",
-            first: true,
-            last: true,
-        };
-        took(&mut cursor, &part(Stream::Stderr, 10));
-        took(&mut cursor, &part(Stream::Stdout, 1000));
+        took(&mut cursor, &record_at(Stream::Stderr, 10));
+        took(&mut cursor, &record_at(Stream::Stdout, 1000));
         assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(998_000_000_000)));
-        took(&mut cursor, &part(Stream::Stdout, 500));
+        took(&mut cursor, &record_at(Stream::Stdout, 500));
         assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(498_000_000_000)), "the clock went back");
-        took(&mut cursor, &part(Stream::Stderr, 499));
+        took(&mut cursor, &record_at(Stream::Stderr, 499));
         assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(499_000_000_000)));
     }
 
@@ -454,15 +452,8 @@ mod tests {
     fn a_line_without_an_end_is_gone_on_with_from_its_beginning() {
         let mut cursor = Cursor::new([true; 2]);
         cursor.begin(None);
-        let part = |stream, second: i64| Part {
-            stream,
-            stamp: Stamp::from_nanos(second * 1_000_000_000),
-            bytes: b"x",
-            first: true,
-            last: true,
-        };
-        took(&mut cursor, &part(Stream::Stdout, 10));
-        took(&mut cursor, &part(Stream::Stderr, 1000));
+        took(&mut cursor, &record_at(Stream::Stdout, 10));
+        took(&mut cursor, &record_at(Stream::Stderr, 1000));
         for (within_line, want) in [([false; 2], 998), ([true, false], 10), ([false, true], 998), ([true; 2], 10)] {
             assert_eq!(cursor.lower(within_line), Some(Stamp::from_nanos(want * 1_000_000_000)), "{within_line:?}");
         }

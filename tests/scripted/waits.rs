@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use longshore::driver::{Driver, DriverConfig, TaskEvent, TaskId, TaskState};
+use longshore::driver::{Driver, DriverConfig, Signal, TaskEvent, TaskId, TaskState};
 use longshore::replay::scripted::{Answer, PATIENCE};
 use serde_json::{Value, json};
 
@@ -113,13 +113,24 @@ fn want_of_memory_may_be_told_after_the_exit() {
 
 #[test]
 fn a_kill_of_our_own_is_reported_at_once() {
-    let world = World::new();
-    let driver = world.driver();
-    let id = started(&driver, Vec::new());
-    let inspects = world.scripted.count(INSPECT);
-    driver.stop_task(&id, Duration::ZERO, None).unwrap();
-    assert_eq!(exit_of(&driver, &id).exit_code, 137);
-    assert_eq!(world.scripted.count(INSPECT), inspects + 1, "looked at once");
+    for signal in [None, Some(Signal::Kill)] {
+        let world = World::new();
+        // As a stop does here.
+        let (shared, poker) = (world.shared(), world.scripted.poker());
+        world.scripted.on("POST /containers/*/kill", move |_| {
+            let container = &mut shared.lock().containers[0];
+            (container.status, container.exit_code) = ("exited", 137);
+            poker.poke();
+            Some(Answer::empty(204))
+        });
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let inspects = world.scripted.count(INSPECT);
+        let grace = if signal.is_some() { PATIENCE } else { Duration::ZERO };
+        driver.stop_task(&id, grace, signal).unwrap();
+        assert_eq!(exit_of(&driver, &id).exit_code, 137);
+        assert_eq!(world.scripted.count(INSPECT), inspects + 1, "looked at once: {signal:?}");
+    }
 }
 
 #[test]
