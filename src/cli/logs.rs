@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 
 use crate::driver::LogTarget;
 use crate::engine::Engine;
-use crate::logs::{Held, HeldError, Reached, Sink, Stream};
+use crate::logs::{Held, HeldError, KnownStream, Reached, Sink, Source, Stream};
 use crate::runner::collected::{self, Kept, Lines, Merged, Piece, Spot, Watch, last_lines};
 use crate::runner::{AllocState, Error, Found, Ownership, Seen, look_at};
 use crate::threads::Hangup;
@@ -78,7 +78,7 @@ struct Place {
 struct Container {
     engine: Engine,
     id: String,
-    tty: bool,
+    source: Source,
     /// Per place how far it is collected.
     kept: Vec<Option<Kept>>,
 }
@@ -188,7 +188,8 @@ impl<'a> Shower<'a> {
             });
             kept.push(of_place.filter(|kept| kept.container == container.id));
         }
-        Ok(Some(Container { engine: reached.engine, id: container.id, tty: container.config.tty, kept }))
+        let source = reached.driver.source_of(&container, &found.task.config);
+        Ok(Some(Container { engine: reached.engine, id: container.id, source, kept }))
     }
 
     fn without_the_rest(&self, mut failure: Failure) -> Failure {
@@ -265,7 +266,7 @@ impl<'a> Shower<'a> {
         if let Some(tail) = tail {
             let mut counter = Counter { filter: self.filter, lines: 0 };
             // All of them are beyond what is collected: nothing was printed yet.
-            let mut held = self.held(container, &vec![0; self.places.len()])?;
+            let held = self.held(container, &vec![0; self.places.len()])?;
             if let Err(error) = held.read(&Hangup::new(), &mut counter) {
                 self.begin_at_last_lines(Some(tail), &[], 0)?;
                 self.print()?;
@@ -289,16 +290,15 @@ impl<'a> Shower<'a> {
             known.push(lines.beyond(*base)?);
         }
         self.printer.leave_away(left_away);
-        let mut held = self.held(container, &known)?;
+        let held = self.held(container, &known)?;
         let hangup = Hangup::new();
         let done = match self.args.follow {
             true => held.follow(&hangup, &mut self.printer),
             false => held.read(&hangup, &mut self.printer),
         };
         self.printer.flush()?;
-        done.map_err(|error| self.told(container, error))?;
+        let new = done.map_err(|error| self.told(container, error))?;
         // Somebody may collect it from now on.
-        let new = held.new_bytes();
         for ((lines, place), base) in self.merged.streams.iter_mut().zip(&self.places).zip(bases) {
             lines.until(None);
             lines.go_to(base, new[place.stream as usize]);
@@ -308,19 +308,15 @@ impl<'a> Shower<'a> {
 
     /// What the Engine holds beyond what is collected and the `known` bytes of each stream that follow it.
     fn held(&self, container: &Container, known: &[u64]) -> io::Result<Held> {
-        let mut wanted = [false; 2];
-        for place in &self.places {
-            wanted[place.stream as usize] = true;
-        }
-        let mut held = Held::new(&container.engine, &container.id, container.tty, wanted);
-        for ((place, kept), known) in self.places.iter().zip(&container.kept).zip(known) {
-            let (reached, within) = match kept {
+        let mut streams = Vec::new();
+        for ((place, kept), beyond) in self.places.iter().zip(&container.kept).zip(known) {
+            let (reached, within_line) = match kept {
                 Some(kept) => (kept.reached, collected::is_within_line(&place.path, kept.end)?),
                 None => (Reached::default(), false),
             };
-            held.beyond(place.stream as usize, reached, *known, within);
+            streams.push(KnownStream { stream: place.stream, reached, beyond: *beyond, within_line });
         }
-        Ok(held)
+        Ok(Held::new(&container.engine, &container.id, &container.source, streams))
     }
 
     fn told(&self, container: &Container, error: HeldError) -> Stop {

@@ -134,6 +134,11 @@ impl Sink for Printer {
         })
     }
 
+    fn notice(&mut self, text: &str) -> io::Result<()> {
+        log::warn!("{text}");
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.flush_one(0)?;
         self.flush_one(1)

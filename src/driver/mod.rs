@@ -46,7 +46,7 @@ pub use options::{LoggingOptions, TaskOptions};
 pub use task::*;
 
 use crate::engine::Engine;
-use crate::logs::{Cuts, Watch};
+use crate::logs::Watch;
 use crate::threads::{Hangup, Worker};
 use create::Facts;
 use events::Events;
@@ -314,13 +314,6 @@ impl Inner {
         }
         self.watch.stop();
         self.events.close();
-    }
-
-    /// How the Engine cuts a terminal's long lines.
-    fn cuts(&self) -> Cuts {
-        // One that does not answer now is asked for its logs soon, and does not answer then.
-        let is_podman = self.engine.ping().is_ok_and(|ping| !ping.libpod_api_version.is_empty());
-        if is_podman { Cuts::Anywhere } else { Cuts::At16Kib }
     }
 
     /// Facts of the Engine's machine: known where it is ours.

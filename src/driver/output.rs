@@ -6,50 +6,19 @@ use std::sync::Arc;
 use super::handle::Task;
 use super::task::{LogTarget, LogTargets};
 use super::{Error, Inner, Sink};
-use crate::engine::types::{ContainerInspect, LogConfig};
-use crate::http::Endpoint;
-use crate::logs::{Collected, Collector, Lane, Rotation, Settings, Target};
-use crate::values::size;
+use crate::logs::{Collected, Collector, Lane, Rotation, Source, Target};
 
-/// When Docker's driver `local` rotates where nothing is said, in bytes.
-const LOCAL_SIZE: u64 = 20 * 1024 * 1024;
-
-/// An Engine's log file that a burst of a task fills within milliseconds, in bytes. To read so little is quick.
-const SMALL_FILE: u64 = 256 * 1024;
-
-/// What the Engine keeps of a container's output.
-#[derive(Debug)]
-pub(super) struct Source {
-    /// Whether it has a terminal.
-    pub(super) tty: bool,
-    /// Its log driver.
-    pub(super) log_config: LogConfig,
-    /// Whether it is known to run.
-    pub(super) runs: bool,
-}
-
-impl Source {
-    /// By the Engine's word; podman shows no log options, so what we `asked` for must do there.
-    pub(super) fn of(inspect: &ContainerInspect, asked: impl FnOnce() -> LogConfig) -> Self {
-        let told = &inspect.host_config.log_config;
-        let log_config = if told.config.0.is_empty() && told.kind != "local" { asked() } else { told.clone() };
-        Self { tty: inspect.config.tty, log_config, runs: inspect.state.is_running() }
-    }
-
-    /// How much one follow may carry before a read has to check it: half of what the Engine puts in one file, nothing of small
-    /// ones. `None`: it does not rotate.
-    fn follow_bytes(&self) -> Option<u64> {
-        let said = self.log_config.config.0.get("max-size").and_then(|size| size::parse_decimal(size).ok());
-        said.or((self.log_config.kind == "local").then_some(LOCAL_SIZE))
-            .map(|size| if size < SMALL_FILE { 0 } else { size / 2 })
-    }
-
-    /// Whether the Engine may leave rotated files out of an answer since a time: Docker 20.10 does, where it compresses them.
-    fn leaves_out(&self) -> bool {
-        match self.log_config.config.0.get("compress") {
-            Some(said) => said != "false",
-            None => self.log_config.kind == "local",
-        }
+#[cfg(feature = "cli")]
+impl super::Driver {
+    /// What the Engine keeps of the output of a task's container.
+    pub(crate) fn source_of(
+        &self,
+        inspect: &crate::engine::types::ContainerInspect,
+        task: &super::TaskConfig,
+    ) -> Source {
+        // Decided when the container was made; the options that made it are at hand.
+        let options = || super::options::decode(&task.options).unwrap_or_default();
+        Source::of(inspect, || super::create::log_config::chosen(&options(), &self.owner.inner.config))
     }
 }
 
@@ -57,22 +26,13 @@ impl Source {
 pub(super) fn collect(
     inner: &Arc<Inner>,
     task: &Arc<Task>,
-    source: Source,
+    source: &Source,
     sinks: Vec<Box<dyn Sink>>,
 ) -> Result<Option<Collector>, Error> {
     let lanes = lanes(inner, task, sinks)?;
     if lanes.is_empty() {
         return Ok(None);
     }
-    let settings = Settings {
-        id: task.handle.container_id.clone(),
-        terminal: source.tty.then(|| inner.cuts()),
-        follow_bytes: source.follow_bytes(),
-        leaves_out: source.leaves_out(),
-        runs: source.runs,
-        same_clock: matches!(inner.engine.endpoint(), Endpoint::Unix(_)),
-        backoff: (inner.config.wait_backoff, inner.config.wait_backoff_limit),
-    };
     let report = {
         let (inner, task) = (inner.clone(), task.clone());
         move |said| {
@@ -85,13 +45,15 @@ pub(super) fn collect(
         }
     };
     let engine = inner.engine.within(inner.config.inspect_timeout);
+    let backoff = (inner.config.wait_backoff, inner.config.wait_backoff_limit);
+    let settings = source.settings(&engine, &task.handle.container_id, backoff);
     Collector::spawn(&engine, settings, lanes, &inner.watch, task.hangup.clone(), report)
         .map(Some)
         .map_err(|source| Error::Logs { what: "its thread".into(), source })
 }
 
 /// Where the output of a task's container goes: the live sinks, and the targets that the task names.
-fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane>, Error> {
+fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane<'static>>, Error> {
     let failed = |what: String| move |source| Error::Logs { what, source };
     let container = &task.handle.container_id;
     let mut lanes = Vec::new();

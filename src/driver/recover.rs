@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::handle::{Task, TaskHandle};
 use super::inspect::network_of;
 use super::start::threads;
-use super::{Error, Inner, Sink, create, options, output};
+use super::{Error, Inner, Sink, create, options};
 use crate::engine::InspectQuery;
+use crate::logs::Source;
 
 pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
     if !handle.is_usable() {
@@ -30,7 +31,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     let mut away = None;
     match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
         Ok(inspect) => {
-            source = Some(output::Source::of(&inspect, asked));
+            source = Some(Source::of(&inspect, asked));
             handle.network = network_of(&inspect).or(handle.network);
         }
         Err(e) if e.is_not_found() => {
@@ -40,8 +41,8 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
         Err(e) => away = Some(e),
     }
     let task = Arc::new(Task::new(handle, hangup));
-    let source = source.unwrap_or_else(|| output::Source { tty: options.tty, log_config: asked(), runs: false });
-    let running = threads(inner, &task, source, sinks).and_then(|()| reservation.fill(task.clone()));
+    let source = source.unwrap_or_else(|| Source { tty: options.tty, log_config: asked(), runs: false });
+    let running = threads(inner, &task, &source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = running {
         task.end_threads();
         return Err(e);

@@ -13,6 +13,7 @@ use super::task::TaskConfig;
 use super::{Error, Inner, Sink, output, wait};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
+use crate::logs::Source;
 use crate::threads::{Backoff, Hangup};
 
 /// How often a start that the Engine fails by a trouble of its own is tried again (driver-spec 1.4.3).
@@ -52,8 +53,8 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
         config: task,
     };
     let task = Arc::new(Task::new(handle.clone(), hangup));
-    let source = output::Source::of(&inspect, || create::log_config::chosen(&options, &inner.config));
-    let threads = threads(inner, &task, source, sinks).and_then(|()| reservation.fill(task.clone()));
+    let source = Source::of(&inspect, || create::log_config::chosen(&options, &inner.config));
+    let threads = threads(inner, &task, &source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = threads {
         task.end_threads();
         return Err(e);
@@ -274,7 +275,7 @@ fn start_container(inner: &Inner, engine: &Engine, created: &Created<'_>) -> Res
 pub(super) fn threads(
     inner: &Arc<Inner>,
     task: &Arc<Task>,
-    source: output::Source,
+    source: &Source,
     sinks: Vec<Box<dyn Sink>>,
 ) -> Result<(), Error> {
     let wait = wait::spawn(inner, task)?;

@@ -12,32 +12,12 @@ use super::collection::Collection;
 use super::lane::Lane;
 use super::lanes::Lanes;
 use super::pulse::{Pulse, Watch};
-use super::raw::Cuts;
+use super::source::Settings;
 use crate::engine::Engine;
 use crate::threads::{Hangup, Worker};
 
 /// How long a collector that was hung up may take to leave its sinks.
 const BLOCKED: Duration = Duration::from_secs(1);
-
-/// What is collected, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The container's id.
-    pub(crate) id: String,
-    /// Whether it has a terminal, and how the Engine cuts a terminal's long lines. `None`: it has none.
-    pub(crate) terminal: Option<Cuts>,
-    /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
-    /// holds. 0: none, it only tells that there is something to read. `None`: the Engine does not rotate.
-    pub(crate) follow_bytes: Option<u64>,
-    /// Whether an answer since a time may leave rotated files out.
-    pub(crate) leaves_out: bool,
-    /// Whether it is known to run.
-    pub(crate) runs: bool,
-    /// Whether the Engine's clock is ours.
-    pub(crate) same_clock: bool,
-    /// Pauses between tries while the Engine does not answer.
-    pub(crate) backoff: (Duration, Duration),
-}
 
 /// What the collector has to say beside the output itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +57,7 @@ impl Collector {
     pub(crate) fn spawn(
         engine: &Engine,
         settings: Settings,
-        lanes: Vec<Lane>,
+        lanes: Vec<Lane<'static>>,
         watch: &Watch,
         hangup: Hangup,
         report: impl Fn(Collected) + Clone + Send + 'static,
@@ -92,7 +72,7 @@ impl Collector {
         let pulse = Arc::new(Pulse::default());
         watch.add(&pulse)?;
         let out = Lanes::new(lanes, Box::new(report), pulse.clone());
-        let mut collection = Collection::new(engine, settings, hangup.clone(), completed, out);
+        let mut collection = Collection::new(engine, settings, &hangup, completed, out);
         let body = move || {
             let _end: Sender<Infallible> = end; // Dropped when the thread ends, however it does.
             collection.run();

@@ -1,41 +1,48 @@
 //! What the Engine holds of a container's output beyond what is collected, for who only looks: nothing is written down, and
-//! no thread is needed. The streams are told apart by a cursor each, for each may be collected to another point.
+//! no thread is needed. Each stream has a lane of its own, for each may be collected to another point.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::cursor::{Cursor, Reached};
-use super::raw::Cuts;
-use super::record::{BadRecord, Part, Record, Splitter, Stamp};
+use super::collection::LAST_TRIES;
+use super::collector::Collected;
+use super::cursor::Reached;
+use super::lane::Lane;
+use super::lanes::Lanes;
+use super::outlet::{Gate, Outlet};
+use super::pulse::Pulse;
+use super::reading::{Passed, Reading, Stop};
+use super::record::{Record, Stream};
 use super::sink::Sink;
-use crate::engine::{Engine, Error, LogsQuery, logs_cannot_be_read};
-use crate::http::Endpoint;
+use super::source::Source;
+use crate::engine::{Engine, Error, logs_cannot_be_read};
 use crate::threads::{Backoff, Hangup};
 
-/// A record that arrives this late while following says that we lag: a follow that the Engine's own rotation overtakes
-/// skips silently, and a read does not.
-const LAG: Duration = Duration::from_millis(250);
 /// Pauses between tries while the Engine does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// How often an ended container's logs are tried again while they give nothing but errors.
-const LAST_TRIES: u32 = 5;
 
 /// One container's output, beyond what is known of it.
 #[derive(Debug)]
 pub(crate) struct Held {
     engine: Engine,
     id: String,
-    /// Whether it has a terminal, and how the Engine cuts a terminal's long lines.
-    terminal: Option<Cuts>,
-    wanted: [bool; 2],
-    cursors: [Cursor; 2],
-    /// Whether the next read begins at the start, whatever was seen already.
-    from_start: bool,
-    /// So many of the next new bytes of each stream are known already.
-    known: [u64; 2],
-    /// How many new bytes there were of each stream, known ones too.
-    new: [u64; 2],
-    within_line: [bool; 2],
+    source: Source,
+    /// The streams that are wanted.
+    streams: Vec<KnownStream>,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownStream {
+    /// Which one.
+    pub(crate) stream: Stream,
+    /// How far it is collected.
+    pub(crate) reached: Reached,
+    /// So many bytes are known that follow the collected ones.
+    pub(crate) beyond: u64,
+    /// Whether what is collected ends within a line.
+    pub(crate) within_line: bool,
 }
 
 /// Why it cannot be had.
@@ -51,194 +58,173 @@ pub(crate) enum HeldError {
     Sink(io::Error),
 }
 
-/// Where a request came to its end.
-struct Passed {
-    /// Whether it brought anything.
-    new: bool,
-    /// Whether the Engine left out what came last: only a read from the start can tell what else.
-    left_out: bool,
-}
-
 impl Held {
-    /// Of a container, with a terminal or without, the streams that are wanted.
-    pub(crate) fn new(engine: &Engine, id: &str, tty: bool, wanted: [bool; 2]) -> Self {
-        // One that does not answer now is asked for its logs next.
-        let cuts = || match engine.ping().is_ok_and(|ping| !ping.libpod_api_version.is_empty()) {
-            true => Cuts::Anywhere,
-            false => Cuts::At16Kib,
-        };
-        Self {
-            engine: engine.clone(),
-            id: id.to_owned(),
-            terminal: tty.then(cuts),
-            wanted,
-            cursors: [Cursor::new([true, false]), Cursor::new([false, true])],
-            from_start: false,
-            known: [0; 2],
-            new: [0; 2],
-            within_line: [false; 2],
-        }
+    /// Of a container, what is not known.
+    pub(crate) fn new(engine: &Engine, id: &str, source: &Source, streams: Vec<KnownStream>) -> Self {
+        Self { engine: engine.clone(), id: id.to_owned(), source: source.clone(), streams }
     }
 
-    /// Nothing of what was collected of a stream, nor the `known` bytes that follow it. `within_line`: its line has no end yet.
-    pub(crate) fn beyond(&mut self, stream: usize, reached: Reached, known: u64, within_line: bool) {
-        let (mut wanted, mut both) = ([false; 2], [Reached::default(); 2]);
-        (wanted[stream], both[stream]) = (true, reached);
-        self.cursors[stream] = Cursor::resume(wanted, both);
-        self.known[stream] = known;
-        self.within_line[stream] = within_line;
-    }
-
-    /// How many bytes of each stream there were beyond what was collected.
-    pub(crate) fn new_bytes(&self) -> [u64; 2] {
-        self.new
-    }
-
-    /// Hands all that the Engine holds at present to `sink`.
-    pub(crate) fn read(&mut self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<(), HeldError> {
-        while self.pass(false, hangup, sink)?.left_out {}
-        Ok(())
+    /// Hands all that the Engine holds at present to `sink`. Gives how many bytes of each stream there were beyond what was
+    /// collected, known ones too.
+    pub(crate) fn read(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
+        self.hand_to(sink, hangup, read)
     }
 
     /// The same, and what comes, until the container has ended. An Engine that goes away is waited for.
-    pub(crate) fn follow(&mut self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<(), HeldError> {
-        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-        let mut tries_left = LAST_TRIES;
-        loop {
-            // Asked before the read: what it wrote before its end is then read after it.
-            let ended = match self.engine.container_state(&self.id) {
-                Ok(state) => !state.is_running(),
-                Err(error) if error.is_not_found() => true,
-                Err(error) if error.is_transient() => {
-                    self.pause(hangup, &mut backoff, error)?;
-                    continue;
-                }
-                Err(error) => return Err(HeldError::Engine(error)),
-            };
-            let done = match self.pass(false, hangup, sink) {
-                Ok(Passed { new: false, left_out: false }) if ended => return Ok(()),
-                Ok(Passed { new: false, left_out: false }) => self.pass(true, hangup, sink),
-                done => done,
-            };
-            match done {
-                Ok(Passed { new, .. }) => {
-                    // A follow that ends at once again and again must not spin.
-                    if new {
-                        backoff.reset();
-                    } else if !hangup.sleep(backoff.next()) {
-                        return Ok(());
-                    }
-                }
-                Err(HeldError::Engine(error)) if error.is_not_found() => return Ok(()),
-                Err(HeldError::Engine(error)) if error.is_transient() && tries_left > 0 => {
-                    tries_left -= u32::from(ended);
-                    self.pause(hangup, &mut backoff, error)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    pub(crate) fn follow(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
+        self.hand_to(sink, hangup, follow)
     }
 
-    /// The cursors of the streams that are wanted.
-    fn wanted(&self) -> impl Iterator<Item = &Cursor> {
-        self.cursors.iter().zip(self.wanted).filter(|(_, wanted)| *wanted).map(|(cursor, _)| cursor)
-    }
-
-    fn pause(&self, hangup: &Hangup, backoff: &mut Backoff, error: Error) -> Result<(), HeldError> {
-        log::debug!("logs of {}: {error}", self.id);
-        if hangup.sleep(backoff.next()) { Ok(()) } else { Err(HeldError::Engine(error)) }
-    }
-
-    /// One request: all that the Engine holds, or that and what comes.
-    fn pass(&mut self, follow: bool, hangup: &Hangup, sink: &mut dyn Sink) -> Result<Passed, HeldError> {
-        let from_start = std::mem::take(&mut self.from_start);
-        // A stream of which nothing was seen is read from its start.
-        let since = self.wanted().map(|cursor| cursor.lower([false; 2])).min().flatten().filter(|_| !from_start);
-        let query = LogsQuery {
-            follow,
-            stdout: self.wanted[0],
-            stderr: self.wanted[1],
-            since: since.map(Stamp::as_since).unwrap_or_default(),
-            timestamps: true,
-            tty: self.terminal.is_some(),
-            ..LogsQuery::default()
+    fn hand_to(
+        &self,
+        sink: &mut dyn Sink,
+        hangup: &Hangup,
+        how: impl FnOnce(&mut Reading<'_>) -> Result<(), HeldError>,
+    ) -> Result<[u64; 2], HeldError> {
+        let handed = Mutex::new(Handed { sink, bytes: [0; 2], failed: None });
+        let lanes = self.streams.iter().map(|known| {
+            let rest = Rest { handed: &handed, known: known.beyond };
+            Lane::beyond(Box::new(rest), known.stream, known.reached, known.within_line)
+        });
+        let report = |said| match said {
+            // A sink that fails at it takes no output either.
+            Collected::Notice(text) => drop(lock(&handed).call(|sink| sink.notice(&text))),
+            // Kept where it failed.
+            Collected::SinkFailed(_) | Collected::Panicked(_) => {}
         };
-        let mut logs = self.engine.container_logs(&self.id, &query, hangup).map_err(unreadable)?;
-        self.cursors.iter_mut().for_each(|cursor| cursor.begin(since));
-        let mut splitter = Splitter::new(self.terminal);
-        let same_clock = matches!(self.engine.endpoint(), Endpoint::Unix(_));
-        let (mut new, mut late, mut left_out, mut failed) = (false, false, false, None);
-        loop {
-            if !logs.is_buffered() {
-                sink.flush().map_err(HeldError::Sink)?;
-            }
-            let next = logs.next_piece();
-            let mut take = |part: Part<'_>| {
-                let number = part.stream as usize;
-                if !self.wanted[number] || failed.is_some() {
-                    return;
-                }
-                left_out |= since.is_some() && part.first && self.cursors[number].shows_gap(&part);
-                if left_out {
-                    return;
-                }
-                let bytes = self.cursors[number].take(&part);
-                self.cursors[number].took(&part, bytes.len());
-                if bytes.is_empty() {
-                    return;
-                }
-                new = true;
-                late |= follow && same_clock && is_late(part.stamp);
-                let known = usize::try_from(self.known[number]).map_or(bytes.len(), |known| known.min(bytes.len()));
-                self.known[number] -= known as u64;
-                self.new[number] += bytes.len() as u64;
-                // A newline ends a record: what is known of one is the beginning of its line.
-                let continues = self.within_line[number] || known > 0;
-                self.within_line[number] = bytes.last() != Some(&b'\n');
-                if known < bytes.len() {
-                    let bytes = &bytes[known..];
-                    let record = Record { stream: part.stream, stamp: part.stamp, bytes, continues };
-                    failed = sink.record(&record).err();
-                }
-            };
-            let (fed, at_end) = match next {
-                Ok(Some(piece)) => (splitter.feed(&piece, &mut take), false),
-                Ok(None) => {
-                    splitter.finish(&mut take);
-                    (Ok(()), true)
-                }
-                Err(error) => return Err(unreadable(error)),
-            };
-            if let Some(error) = failed {
-                return Err(HeldError::Sink(error));
-            }
-            match fed {
-                Ok(()) => {}
-                Err(BadRecord::System) => return Err(HeldError::Words(splitter.words())),
-                Err(BadRecord::NoStamp) => return Err(HeldError::Words("something that bears no time".into())),
-            }
-            if at_end || late || left_out {
-                sink.flush().map_err(HeldError::Sink)?;
-                left_out |= at_end && !follow && since.is_some() && !self.wanted().all(Cursor::is_confirmed);
-                self.from_start = left_out;
-                return Ok(Passed { new, left_out });
-            }
+        let lanes = Lanes::new(lanes.collect(), Box::new(report), Arc::new(Pulse::default()));
+        let settings = self.source.settings(&self.engine, &self.id, PAUSES);
+        let mut reading = Reading::new(&self.engine, settings, hangup, lanes);
+        let done = how(&mut reading);
+        drop(reading);
+        let handed = handed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match handed.failed {
+            Some(error) => Err(HeldError::Sink(error)),
+            None => done.map(|()| handed.bytes),
         }
     }
 }
 
-fn unreadable(error: Error) -> HeldError {
-    match logs_cannot_be_read(&error) || error.status() == Some(501) {
-        true => HeldError::Unreadable,
-        false => HeldError::Engine(error),
+/// Reads until the Engine has told all that it holds.
+fn read(reading: &mut Reading<'_>) -> Result<(), HeldError> {
+    loop {
+        match reading.pass(false).stop {
+            Stop::LeftOut => {}
+            stop => return end(stop),
+        }
     }
 }
 
-/// Whether a record comes late, by our clock.
-fn is_late(stamp: Stamp) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let age = now.saturating_sub(Duration::from_nanos(u64::try_from(stamp.as_nanos()).unwrap_or(0)));
-    // podman 4.3 stamps whole seconds.
-    let coarse = if stamp.as_nanos() % 1_000_000_000 == 0 { Duration::from_secs(1) } else { Duration::ZERO };
-    age > LAG + coarse
+/// Reads and follows until the container has ended.
+fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut tries_left = LAST_TRIES;
+    // Whether the last follow brought what only a read can tell of.
+    let mut rung = false;
+    loop {
+        // Asked before the read: what it wrote before its end is then read after it.
+        let ended = match reading.engine.container_state(&reading.settings.id) {
+            Ok(state) => !state.is_running(),
+            Err(error) if error.is_not_found() => true,
+            Err(error) => {
+                pause(reading, &mut backoff, error)?;
+                continue;
+            }
+        };
+        let mut passed = reading.pass(false);
+        rung &= matches!(passed, Passed { stop: Stop::End, new: false } | Passed { stop: Stop::LeftOut, .. });
+        if let Passed { stop: Stop::End, new: false } = passed {
+            // What rings for nothing, again and again, must not make us spin.
+            if ended || std::mem::take(&mut rung) && !reading.hangup.sleep(backoff.next()) {
+                return Ok(());
+            }
+            passed = reading.pass(true);
+            rung = matches!(passed.stop, Stop::Rung | Stop::LeftOut);
+        }
+        let Passed { stop, new } = passed;
+        if new {
+            backoff.reset();
+        }
+        match stop {
+            // A follow that ends at once again and again must not spin.
+            Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
+            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut => {}
+            Stop::Broken(error) if error.is_not_found() => return Ok(()),
+            Stop::Broken(error) if !logs_cannot_be_read(&error) && tries_left > 0 => {
+                tries_left -= u32::from(ended);
+                pause(reading, &mut backoff, error)?;
+            }
+            stop => return end(stop),
+        }
+    }
+}
+
+/// Waits for an Engine that has trouble of its own.
+fn pause(reading: &Reading<'_>, backoff: &mut Backoff, error: Error) -> Result<(), HeldError> {
+    log::debug!("logs of {}: {error}", reading.settings.id);
+    let goes_on = error.is_transient() && reading.hangup.sleep(backoff.next());
+    if goes_on { Ok(()) } else { Err(HeldError::Engine(error)) }
+}
+
+/// What it is to come to such an end. Where it was given up, its sink has failed.
+fn end(stop: Stop) -> Result<(), HeldError> {
+    match stop {
+        Stop::Broken(error) if logs_cannot_be_read(&error) => Err(HeldError::Unreadable),
+        Stop::Broken(error) => Err(HeldError::Engine(error)),
+        Stop::Words(words) => Err(HeldError::Words(words)),
+        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => Ok(()),
+    }
+}
+
+/// Who takes what is handed on, and what it came to.
+struct Handed<'a> {
+    sink: &'a mut dyn Sink,
+    /// Per stream how many bytes there were.
+    bytes: [u64; 2],
+    failed: Option<io::Error>,
+}
+
+impl Handed<'_> {
+    /// Once it has failed, nothing more is done.
+    fn call(&mut self, call: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> io::Result<()> {
+        if self.failed.is_none() {
+            self.failed = call(self.sink).err();
+        }
+        self.failed.as_ref().map_or(Ok(()), |error| Err(error.kind().into()))
+    }
+}
+
+fn lock<'a, 's>(handed: &'a Mutex<Handed<'s>>) -> MutexGuard<'a, Handed<'s>> {
+    handed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One stream, but for what is known of it.
+struct Rest<'a, 's> {
+    handed: &'a Mutex<Handed<'s>>,
+    known: u64,
+}
+
+impl Outlet for Rest<'_, '_> {
+    fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
+        let length = record.bytes.len();
+        let known = usize::try_from(self.known).map_or(length, |known| known.min(length));
+        self.known -= known as u64;
+        let mut handed = lock(self.handed);
+        handed.bytes[record.stream as usize] += length as u64;
+        if known < length {
+            // A newline ends a record: what is known of one is the beginning of its line.
+            let continues = record.continues || known > 0;
+            let record = Record { bytes: &record.bytes[known..], continues, ..*record };
+            handed.call(|sink| sink.record(&record))?;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        lock(self.handed).call(|sink| sink.flush()).map(|()| true)
+    }
+
+    fn gate(&self) -> Gate {
+        Gate::Later(Instant::now())
+    }
 }

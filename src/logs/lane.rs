@@ -6,10 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cursor::Cursor;
+#[cfg(feature = "cli")]
+use super::cursor::Reached;
 use super::fifo::Fifo;
 use super::file::{self, Files, Rotation};
 use super::kept::{Kept, KeptFile};
 use super::outlet::{Gate, Outlet, may_pass};
+#[cfg(feature = "cli")]
+use super::record::Stream;
 use super::record::{Part, Record, Stamp};
 use super::sink::{Live, Sink};
 
@@ -37,8 +41,8 @@ impl Target<'_> {
 }
 
 /// Somewhere for output to go, and how far it has got there.
-pub(crate) struct Lane {
-    outlet: Box<dyn Outlet>,
+pub(crate) struct Lane<'a> {
+    outlet: Box<dyn Outlet + 'a>,
     /// What it is, in words.
     pub(super) name: String,
     pub(super) cursor: Cursor,
@@ -56,13 +60,13 @@ pub(crate) struct Lane {
     gap: Option<String>,
 }
 
-impl std::fmt::Debug for Lane {
+impl std::fmt::Debug for Lane<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lane").field("name", &self.name).field("stalled", &self.stalled).finish_non_exhaustive()
     }
 }
 
-impl Lane {
+impl<'a> Lane<'a> {
     /// Opens a target for a container's output, and goes on where it was kept that another process had come to. `None`: there is
     /// nothing to collect for it.
     pub(crate) fn open(target: &Target<'_>, container: &str) -> io::Result<Option<Self>> {
@@ -123,8 +127,18 @@ impl Lane {
         Ok(Self::new(Box::new(Live::new(sink)), "a live sink".into(), [true; 2], kept, found.as_ref()))
     }
 
+    /// A stream's, from where it is collected otherwise: nothing is kept of how far this one gets.
+    #[cfg(feature = "cli")]
+    pub(super) fn beyond(outlet: Box<dyn Outlet + 'a>, stream: Stream, reached: Reached, within_line: bool) -> Self {
+        let number = stream as usize;
+        let (mut streams, mut both, mut within) = ([false; 2], [Reached::default(); 2], [false; 2]);
+        (streams[number], both[number], within[number]) = (true, reached, within_line);
+        let lane = Self::new(outlet, "the output".into(), streams, None, None);
+        Self { cursor: Cursor::resume(streams, both), within_line: within, ..lane }
+    }
+
     fn new(
-        outlet: Box<dyn Outlet>,
+        outlet: Box<dyn Outlet + 'a>,
         name: String,
         streams: [bool; 2],
         kept: Option<KeptFile>,

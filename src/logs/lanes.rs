@@ -11,15 +11,15 @@ use super::record::{Part, Stamp, Stream};
 use crate::threads::Hangup;
 
 /// The lanes, and whom to tell about them.
-pub(super) struct Lanes {
-    lanes: Vec<Lane>,
-    report: Box<dyn Fn(Collected) + Send>,
+pub(super) struct Lanes<'a> {
+    lanes: Vec<Lane<'a>>,
+    report: Box<dyn Fn(Collected) + Send + 'a>,
     pulse: Arc<Pulse>,
 }
 
-impl Lanes {
+impl<'a> Lanes<'a> {
     /// These lanes; `report` is told what fails, `pulse` what stalls.
-    pub(super) fn new(lanes: Vec<Lane>, report: Box<dyn Fn(Collected) + Send>, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(lanes: Vec<Lane<'a>>, report: Box<dyn Fn(Collected) + Send + 'a>, pulse: Arc<Pulse>) -> Self {
         Self { lanes, report, pulse }
     }
 
@@ -140,7 +140,7 @@ impl Lanes {
         self.lanes.iter().all(Lane::is_stalled)
     }
 
-    fn open_lanes(&self) -> impl Iterator<Item = &Lane> {
+    fn open_lanes(&self) -> impl Iterator<Item = &Lane<'a>> {
         self.lanes.iter().filter(|lane| !lane.is_stalled())
     }
 
@@ -157,7 +157,7 @@ impl Lanes {
         self.open_lanes().any(|lane| lane.cursor.wants(stream))
     }
 
-    fn each(&mut self, mut hand: impl FnMut(&mut Lane) -> io::Result<()>) {
+    fn each(&mut self, mut hand: impl FnMut(&mut Lane<'a>) -> io::Result<()>) {
         let report = &self.report;
         self.pulse.call();
         self.lanes.retain_mut(|lane| match hand(lane) {

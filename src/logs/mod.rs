@@ -2,7 +2,8 @@
 //!
 //! `record` and `raw` cut what comes into stamped records, `cursor` tells new ones from seen ones, `kept` lays that down beside the
 //! sinks, `file`, `fifo` and `sink` are where they go, each in a `lane` of its own (`lanes`: all of a container's),
-//! `collection` reads, follows and reads again, at a `pace`, and `collector` is its thread. Nothing here knows of tasks.
+//! `source` says what an Engine keeps, a `reading` is one request for it, at a `pace`; `collection` reads, follows and reads again,
+//! and `collector` is its thread. `held` is for who only looks. Nothing here knows of tasks.
 
 mod collection;
 mod collector;
@@ -20,19 +21,21 @@ mod outlet;
 mod pace;
 mod pulse;
 mod raw;
+mod reading;
 mod record;
 mod sink;
+mod source;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use collector::{Collected, Collector, Settings};
+pub(crate) use collector::{Collected, Collector};
 #[cfg(feature = "cli")]
 pub(crate) use cursor::Reached;
 pub(crate) use file::Rotation;
 #[cfg(feature = "cli")]
-pub(crate) use held::{Held, HeldError};
+pub(crate) use held::{Held, HeldError, KnownStream};
 pub(crate) use lane::{Lane, Target};
 pub(crate) use pulse::Watch;
-pub(crate) use raw::Cuts;
 pub use record::{Record, Stamp, Stream};
 pub use sink::{ChannelSink, OwnedRecord, Sink, WriteSink};
+pub(crate) use source::Source;

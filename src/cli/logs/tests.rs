@@ -4,6 +4,7 @@ use super::*;
 use crate::cli::args::Command;
 use crate::cli::testing::Shared;
 use crate::driver::TaskConfig;
+use crate::engine::types::LogConfig;
 use crate::logs::{Record, Stamp, layout};
 use crate::replay::scripted::{Answer, Scripted};
 use crate::runner::{Allocation, PlacedTask, Policy};
@@ -60,16 +61,39 @@ impl Sink for Seen {
     }
 }
 
+/// What may be compressed, so that files are left out.
+fn source() -> Source {
+    Source { tty: false, log_config: LogConfig { kind: "local".into(), ..LogConfig::default() }, runs: true }
+}
+
+/// Beyond what is known of both streams: how far each is collected, and whether within a line.
+fn beyond(scripted: &Scripted, out: Reached, err: Reached, known: u64, within_line: bool) -> Held {
+    let streams = vec![
+        KnownStream { stream: Stream::Stdout, reached: out, beyond: known, within_line },
+        KnownStream { stream: Stream::Stderr, reached: err, beyond: 0, within_line: false },
+    ];
+    Held::new(&scripted.engine(), "c", &source(), streams)
+}
+
+/// All that the Engine holds.
+fn whole(scripted: &Scripted) -> Held {
+    beyond(scripted, Reached::default(), Reached::default(), 0, false)
+}
+
+/// Standard output alone, beyond what is collected of it.
+fn stdout_after(scripted: &Scripted, source: &Source, reached: Reached) -> Held {
+    let stdout = KnownStream { stream: Stream::Stdout, reached, beyond: 0, within_line: false };
+    Held::new(&scripted.engine(), "c", source, vec![stdout])
+}
+
 #[test]
 fn what_the_engine_leaves_out_since_a_time_is_read_from_the_start() {
     for present in [0, 1] {
         let scripted = engine(&[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n")]);
         scripted.on(LOGS, move |request| request.parameter("since").map(|_| held(&[(1, 3, "c\n")][..present]).end()));
-        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
-        held.beyond(0, reached(1, 1, None), 0, false);
         let mut seen = Seen::default();
-        held.read(&Hangup::new(), &mut seen).unwrap();
-        assert_eq!(seen.0, ["o b\n", "o c\n"]);
+        stdout_after(&scripted, &source(), reached(1, 1, None)).read(&Hangup::new(), &mut seen).unwrap();
+        assert_eq!((seen.0, scripted.requests(LOGS).len()), (vec!["o b\n".into(), "o c\n".into()], 2));
     }
 }
 
@@ -82,10 +106,8 @@ fn a_since_that_leaves_out_its_own_moment() {
         let all = [(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n")];
         Some(held(&all.into_iter().filter(|(_, second, _)| *second as f64 > since).collect::<Vec<_>>()).end())
     });
-    let mut held = Held::new(&scripted.engine(), "c", false, [true, false]);
-    held.beyond(0, reached(2, 1, None), 0, false);
     let mut seen = Seen::default();
-    held.read(&Hangup::new(), &mut seen).unwrap();
+    stdout_after(&scripted, &source(), reached(2, 1, None)).read(&Hangup::new(), &mut seen).unwrap();
     assert_eq!((seen.0, scripted.requests(LOGS).len()), (vec!["o c\n".into()], 1));
 }
 
@@ -109,7 +131,7 @@ fn what_the_engine_holds_beyond_a_cursor() {
             "all",
             none,
             none,
-            [0, 0],
+            0,
             false,
             &["o a\n", "e A\n", "o b\n", "o c\n", "o d\n", "e B", "e+ C\n", "o long", "o+ er\n"][..],
             None,
@@ -118,7 +140,7 @@ fn what_the_engine_holds_beyond_a_cursor() {
             "two of three of one time",
             reached(3, 2, None),
             reached(2, 1, None),
-            [0, 0],
+            0,
             false,
             &["o d\n", "e B", "e+ C\n", "o long", "o+ er\n"],
             Some(2),
@@ -127,7 +149,7 @@ fn what_the_engine_holds_beyond_a_cursor() {
             "within a record",
             reached(6, 1, Some(3)),
             reached(4, 1, None),
-            [0, 0],
+            0,
             true,
             &["e C\n", "o+ g", "o+ er\n"],
             Some(4),
@@ -136,16 +158,14 @@ fn what_the_engine_holds_beyond_a_cursor() {
             "and what is known beyond",
             reached(3, 1, None),
             reached(5, 1, None),
-            [6, 0],
+            6,
             false,
             &["o+ ng", "o+ er\n"],
             Some(3),
         ),
-        ("nothing is left", reached(6, 2, None), reached(5, 1, None), [0, 0], false, &[], Some(5)),
+        ("nothing is left", reached(6, 2, None), reached(5, 1, None), 0, false, &[], Some(5)),
     ] {
-        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
-        held.beyond(0, out, known[0], within);
-        held.beyond(1, err, known[1], false);
+        let held = beyond(&scripted, out, err, known, within);
         let mut seen = Seen::default();
         held.read(&Hangup::new(), &mut seen).unwrap();
         assert_eq!(seen.0, want, "{row}");
@@ -175,11 +195,28 @@ fn a_follow_that_breaks_goes_on() {
             Answer::error(503, "not now"),
         ],
     );
-    let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+    let held = whole(&scripted);
+    let mut seen = Seen::default();
+    let bytes = held.follow(&Hangup::new(), &mut seen).unwrap();
+    assert_eq!(seen.0, ["o a\n", "o b\n", "o c\n", "o d\n"]);
+    assert_eq!(bytes, [8, 0]);
+}
+
+#[test]
+fn a_follow_of_small_files_only_rings() {
+    let scripted = Scripted::new();
+    scripted.always(INSPECT, || state(false));
+    scripted.answers(INSPECT, (0..2).map(|_| state(true)));
+    const FIRST: &[Written] = &[(1, 1, "a\n")];
+    scripted.always(LOGS, || held(&[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n")]).end());
+    // The Engine's rotation has overtaken the follow.
+    scripted.answers(LOGS, [held(FIRST).end(), held(FIRST).end(), held(&[(1, 1, "a\n"), (1, 3, "c\n")]).end()]);
+    let config = [("max-size".to_owned(), "10k".to_owned())].into_iter().collect();
+    let source = Source { log_config: LogConfig { kind: "json-file".into(), config }, ..source() };
+    let held = stdout_after(&scripted, &source, Reached::default());
     let mut seen = Seen::default();
     held.follow(&Hangup::new(), &mut seen).unwrap();
-    assert_eq!(seen.0, ["o a\n", "o b\n", "o c\n", "o d\n"]);
-    assert_eq!(held.new_bytes(), [8, 0]);
+    assert_eq!(seen.0, ["o a\n", "o b\n", "o c\n"]);
 }
 
 #[test]
@@ -199,9 +236,9 @@ fn what_the_engine_does_not_give() {
         let scripted = Scripted::new();
         let answer = Mutex::new(Some(answer));
         scripted.on(LOGS, move |_| answer.lock().unwrap().take());
-        let mut held = Held::new(&scripted.engine(), "c", false, [true; 2]);
+        let held = whole(&scripted);
         let got = match held.read(&Hangup::new(), &mut Seen::default()) {
-            Ok(()) => "done".to_owned(),
+            Ok(_) => "done".to_owned(),
             Err(HeldError::Unreadable) => "unreadable".into(),
             Err(HeldError::Engine(error)) => format!("{:?}", error.status()),
             Err(HeldError::Words(words)) => format!("words: {words}"),
@@ -268,7 +305,8 @@ fn from_files_to_the_engine_and_back() {
         }
         assert_eq!(out.taken(), before, "{row}");
         let is_known = kept.is_some();
-        let container = Container { engine: scripted.engine(), id: "c".into(), tty: false, kept: vec![kept, None] };
+        let container =
+            Container { engine: scripted.engine(), id: "c".into(), source: source(), kept: vec![kept, None] };
         assert!(shower.show_held(&container, options.tail).is_ok(), "{row}");
         assert_eq!(out.taken(), want, "{row}");
         // Somebody takes it up, and collects what was shown already, and more.

@@ -1,0 +1,242 @@
+//! One request for a container's logs, from where its lanes are: its records on their way to them, and why it came to its end.
+//!
+//! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
+//! where the Engine's files are so small that each burst may overtake it, it only rings for a read. Where an Engine may leave
+//! files out of what it says since a time, and does not repeat the record of that time, it is asked for all that it holds next.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::lanes::Lanes;
+use super::pace::Pace;
+use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
+use super::source::Settings;
+use crate::engine::{Engine, Error, LogsQuery};
+use crate::threads::Hangup;
+
+/// A record that arrives this late while following says that we lag.
+const LAG: Duration = Duration::from_millis(250);
+/// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
+const AHEAD: i64 = 1_000_000_000;
+/// How often an Engine may fail to say all before it is believed to have done.
+const TRIES: u32 = 5;
+
+/// One container's logs, request after request.
+pub(super) struct Reading<'a> {
+    pub(super) engine: Engine,
+    pub(super) settings: Settings,
+    pub(super) hangup: Hangup,
+    lag: Lag,
+    /// Whether the next request begins at the start, whatever was taken already.
+    from_start: bool,
+    /// How often the Engine has failed to say all.
+    failed: u32,
+    pub(super) out: Lanes<'a>,
+}
+
+/// What a request came to.
+pub(super) struct Passed {
+    pub(super) stop: Stop,
+    /// Whether it brought anything new.
+    pub(super) new: bool,
+}
+
+/// Why it came to its end.
+pub(super) enum Stop {
+    /// The logs came to theirs, for now.
+    End,
+    /// We lag behind, or a check is due: a read is to be next.
+    Lag,
+    /// A follow brought what only a read can tell of.
+    Rung,
+    /// It left out what came last: only a read from the start can tell what else.
+    LeftOut,
+    /// Something broke.
+    Broken(Error),
+    /// The Engine said something in the midst of the stream.
+    Words(String),
+    /// It was given up, for a sink to be looked at.
+    Interrupted,
+}
+
+impl<'a> Reading<'a> {
+    /// Logs of which nothing is read yet.
+    pub(super) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Lanes<'a>) -> Self {
+        Self {
+            engine: engine.with(hangup),
+            lag: Lag { floor: settings.same_clock.then_some(0) },
+            settings,
+            hangup: hangup.clone(),
+            from_start: false,
+            failed: 0,
+            out,
+        }
+    }
+
+    /// What ends the next request, or pause: our own end, or the watch, for a sink to be looked at.
+    pub(super) fn latch(&self, follow: bool) -> Hangup {
+        let latch = self.hangup.child();
+        self.out.connected(&latch, follow);
+        latch
+    }
+
+    /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
+    pub(super) fn pass(&mut self, follow: bool) -> Passed {
+        let from_start = std::mem::take(&mut self.from_start);
+        let mut new = false;
+        let stop = self.ask(follow, from_start, &mut new);
+        match &stop {
+            Stop::LeftOut => self.from_start = true,
+            Stop::Words(_) if from_start => self.failed += 1,
+            Stop::Broken(error) if from_start && error.status().is_some() => self.failed += 1,
+            _ => {}
+        }
+        Passed { stop, new }
+    }
+
+    fn ask(&mut self, follow: bool, from_start: bool, new: &mut bool) -> Stop {
+        let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
+        let query = LogsQuery {
+            follow,
+            stdout: self.out.wants(Stream::Stdout),
+            stderr: self.out.wants(Stream::Stderr),
+            since: since.map(Stamp::as_since).unwrap_or_default(),
+            timestamps: true,
+            tty: self.settings.terminal.is_some(),
+            ..LogsQuery::default()
+        };
+        let latch = self.latch(follow);
+        let interrupted = |hangup: &Hangup| latch.is_hung_up() && !hangup.is_hung_up();
+        let mut logs = match self.engine.container_logs(&self.settings.id, &query, &latch) {
+            Ok(logs) => logs,
+            Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
+            Err(error) => return Stop::Broken(error),
+        };
+        self.out.begin(since);
+        let mut splitter = Splitter::new(self.settings.terminal);
+        let (mut late, mut rung, mut left_out) = (false, false, false);
+        // Whether it is still to repeat what came last. One that cannot say all must be believed.
+        let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < TRIES;
+        let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
+        let rings = follow && self.settings.follow_bytes == Some(0);
+        loop {
+            let waits = !logs.is_buffered();
+            if waits {
+                self.out.flush();
+                pace.before_read(&self.hangup);
+            }
+            let next = logs.next_piece();
+            if waits {
+                // The same for all that came at once: a clock for each record would cost as much as the rest of it.
+                arrived = now();
+                pace.after_read();
+            }
+            self.out.piece();
+            let (out, lag) = (&mut self.out, &mut self.lag);
+            let mut take = |part: Part<'_>| {
+                if awaits && part.first {
+                    left_out |= out.shows_gap(&part);
+                    awaits = !out.is_confirmed();
+                }
+                rung |= follow && part.first && out.needs_read(&part, rings);
+                if left_out || rung {
+                    return;
+                }
+                let taken = out.take(&part);
+                if taken > 0 {
+                    carried += taken as u64;
+                    *new = true;
+                    late |= follow && lag.is_late(part.stamp, arrived);
+                }
+            };
+            let fed = match next {
+                Ok(Some(piece)) => {
+                    pace.brought(piece.bytes.len());
+                    splitter.feed(&piece, &mut take)
+                }
+                Ok(None) => {
+                    splitter.finish(&mut take);
+                    self.out.flush();
+                    if since.is_none() {
+                        self.out.have_seen_all();
+                        self.failed = 0;
+                    }
+                    left_out |= !follow && awaits && !self.out.is_confirmed();
+                    return match (left_out, rung) {
+                        (true, _) => Stop::LeftOut,
+                        (_, true) => Stop::Rung,
+                        _ => Stop::End,
+                    };
+                }
+                Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
+                Err(error) => return Stop::Broken(error),
+            };
+            match fed {
+                Ok(()) => {}
+                Err(BadRecord::System) => return Stop::Words(splitter.words()),
+                Err(BadRecord::NoStamp) => return Stop::Words("something that bears no time".into()),
+            }
+            if left_out {
+                return Stop::LeftOut;
+            }
+            if rung {
+                return Stop::Rung;
+            }
+            if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
+                return Stop::Lag;
+            }
+            if self.out.all_stalled() {
+                return Stop::Interrupted;
+            }
+        }
+    }
+
+    /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears
+    /// lower stamps, and `since` would hide it.
+    fn is_ahead_of_us(&self, stamp: Stamp) -> bool {
+        self.settings.same_clock && stamp.as_nanos() > now().as_nanos().saturating_add(AHEAD)
+    }
+}
+
+/// Whether records come late.
+struct Lag {
+    /// The least time seen between a record's stamp and its arrival, in ns: what the clocks differ by. `None`: not known yet.
+    floor: Option<i64>,
+}
+
+impl Lag {
+    fn is_late(&mut self, stamp: Stamp, now: Stamp) -> bool {
+        let age = now.as_nanos().saturating_sub(stamp.as_nanos());
+        let floor = self.floor.map_or(age, |floor| floor.min(age));
+        self.floor = Some(floor);
+        // podman 4.3 stamps whole seconds.
+        let coarse = if stamp.as_nanos() % 1_000_000_000 == 0 { 1_000_000_000 } else { 0 };
+        age.saturating_sub(floor) > LAG.as_nanos() as i64 + coarse
+    }
+}
+
+pub(super) fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late() {
+        let ms = |ms: i64| Stamp::from_nanos(ms * 1_000_000);
+        let mut same = Lag { floor: Some(0) };
+        for (stamp, now, want) in
+            [(1, 200, false), (1, 252, true), (2000, 1999, false), (3000, 4200, false), (3001, 4200, true)]
+        {
+            assert_eq!(same.is_late(ms(stamp), ms(now)), want, "written at {stamp}, here at {now}");
+        }
+        let mut other = Lag { floor: None };
+        for (stamp, now, want) in
+            [(1, 5001, false), (1001, 6002, false), (1501, 6852, true), (2001, 6901, false), (2501, 7652, true)]
+        {
+            assert_eq!(other.is_late(ms(stamp), ms(now)), want, "written at {stamp} by another clock, here at {now}");
+        }
+    }
+}
