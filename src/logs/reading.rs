@@ -94,6 +94,9 @@ impl<'a> Reading<'a> {
     }
 
     fn ask(&mut self, follow: bool, from_start: bool, new: &mut bool) -> Stop {
+        if self.out.all_stalled() {
+            return Stop::Interrupted;
+        }
         let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
         let query = LogsQuery {
             follow,
@@ -122,6 +125,10 @@ impl<'a> Reading<'a> {
             let waits = !logs.is_buffered();
             if waits {
                 self.out.flush();
+                if self.out.all_stalled() {
+                    // Nobody is left to wait for more with.
+                    return Stop::Interrupted;
+                }
                 pace.before_read(&self.hangup);
             }
             let next = logs.next_piece();

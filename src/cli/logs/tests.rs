@@ -219,6 +219,39 @@ fn a_follow_of_small_files_only_rings() {
     assert_eq!(seen.0, ["o a\n", "o b\n", "o c\n"]);
 }
 
+/// A reader that leaves after so many records.
+struct Leaves(u32);
+
+impl Sink for Leaves {
+    fn record(&mut self, _: &Record<'_>) -> io::Result<()> {
+        self.0 -= 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.0 == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_at_once() {
+    for records in [1, 2] {
+        let scripted = Scripted::new();
+        scripted.always(INSPECT, || state(true));
+        scripted.answers(
+            LOGS,
+            [
+                held(&[(1, 1, "a\n")]).end(),
+                held(&[(1, 1, "a\n")]).end(),
+                // Nothing more comes, of either stream.
+                held(&[(1, 1, "a\n"), (1, 2, "b\n")]).hold(),
+            ],
+        );
+        let done = whole(&scripted).follow(&Hangup::new(), &mut Leaves(records));
+        assert!(matches!(done, Err(HeldError::Sink(e)) if e.kind() == io::ErrorKind::BrokenPipe), "after {records}");
+    }
+}
+
 #[test]
 fn what_the_engine_does_not_give() {
     let unreadable = "configured logging driver does not support reading";
