@@ -118,7 +118,7 @@ impl Collection {
                         break;
                     }
                 }
-                Stop::Rung | Stop::LeftOut => rung = true,
+                Stop::Rung | Stop::LeftOut | Stop::OutOfOrder => rung = true,
                 Stop::Lag | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, new, None) {
@@ -161,6 +161,7 @@ impl Collection {
                 return false;
             }
             Stop::Broken(error) => log::debug!("logs of {}: {error}", self.reading.settings.id),
+            Stop::OutOfOrder => log::debug!("logs of {}: out of order", self.reading.settings.id),
             Stop::Words(words) => self.missing(&format!("the Engine says in the midst of the output: {words}")),
         }
         match tries_left {

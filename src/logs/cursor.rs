@@ -146,6 +146,12 @@ impl Cursor {
         !self.is_confirmed() && !is_last && self.is_new(part)
     }
 
+    /// Whether a record that begins is older than what this connection has brought before it.
+    pub(crate) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
+        let position = &self.streams[part.stream as usize];
+        self.wants(part.stream) && position.caught_up && position.reached.last.is_some_and(|last| part.stamp < last)
+    }
+
     /// Whether this connection has repeated what came last, where it was asked to, and where the Engine still has it.
     pub(crate) fn is_confirmed(&self) -> bool {
         let is_open = |position: &Position| position.is_awaiting() && !position.is_gone;

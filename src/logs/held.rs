@@ -110,6 +110,7 @@ fn read(reading: &mut Reading<'_>) -> Result<(), HeldError> {
     loop {
         match reading.pass(false).stop {
             Stop::LeftOut => {}
+            Stop::OutOfOrder if reading.hangup.sleep(PAUSES.0) => {}
             stop => return end(stop),
         }
     }
@@ -139,7 +140,7 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
                 return Ok(());
             }
             passed = reading.pass(true);
-            rung = matches!(passed.stop, Stop::Rung | Stop::LeftOut);
+            rung = matches!(passed.stop, Stop::Rung | Stop::LeftOut | Stop::OutOfOrder);
         }
         let Passed { stop, new } = passed;
         if new {
@@ -147,8 +148,8 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
         }
         match stop {
             // A follow that ends at once again and again must not spin.
-            Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
-            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut => {}
+            Stop::End | Stop::OutOfOrder if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
+            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder => {}
             Stop::Broken(error) if error.is_not_found() => return Ok(()),
             Stop::Broken(error) if !logs_cannot_be_read(&error) && tries_left > 0 => {
                 tries_left -= u32::from(ended);
@@ -172,7 +173,7 @@ fn end(stop: Stop) -> Result<(), HeldError> {
         Stop::Broken(error) if logs_cannot_be_read(&error) => Err(HeldError::Unreadable),
         Stop::Broken(error) => Err(HeldError::Engine(error)),
         Stop::Words(words) => Err(HeldError::Words(words)),
-        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => Ok(()),
+        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder | Stop::Interrupted => Ok(()),
     }
 }
 

@@ -82,6 +82,11 @@ impl<'a> Lanes<'a> {
         self.open_lanes().any(|lane| lane.cursor.shows_gap(part))
     }
 
+    /// Whether a record that begins is older than what came before it.
+    pub(super) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.is_out_of_order(part))
+    }
+
     /// Whether the Engine has repeated what came last.
     pub(super) fn is_confirmed(&self) -> bool {
         self.open_lanes().all(|lane| lane.cursor.is_confirmed())

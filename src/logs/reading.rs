@@ -1,8 +1,11 @@
 //! One request for a container's logs, from where its lanes are: its records on their way to them, and why it came to its end.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
-//! where the Engine's files are so small that each burst may overtake it, it only rings for a read. Where an Engine may leave
-//! files out of what it says since a time, and does not repeat the record of that time, it is asked for all that it holds next.
+//! where the Engine's files are so small that each burst may overtake it, it only rings for a read.
+//!
+//! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and where
+//! two requests meet it gives one file's content again in place of another's. An answer that does not repeat the record that
+//! came last, or brings older ones after newer ones, is given up there, and all that the Engine holds is asked for next.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +22,8 @@ const LAG: Duration = Duration::from_millis(250);
 const AHEAD: i64 = 1_000_000_000;
 /// How often an Engine may fail to say all before it is believed to have done.
 const TRIES: u32 = 5;
+/// How often it may say it out of order before it is believed that its clock was set back.
+const ORDERED_TRIES: u32 = 2;
 
 /// One container's logs, request after request.
 pub(super) struct Reading<'a> {
@@ -30,6 +35,8 @@ pub(super) struct Reading<'a> {
     from_start: bool,
     /// How often the Engine has failed to say all.
     failed: u32,
+    /// How often it has said things out of order.
+    disordered: u32,
     pub(super) out: Lanes<'a>,
 }
 
@@ -50,6 +57,8 @@ pub(super) enum Stop {
     Rung,
     /// It left out what came last: only a read from the start can tell what else.
     LeftOut,
+    /// It brought older records after newer ones.
+    OutOfOrder,
     /// Something broke.
     Broken(Error),
     /// The Engine said something in the midst of the stream.
@@ -68,6 +77,7 @@ impl<'a> Reading<'a> {
             hangup: hangup.clone(),
             from_start: false,
             failed: 0,
+            disordered: 0,
             out,
         }
     }
@@ -86,6 +96,11 @@ impl<'a> Reading<'a> {
         let stop = self.ask(follow, from_start, &mut new);
         match &stop {
             Stop::LeftOut => self.from_start = true,
+            Stop::OutOfOrder => {
+                self.from_start = true;
+                self.disordered += u32::from(!follow);
+            }
+            Stop::End if !follow => self.disordered = 0,
             Stop::Words(_) if from_start => self.failed += 1,
             Stop::Broken(error) if from_start && error.status().is_some() => self.failed += 1,
             _ => {}
@@ -116,9 +131,10 @@ impl<'a> Reading<'a> {
         };
         self.out.begin(since);
         let mut splitter = Splitter::new(self.settings.terminal);
-        let (mut late, mut rung, mut left_out) = (false, false, false);
+        let (mut late, mut halt) = (false, None);
         // Whether it is still to repeat what came last. One that cannot say all must be believed.
         let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < TRIES;
+        let keeps_order = self.settings.leaves_out && self.disordered < ORDERED_TRIES;
         let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
@@ -140,12 +156,19 @@ impl<'a> Reading<'a> {
             self.out.piece();
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
-                if awaits && part.first {
-                    left_out |= out.shows_gap(&part);
-                    awaits = !out.is_confirmed();
+                if part.first && halt.is_none() {
+                    halt = if awaits && out.shows_gap(&part) {
+                        Some(Stop::LeftOut)
+                    } else if keeps_order && out.is_out_of_order(&part) {
+                        Some(Stop::OutOfOrder)
+                    } else if follow && out.needs_read(&part, rings) {
+                        Some(Stop::Rung)
+                    } else {
+                        None
+                    };
+                    awaits = awaits && !out.is_confirmed();
                 }
-                rung |= follow && part.first && out.needs_read(&part, rings);
-                if left_out || rung {
+                if halt.is_some() {
                     return;
                 }
                 let taken = out.take(&part);
@@ -167,12 +190,8 @@ impl<'a> Reading<'a> {
                         self.out.have_seen_all();
                         self.failed = 0;
                     }
-                    left_out |= !follow && awaits && !self.out.is_confirmed();
-                    return match (left_out, rung) {
-                        (true, _) => Stop::LeftOut,
-                        (_, true) => Stop::Rung,
-                        _ => Stop::End,
-                    };
+                    let is_short = !follow && awaits && !self.out.is_confirmed();
+                    return halt.unwrap_or(if is_short { Stop::LeftOut } else { Stop::End });
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken(error),
@@ -182,11 +201,8 @@ impl<'a> Reading<'a> {
                 Err(BadRecord::System) => return Stop::Words(splitter.words()),
                 Err(BadRecord::NoStamp) => return Stop::Words("something that bears no time".into()),
             }
-            if left_out {
-                return Stop::LeftOut;
-            }
-            if rung {
-                return Stop::Rung;
+            if let Some(halt) = halt {
+                return halt;
             }
             if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
                 return Stop::Lag;

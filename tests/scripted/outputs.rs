@@ -285,12 +285,17 @@ fn repeated_in_one_follow(records: &[Written], again: usize) -> bool {
 #[test]
 fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
     // Engines before 23 leave out every record from before `since`; later ones give all that follow the first one after it.
-    for (scripted, since_once) in
-        [(Scripted::tcp().unwrap(), false), (Scripted::tcp().unwrap(), true), (Scripted::unix().unwrap(), true)]
-    {
-        let world = World::on(scripted);
+    for (here, since_once, compresses) in [
+        (false, false, false),
+        (false, true, false),
+        (true, true, false),
+        (false, false, true),
+        (false, true, true),
+        (true, true, true),
+    ] {
+        let world = World::on(if here { Scripted::unix() } else { Scripted::tcp() }.unwrap());
         world.model().since_once = since_once;
-        let driver = world.driver();
+        let driver = if compresses { compressing(&world) } else { world.driver() };
         let (id, seen, _) = collected(&driver);
         // Lines that say the same are told apart by their time alone.
         let before =
@@ -451,6 +456,42 @@ fn what_is_left_out_of_an_answer_since_a_time_is_read_from_the_start() {
         finish(&world, &driver, &id, 0);
         seen.assert_is(&all, row);
         assert_eq!(seen.notices(), [""; 0], "{row}: nothing is missing");
+    }
+}
+
+#[test]
+fn a_file_that_comes_in_place_of_another_is_not_believed() {
+    // Docker 20.10, where two requests meet and files are compressed.
+    for follow in [false, true] {
+        let world = World::on(Scripted::tcp().unwrap());
+        let driver = compressing(&world);
+        let (id, seen, _) = collected(&driver);
+        let file =
+            |n: i64| (n * 10..n * 10 + 10).map(|n| out(T + n * SECOND, &format!("line {n}\n"))).collect::<Vec<_>>();
+        world.write(file(0));
+        seen.wait_for(&file(0), "before");
+        world.scripted.go_away();
+        let all = [file(0), file(1), file(2)].concat();
+        let mixed = [file(0), file(0), file(2)].concat();
+        let mut is_first = true;
+        world.scripted.on(LOGS, move |request| {
+            let is_it = is_follow(request) == follow && std::mem::take(&mut is_first);
+            let answer = || mixed.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
+            is_it.then(|| answer().end())
+        });
+        if !follow {
+            world.write(all[10..].to_vec());
+        }
+        world.scripted.come_back().unwrap();
+        if follow {
+            // Written after the read, which finds nothing new.
+            let reads = |request: &&Request| request.path.ends_with("/logs") && is_follow(request);
+            world.scripted.wait_for("a follow", |state| state.requests().filter(reads).count() > 1);
+            world.write(all[10..].to_vec());
+        }
+        finish(&world, &driver, &id, 0);
+        seen.assert_is(&all, if follow { "a follow" } else { "a read" });
+        assert_eq!(seen.notices(), [""; 0], "nothing is missing");
     }
 }
 
