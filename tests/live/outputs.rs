@@ -106,8 +106,8 @@ fn rotated(bench: &Bench, log_driver: &str, compress: &str, size: &str, lines: u
             }
             Given::Line(number, stamp) => {
                 let (before, after) = last.unwrap_or((0, stamp));
-                let again = if collected.contains(&number) { "again" } else { "late" };
-                assert!(number > before, "{row}: {number} comes {again}, after {before}; told: {told:?}");
+                let again = || if collected.contains(&number) { "again" } else { "late" };
+                assert!(number > before, "{row}: {number} comes {}, after {before}; told: {told:?}", again());
                 if number != before + 1 {
                     gaps += 1;
                     // Of a beginning that it was not there for nobody can know.
