@@ -135,6 +135,8 @@ impl Sink for Printer {
     }
 
     fn notice(&mut self, text: &str) -> io::Result<()> {
+        // What came before it goes first.
+        self.flush()?;
         log::warn!("{text}");
         Ok(())
     }

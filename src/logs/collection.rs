@@ -118,7 +118,7 @@ impl Collection {
                         break;
                     }
                 }
-                Stop::Rung | Stop::LeftOut | Stop::OutOfOrder => rung = true,
+                Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) => rung = true,
                 Stop::Lag | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, new, None) {
@@ -161,24 +161,19 @@ impl Collection {
                 return false;
             }
             Stop::Broken(error) => log::debug!("logs of {}: {error}", self.reading.settings.id),
-            Stop::OutOfOrder => log::debug!("logs of {}: out of order", self.reading.settings.id),
-            Stop::Words(words) => self.missing(&format!("the Engine says in the midst of the output: {words}")),
+            Stop::OutOfOrder(_) => log::debug!("logs of {}: out of order", self.reading.settings.id),
+            Stop::Words(words) => self.reading.missing(&format!("the Engine says in the midst of the output: {words}")),
         }
         match tries_left {
             None => {}
             Some(_) if new => {}
             Some(0) => {
-                self.missing("the end of the output cannot be read");
+                self.reading.missing("the end of the output cannot be read");
                 return false;
             }
             Some(left) => *left -= 1,
         }
         self.pause()
-    }
-
-    fn missing(&mut self, why: &str) {
-        let after = self.reading.out.upper().map_or("the start".into(), |stamp| stamp.to_string());
-        self.reading.out.notice(&format!("{why}; lines may be missing after {after}"));
     }
 
     fn pause(&mut self) -> bool {

@@ -3,7 +3,8 @@
 //!
 //! What was seen is skipped always, not only after a break: Docker 20.10 repeats a thousand records within one unbroken
 //! follow when it rotates its file. A record below the cursor is a repeat if it is among the recent ones (stamp and digest);
-//! else the Engine's clock went back, and the record is where the cursor goes on from.
+//! else the Engine's clock went back, and the record is where the cursor goes on from. What was taken before that is ahead of
+//! the cursor then, and comes before the cursor's own record whenever the Engine is asked again.
 
 use std::cmp::Ordering;
 
@@ -35,6 +36,8 @@ pub(crate) struct Reached {
     pub(crate) taken: u64,
     /// How many bytes of the last one were taken, where it is not whole.
     pub(crate) open: Option<u64>,
+    /// The highest stamp taken before the Engine's clock was set back, while the last one is below it.
+    pub(crate) ahead: Option<Stamp>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ struct Position {
     awaits: bool,
     /// Whether the Engine holds these no more.
     is_gone: bool,
+    /// Whether this connection brought what was passed over for being ahead, and so taken before.
+    has_passed_over: bool,
     /// The stamp after which it does not hold all any more.
     gap: Option<Stamp>,
     recent: Recent,
@@ -120,6 +125,7 @@ impl Cursor {
             position.caught_up = position.reached.last.is_none();
             position.awaits = position.reached.last.is_some_and(|last| since.is_none_or(|since| since <= last));
             position.coming = None;
+            position.has_passed_over = false;
         }
     }
 
@@ -139,6 +145,11 @@ impl Cursor {
         position.reached.last == Some(part.stamp) && position.is_recent(part)
     }
 
+    /// Whether a record that begins is one of the last that were taken.
+    pub(crate) fn is_repeat(&self, part: &Part<'_>) -> bool {
+        self.streams[part.stream as usize].is_recent(part)
+    }
+
     /// Whether a record that begins shows that the Engine does not repeat what came last, though it was asked to.
     pub(crate) fn shows_gap(&self, part: &Part<'_>) -> bool {
         // Whichever stream's that was: what was taken is the beginning of what the Engine has written, of both.
@@ -146,7 +157,7 @@ impl Cursor {
         !self.is_confirmed() && !is_last && self.is_new(part)
     }
 
-    /// Whether a record that begins is older than what this connection has brought before it.
+    /// Whether a record that begins is older than the one that was taken last, and comes after it.
     pub(crate) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
         let position = &self.streams[part.stream as usize];
         self.wants(part.stream) && position.caught_up && position.reached.last.is_some_and(|last| part.stamp < last)
@@ -163,6 +174,20 @@ impl Cursor {
         for position in &mut self.streams {
             position.is_gone = position.is_awaiting();
         }
+    }
+
+    /// A read has come to its end. Says whether what it passed over was new: it was not followed by the record that came last, for the
+    /// Engine has dropped that, and whatever came before.
+    pub(crate) fn accept_passed_over(&mut self) -> bool {
+        let mut any = false;
+        for position in &mut self.streams {
+            if position.has_passed_over && !position.caught_up {
+                (position.reached.ahead, any) = (None, true);
+                // It holds these, too.
+                position.recent = Recent::default();
+            }
+        }
+        any
     }
 
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
@@ -214,8 +239,8 @@ impl Position {
         let Some(last) = self.reached.last else { return self.anchor(stamp) };
         if stamp > last {
             // Where the Engine's clock went back, a connection that goes on from there repeats what it wrote before.
-            let repeated = !self.caught_up && self.is_recent(part);
-            if repeated {
+            if self.is_before_the_last(part) {
+                self.has_passed_over = true;
                 return ALL;
             }
             if self.is_awaiting() {
@@ -248,12 +273,18 @@ impl Position {
 
     /// Whether a record that begins is to be taken, in part at least: what [`Position::judge`] will say.
     fn is_new(&self, part: &Part<'_>) -> bool {
-        let Reached { last: Some(last), taken, open } = self.reached else { return true };
+        let Reached { last: Some(last), taken, open, .. } = self.reached else { return true };
         match part.stamp.cmp(&last) {
-            Ordering::Greater => self.caught_up || !self.is_recent(part),
+            Ordering::Greater => !self.is_before_the_last(part),
             Ordering::Equal => self.met >= taken || self.met + 1 == taken && open.is_some(),
             Ordering::Less => self.caught_up && !self.is_recent(part),
         }
+    }
+
+    /// Whether a record with a higher stamp than the last one was taken before that: the clock went back since.
+    fn is_before_the_last(&self, part: &Part<'_>) -> bool {
+        let is_ahead = self.reached.ahead.is_some_and(|ahead| part.stamp <= ahead);
+        !self.caught_up && (is_ahead || self.is_recent(part))
     }
 
     /// Whether it is still to bring the records of the last stamp once more.
@@ -272,7 +303,8 @@ impl Position {
 
     /// Goes on from a new record.
     fn anchor(&mut self, stamp: Stamp) -> u64 {
-        self.reached = Reached { last: Some(stamp), taken: 1, open: None };
+        let ahead = self.reached.last.max(self.reached.ahead).filter(|ahead| *ahead > stamp);
+        self.reached = Reached { last: Some(stamp), taken: 1, open: None, ahead };
         (self.met, self.caught_up, self.awaits, self.is_gone) = (1, true, false, false);
         0
     }
@@ -370,6 +402,33 @@ mod tests {
         cursor.begin(None);
         let again = [(100, "a"), (101, "b"), (50, "c"), (50, "d"), (51, "e"), (52, "f")];
         assert_eq!(fed(&mut cursor, &again), ["f"], "and what was written before is not new again");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_after_more_than_is_remembered() {
+        let before: Vec<_> = (0..REMEMBERED as i64 + 100).map(|n| (100 + n, "a")).collect();
+        let mut cursor = Cursor::new([true; 2]);
+        cursor.begin(None);
+        fed(&mut cursor, &before);
+        assert_eq!(fed(&mut cursor, &[(50, "b"), (51, "c")]), ["b", "c"]);
+        let mut resumed = Cursor::resume([true; 2], cursor.reached());
+        for cursor in [&mut cursor, &mut resumed] {
+            for (second, text) in [(52, "d"), (53, "e")] {
+                cursor.begin(Some(Stamp::from_nanos(48_000_000_000)));
+                assert_eq!(fed(cursor, &before), [""; 0]);
+                let after: Vec<_> = [(50, "b"), (51, "c"), (52, "d")].into_iter().take(second as usize - 50).collect();
+                assert_eq!(fed(cursor, &after), [""; 0]);
+                assert_eq!(fed(cursor, &[(second, text)]), [text]);
+                assert!(!cursor.accept_passed_over());
+            }
+        }
+        // The Engine has dropped all of that.
+        cursor.begin(Some(Stamp::from_nanos(51_000_000_000)));
+        assert_eq!(fed(&mut cursor, &[(60, "f"), (61, "g")]), [""; 0]);
+        assert!(cursor.accept_passed_over(), "these are new");
+        cursor.begin(Some(Stamp::from_nanos(51_000_000_000)));
+        assert_eq!(fed(&mut cursor, &[(60, "f"), (61, "g")]), ["f", "g"]);
+        assert_eq!(cursor.gap(), Some(Stamp::from_nanos(53_000_000_000)));
     }
 
     #[test]

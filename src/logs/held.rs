@@ -107,10 +107,11 @@ impl Held {
 
 /// Reads until the Engine has told all that it holds.
 fn read(reading: &mut Reading<'_>) -> Result<(), HeldError> {
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     loop {
         match reading.pass(false).stop {
             Stop::LeftOut => {}
-            Stop::OutOfOrder if reading.hangup.sleep(PAUSES.0) => {}
+            Stop::OutOfOrder(_) if reading.hangup.sleep(backoff.next()) => {}
             stop => return end(stop),
         }
     }
@@ -123,6 +124,9 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
     // Whether the last follow brought what only a read can tell of.
     let mut rung = false;
     loop {
+        if reading.out.is_empty() {
+            return Ok(());
+        }
         // Asked before the read: what it wrote before its end is then read after it.
         let ended = match reading.engine.container_state(&reading.settings.id) {
             Ok(state) => !state.is_running(),
@@ -140,16 +144,17 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
                 return Ok(());
             }
             passed = reading.pass(true);
-            rung = matches!(passed.stop, Stop::Rung | Stop::LeftOut | Stop::OutOfOrder);
+            rung = matches!(passed.stop, Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_));
         }
         let Passed { stop, new } = passed;
         if new {
             backoff.reset();
         }
         match stop {
+            Stop::OutOfOrder(_) if !reading.hangup.sleep(backoff.next()) => return Ok(()),
             // A follow that ends at once again and again must not spin.
-            Stop::End | Stop::OutOfOrder if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
-            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder => {}
+            Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
+            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) => {}
             Stop::Broken(error) if error.is_not_found() => return Ok(()),
             Stop::Broken(error) if !logs_cannot_be_read(&error) && tries_left > 0 => {
                 tries_left -= u32::from(ended);
@@ -173,7 +178,7 @@ fn end(stop: Stop) -> Result<(), HeldError> {
         Stop::Broken(error) if logs_cannot_be_read(&error) => Err(HeldError::Unreadable),
         Stop::Broken(error) => Err(HeldError::Engine(error)),
         Stop::Words(words) => Err(HeldError::Words(words)),
-        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder | Stop::Interrupted => Ok(()),
+        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => Ok(()),
     }
 }
 

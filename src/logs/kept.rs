@@ -14,11 +14,13 @@ use super::cursor::Reached;
 use super::digest::Digest;
 use super::record::Stamp;
 
-const MAGIC: &[u8; 8] = b"lscursr2";
+const MAGIC: &[u8; 8] = b"lscursr3";
 /// The longest container id that is kept, in bytes: Docker's and podman's have 64.
 const LONGEST_ID: usize = 64;
+/// What it holds of a stream, in bytes.
+const STREAM: usize = 5 * 8;
 /// What a slot holds, in bytes: magic, number of the write, container, two streams, the sink's place, digest.
-const LENGTH: usize = 8 + 8 + LONGEST_ID + 2 * 32 + 24 + 8;
+const LENGTH: usize = 8 + 8 + LONGEST_ID + 2 * STREAM + 24 + 8;
 /// Where the second slot begins.
 const SLOT: u64 = 256;
 
@@ -177,11 +179,11 @@ fn encode(
     put(MAGIC);
     put(&writes.to_le_bytes());
     put(&id);
-    for (Reached { last, taken, open }, within_line) in reached.into_iter().zip(within_line) {
-        // No stamp has these values: a record of that time cannot be.
-        put(&last.map_or(i64::MIN, Stamp::as_nanos).to_le_bytes());
+    for (Reached { last, taken, open, ahead }, within_line) in reached.into_iter().zip(within_line) {
+        put(&nanos(last).to_le_bytes());
         put(&taken.to_le_bytes());
         put(&open.unwrap_or(u64::MAX).to_le_bytes());
+        put(&nanos(ahead).to_le_bytes());
         put(&u64::from(within_line).to_le_bytes());
     }
     put(&u64::from(place.number).to_le_bytes());
@@ -190,6 +192,11 @@ fn encode(
     let digest = Digest::of(&slot[..LENGTH - 8]);
     slot[LENGTH - 8..].copy_from_slice(&digest.to_le_bytes());
     Ok(slot)
+}
+
+/// A stamp; none has the value that stands for none: a record of that time cannot be.
+fn nanos(stamp: Option<Stamp>) -> i64 {
+    stamp.map_or(i64::MIN, Stamp::as_nanos)
 }
 
 fn decode(slot: &[u8; LENGTH]) -> Option<(u64, Kept)> {
@@ -202,22 +209,22 @@ fn decode(slot: &[u8; LENGTH]) -> Option<(u64, Kept)> {
         return None;
     }
     let id = &slot[16..16 + LONGEST_ID];
-    let end = id.iter().position(|&b| b == 0).unwrap_or(LONGEST_ID);
+    let id_end = id.iter().position(|&b| b == 0).unwrap_or(LONGEST_ID);
+    let stamp = |at: usize| Some(word(at).cast_signed()).filter(|n| *n != nanos(None)).map(Stamp::from_nanos);
     let stream = |at: usize| Reached {
-        last: Some(word(at).cast_signed()).filter(|nanos| *nanos != i64::MIN).map(Stamp::from_nanos),
+        last: stamp(at),
         taken: word(at + 8),
         open: Some(word(at + 16)).filter(|open| *open != u64::MAX),
+        ahead: stamp(at + 24),
     };
-    let streams = 16 + LONGEST_ID;
+    let is_within_line = |at: usize| word(at + 32) == 1;
+    let (out, err) = (16 + LONGEST_ID, 16 + LONGEST_ID + STREAM);
+    let end = err + STREAM;
     let kept = Kept {
-        container: String::from_utf8(id[..end].to_vec()).ok()?,
-        reached: [stream(streams), stream(streams + 32)],
-        within_line: [word(streams + 24) == 1, word(streams + 56) == 1],
-        place: Place {
-            number: u32::try_from(word(streams + 64)).ok()?,
-            length: word(streams + 72),
-            times: word(streams + 80),
-        },
+        container: String::from_utf8(id[..id_end].to_vec()).ok()?,
+        reached: [stream(out), stream(err)],
+        within_line: [is_within_line(out), is_within_line(err)],
+        place: Place { number: u32::try_from(word(end)).ok()?, length: word(end + 8), times: word(end + 16) },
     };
     Some((word(8), kept))
 }
@@ -228,7 +235,12 @@ mod tests {
     use crate::logs::testing::Folder;
 
     fn reached(nanos: i64) -> [Reached; 2] {
-        let out = Reached { last: Some(Stamp::from_nanos(nanos)), taken: 7, open: Some(3) };
+        let out = Reached {
+            last: Some(Stamp::from_nanos(nanos)),
+            taken: 7,
+            open: Some(3),
+            ahead: Some(Stamp::from_nanos(nanos + 1)),
+        };
         [out, Reached::default()]
     }
 

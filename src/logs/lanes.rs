@@ -82,9 +82,14 @@ impl<'a> Lanes<'a> {
         self.open_lanes().any(|lane| lane.cursor.shows_gap(part))
     }
 
-    /// Whether a record that begins is older than what came before it.
+    /// Whether a record that begins is older than the one that was taken last, and comes after it.
     pub(super) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
         self.open_lanes().any(|lane| lane.cursor.is_out_of_order(part))
+    }
+
+    /// Whether a record that is so is known all the same.
+    pub(super) fn is_repeat(&self, part: &Part<'_>) -> bool {
+        self.open_lanes().all(|lane| !lane.cursor.is_out_of_order(part) || lane.cursor.is_repeat(part))
     }
 
     /// Whether the Engine has repeated what came last.
@@ -97,6 +102,15 @@ impl<'a> Lanes<'a> {
         for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
             lane.cursor.has_seen_all();
         }
+    }
+
+    /// A read has come to its end. Says whether it passed over what is new, and is to come again.
+    pub(super) fn accept_passed_over(&mut self) -> bool {
+        let mut any = false;
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
+            any |= lane.cursor.accept_passed_over();
+        }
+        any
     }
 
     pub(super) fn notice(&mut self, text: &str) {

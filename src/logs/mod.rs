@@ -17,6 +17,7 @@ pub(crate) mod kept;
 mod lane;
 mod lanes;
 pub(crate) mod layout;
+mod order;
 mod outlet;
 mod pace;
 mod pulse;

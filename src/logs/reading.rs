@@ -3,13 +3,14 @@
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
 //! where the Engine's files are so small that each burst may overtake it, it only rings for a read.
 //!
-//! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and where
-//! two requests meet it gives one file's content again in place of another's. An answer that does not repeat the record that
-//! came last, or brings older ones after newer ones, is given up there, and all that the Engine holds is asked for next.
+//! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and it
+//! mixes them up ([`super::order`]). An answer that does not repeat the record that came last, or brings older ones after newer
+//! ones, is given up there, and all that the Engine holds is asked for next.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::lanes::Lanes;
+use super::order::{Doubt, Mark, Order};
 use super::pace::Pace;
 use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
 use super::source::Settings;
@@ -22,8 +23,6 @@ const LAG: Duration = Duration::from_millis(250);
 const AHEAD: i64 = 1_000_000_000;
 /// How often an Engine may fail to say all before it is believed to have done.
 const TRIES: u32 = 5;
-/// How often it may say it out of order before it is believed that its clock was set back.
-const ORDERED_TRIES: u32 = 2;
 
 /// One container's logs, request after request.
 pub(super) struct Reading<'a> {
@@ -35,8 +34,9 @@ pub(super) struct Reading<'a> {
     from_start: bool,
     /// How often the Engine has failed to say all.
     failed: u32,
-    /// How often it has said things out of order.
+    /// How many reads in a row came to an end because they were out of order, and by what the last of them was doubted.
     disordered: u32,
+    doubted: Option<Mark>,
     pub(super) out: Lanes<'a>,
 }
 
@@ -57,8 +57,8 @@ pub(super) enum Stop {
     Rung,
     /// It left out what came last: only a read from the start can tell what else.
     LeftOut,
-    /// It brought older records after newer ones.
-    OutOfOrder,
+    /// It brought older records after newer ones: that one, or some before a gap.
+    OutOfOrder(Option<Mark>),
     /// Something broke.
     Broken(Error),
     /// The Engine said something in the midst of the stream.
@@ -78,6 +78,7 @@ impl<'a> Reading<'a> {
             from_start: false,
             failed: 0,
             disordered: 0,
+            doubted: None,
             out,
         }
     }
@@ -96,11 +97,17 @@ impl<'a> Reading<'a> {
         let stop = self.ask(follow, from_start, &mut new);
         match &stop {
             Stop::LeftOut => self.from_start = true,
-            Stop::OutOfOrder => {
-                self.from_start = true;
+            Stop::OutOfOrder(mark) => {
+                (self.from_start, self.doubted) = (true, *mark);
                 self.disordered += u32::from(!follow);
+                if self.disordered == TRIES {
+                    self.missing("the Engine gives older output in place of newer");
+                }
             }
-            Stop::End if !follow => self.disordered = 0,
+            Stop::End if !follow => (self.disordered, self.doubted) = (0, None),
+            // It has not told.
+            Stop::Interrupted => self.from_start = from_start,
+            Stop::Broken(error) if error.status().is_none() => self.from_start = from_start,
             Stop::Words(_) if from_start => self.failed += 1,
             Stop::Broken(error) if from_start && error.status().is_some() => self.failed += 1,
             _ => {}
@@ -134,7 +141,8 @@ impl<'a> Reading<'a> {
         let (mut late, mut halt) = (false, None);
         // Whether it is still to repeat what came last. One that cannot say all must be believed.
         let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < TRIES;
-        let keeps_order = self.settings.leaves_out && self.disordered < ORDERED_TRIES;
+        let is_kept = self.settings.leaves_out && self.disordered < TRIES;
+        let mut order = Order::new(is_kept, self.doubted.filter(|_| from_start));
         let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
         let rings = follow && self.settings.follow_bytes == Some(0);
         loop {
@@ -157,14 +165,13 @@ impl<'a> Reading<'a> {
             let (out, lag) = (&mut self.out, &mut self.lag);
             let mut take = |part: Part<'_>| {
                 if part.first && halt.is_none() {
-                    halt = if awaits && out.shows_gap(&part) {
-                        Some(Stop::LeftOut)
-                    } else if keeps_order && out.is_out_of_order(&part) {
-                        Some(Stop::OutOfOrder)
-                    } else if follow && out.needs_read(&part, rings) {
-                        Some(Stop::Rung)
-                    } else {
-                        None
+                    let shows_gap = || out.shows_gap(&part);
+                    halt = match order.doubt(&part, || out.is_out_of_order(&part), shows_gap) {
+                        _ if awaits && shows_gap() => Some(Stop::LeftOut),
+                        Some(Doubt::Older(_)) if follow && out.is_repeat(&part) => Some(Stop::Rung),
+                        Some(Doubt::Older(mark)) => Some(Stop::OutOfOrder(Some(mark))),
+                        Some(Doubt::Hole) => Some(Stop::OutOfOrder(None)),
+                        None => (follow && out.needs_read(&part, rings)).then_some(Stop::Rung),
                     };
                     awaits = awaits && !out.is_confirmed();
                 }
@@ -186,11 +193,11 @@ impl<'a> Reading<'a> {
                 Ok(None) => {
                     splitter.finish(&mut take);
                     self.out.flush();
-                    if since.is_none() {
+                    if since.is_none() && halt.is_none() {
                         self.out.have_seen_all();
                         self.failed = 0;
                     }
-                    let is_short = !follow && awaits && !self.out.is_confirmed();
+                    let is_short = !follow && (awaits && !self.out.is_confirmed() || self.out.accept_passed_over());
                     return halt.unwrap_or(if is_short { Stop::LeftOut } else { Stop::End });
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
@@ -211,6 +218,12 @@ impl<'a> Reading<'a> {
                 return Stop::Interrupted;
             }
         }
+    }
+
+    /// Says that lines may be missing.
+    pub(super) fn missing(&mut self, why: &str) {
+        let after = self.out.upper().map_or("the start".into(), |stamp| stamp.to_string());
+        self.out.notice(&format!("{why}; lines may be missing after {after}"));
     }
 
     /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears

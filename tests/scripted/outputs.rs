@@ -282,6 +282,15 @@ fn repeated_in_one_follow(records: &[Written], again: usize) -> bool {
     follows == 1
 }
 
+/// Waits until the task is followed.
+fn wait_for_follow(world: &World) {
+    // The last of the logs' requests; the task's wait may come after it.
+    world.scripted.wait_for("a follow", |state| {
+        let last = state.requests().filter(|request| request.path.ends_with("/logs")).last();
+        state.last_answered().is_some() && last.is_some_and(is_follow)
+    });
+}
+
 #[test]
 fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
     // Engines before 23 leave out every record from before `since`; later ones give all that follow the first one after it.
@@ -303,16 +312,50 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
         let after = [out(T + 50 * SECOND, "tick\n"), out(T + 51 * SECOND, "tick\n"), err(T + 52 * SECOND, "tock\n")];
         world.write(before.clone());
         seen.wait_for(&before, "before it is set back");
-        // The last of the logs' requests; the task's wait may come after it.
-        world.scripted.wait_for("a follow", |state| {
-            let last = state.requests().filter(|request| request.path.ends_with("/logs")).last();
-            state.last_answered().is_some() && last.is_some_and(is_follow)
-        });
+        wait_for_follow(&world);
         world.write(after.clone());
         let all = [before, after].concat();
         seen.wait_for(&all, "after it");
         finish(&world, &driver, &id, 0);
         seen.assert_is(&all, "a clock that was set back");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_after_much_was_written() {
+    // More than is remembered; it comes again after each break, and before a restart of ours and after it.
+    for here in [true, false] {
+        let world = World::on(if here { Scripted::unix() } else { Scripted::tcp() }.unwrap());
+        let dir = std::env::temp_dir().join(unique("outputs"));
+        fs::create_dir(&dir).unwrap();
+        let mut task = task();
+        task.logs = LogTargets { stdout: LogTarget::File(dir.join("out")), stderr: LogTarget::Null };
+        let mut driver = world.driver();
+        let (handle, id) = (driver.start_task(task.clone()).unwrap().0, task.id);
+        let mut want = String::new();
+        let has = |want: &str| fs::read_to_string(dir.join("out")).is_ok_and(|text| text == want);
+        let mut write = |records: Vec<Written>| {
+            want.extend(records.iter().map(|record| String::from_utf8(record.2.clone()).unwrap()));
+            world.write(records);
+            eventually(PATIENCE, "what was written", || has(&want));
+        };
+        write((0..3000).map(|n| out(T + (100 + n) * SECOND, &format!("{n}\n"))).collect());
+        wait_for_follow(&world);
+        for n in 0..6 {
+            write(vec![out(T + (50 + n) * SECOND, &format!("after it {n}\n"))]);
+            world.scripted.go_away();
+            world.scripted.come_back().unwrap();
+            if n == 3 {
+                driver.shutdown();
+                driver = world.driver();
+                driver.recover_task(&handle).unwrap();
+            }
+        }
+        finish(&world, &driver, &id, 0);
+        assert!(has(&want), "each line once");
+        let requests = world.scripted.count(LOGS);
+        assert!(requests < 60, "{requests} requests");
+        fs::remove_dir_all(&dir).unwrap();
     }
 }
 
@@ -461,37 +504,49 @@ fn what_is_left_out_of_an_answer_since_a_time_is_read_from_the_start() {
 
 #[test]
 fn a_file_that_comes_in_place_of_another_is_not_believed() {
-    // Docker 20.10, where two requests meet and files are compressed.
-    for follow in [false, true] {
+    // Docker 20.10, where two requests meet and files are compressed. The second of three is missing.
+    let file = |n: i64| {
+        (n * 10..n * 10 + 10).map(|line| out(T + line * SECOND, &format!("line {line}\n"))).collect::<Vec<_>>()
+    };
+    let (all, mixed) = ([file(0), file(1), file(2)].concat(), [file(0), file(0), file(2)].concat());
+    for (row, in_follow, known, times) in [
+        ("a read", false, 10, 1),
+        ("several reads", false, 10, 4),
+        ("from within the first", false, 5, 1),
+        ("the one that it is within", false, 15, 2),
+        ("several times", false, 15, 4),
+        ("a follow", true, 10, 1),
+    ] {
         let world = World::on(Scripted::tcp().unwrap());
         let driver = compressing(&world);
         let (id, seen, _) = collected(&driver);
-        let file =
-            |n: i64| (n * 10..n * 10 + 10).map(|n| out(T + n * SECOND, &format!("line {n}\n"))).collect::<Vec<_>>();
-        world.write(file(0));
-        seen.wait_for(&file(0), "before");
+        world.write(all[..known].to_vec());
+        seen.wait_for(&all[..known], row);
         world.scripted.go_away();
-        let all = [file(0), file(1), file(2)].concat();
-        let mixed = [file(0), file(0), file(2)].concat();
-        let mut is_first = true;
+        let (mixed, mut left) = (mixed.clone(), times);
         world.scripted.on(LOGS, move |request| {
-            let is_it = is_follow(request) == follow && std::mem::take(&mut is_first);
-            let answer = || mixed.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
-            is_it.then(|| answer().end())
+            if is_follow(request) != in_follow || left == 0 {
+                return None;
+            }
+            left -= 1;
+            let from = since(request);
+            let shown = mixed.iter().filter(|Written(_, stamp, _)| *stamp >= from);
+            Some(shown.fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false))).end())
         });
-        if !follow {
-            world.write(all[10..].to_vec());
+        if !in_follow {
+            world.write(all[known..].to_vec());
         }
+        let follows = || world.scripted.requests(LOGS).iter().filter(|request| is_follow(request)).count();
+        let before = follows();
         world.scripted.come_back().unwrap();
-        if follow {
+        if in_follow {
             // Written after the read, which finds nothing new.
-            let reads = |request: &&Request| request.path.ends_with("/logs") && is_follow(request);
-            world.scripted.wait_for("a follow", |state| state.requests().filter(reads).count() > 1);
-            world.write(all[10..].to_vec());
+            eventually(PATIENCE, "a follow", || follows() > before);
+            world.write(all[known..].to_vec());
         }
         finish(&world, &driver, &id, 0);
-        seen.assert_is(&all, if follow { "a follow" } else { "a read" });
-        assert_eq!(seen.notices(), [""; 0], "nothing is missing");
+        seen.assert_is(&all, row);
+        assert_eq!(seen.notices(), [""; 0], "{row}: nothing is missing");
     }
 }
 

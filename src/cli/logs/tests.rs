@@ -25,7 +25,7 @@ fn at(second: i64) -> Stamp {
 }
 
 fn reached(second: i64, taken: u64, open: Option<u64>) -> Reached {
-    Reached { last: Some(at(second)), taken, open }
+    Reached { last: Some(at(second)), taken, open, ahead: None }
 }
 
 fn held(written: &[Written]) -> Answer {
@@ -203,6 +203,26 @@ fn a_follow_that_breaks_goes_on() {
 }
 
 #[test]
+fn what_comes_in_place_of_something_else_is_asked_for_again() {
+    const ALL: &[Written] = &[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n"), (1, 4, "d\n")];
+    for (row, follow, tries) in [("a read", false, 1), ("several", false, 3), ("a follow", true, 1)] {
+        let scripted = engine(ALL);
+        scripted.answers(INSPECT, (0..2).map(|_| state(true)));
+        let mut left = tries;
+        scripted.on(LOGS, move |request| {
+            if left == 0 || follow && request.parameter("follow").is_none() {
+                return None;
+            }
+            left -= 1;
+            Some(held(&[ALL[0], ALL[1], ALL[0], ALL[3]]).end())
+        });
+        let (held, mut seen) = (stdout_after(&scripted, &source(), Reached::default()), Seen::default());
+        let done = if follow { held.follow(&Hangup::new(), &mut seen) } else { held.read(&Hangup::new(), &mut seen) };
+        assert_eq!((done.unwrap(), seen.0.join("")), ([8, 0], "o a\no b\no c\no d\n".into()), "{row}");
+    }
+}
+
+#[test]
 fn a_follow_of_small_files_only_rings() {
     let scripted = Scripted::new();
     scripted.always(INSPECT, || state(false));
@@ -247,7 +267,19 @@ fn a_reader_that_leaves_ends_it_at_once() {
                 held(&[(1, 1, "a\n"), (1, 2, "b\n")]).hold(),
             ],
         );
-        let done = whole(&scripted).follow(&Hangup::new(), &mut Leaves(records));
+        let (hangup, (end, ended)) = (Hangup::new(), crossbeam_channel::bounded::<()>(0));
+        let watchdog = {
+            let hangup = hangup.clone();
+            // Until it has ended, or for so long.
+            thread::spawn(move || {
+                if ended.recv_timeout(Duration::from_secs(10)).is_err_and(|e| e.is_timeout()) {
+                    hangup.hang_up()
+                }
+            })
+        };
+        let done = whole(&scripted).follow(&hangup, &mut Leaves(records));
+        drop(end);
+        watchdog.join().unwrap();
         assert!(matches!(done, Err(HeldError::Sink(e)) if e.kind() == io::ErrorKind::BrokenPipe), "after {records}");
     }
 }

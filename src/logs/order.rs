@@ -1,0 +1,117 @@
+//! Whether what a connection brings is in order. Docker 20.10, where it compresses rotated files, hands out one file's content in
+//! place of another's where two requests meet: older records come after newer ones, once more, and others do not come at
+//! all. A clock that was set back looks alike, but for this: in all that the Engine holds, what it stamped then comes once.
+
+use super::digest::Digest;
+use super::record::{Part, Stamp, Stream};
+
+/// A record by which an answer was found to be out of order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    stream: Stream,
+    stamp: Stamp,
+    digest: u64,
+}
+
+impl Mark {
+    pub(super) fn of(part: &Part<'_>) -> Self {
+        Self { stream: part.stream, stamp: part.stamp, digest: Digest::of(part.bytes) }
+    }
+}
+
+/// Why an answer is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// A record is older than the one that was taken last, and comes after it.
+    Older(Mark),
+    /// It has gone back in time, and does not repeat what came last.
+    Hole,
+}
+
+/// The order of what one connection has brought.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Whether it is kept, as far as is known.
+    is_kept: bool,
+    /// Per stream the highest stamp.
+    came: [Option<Stamp>; 2],
+    went_back: bool,
+    /// What an earlier connection was doubted by, and how often this one has brought it.
+    doubted: Option<Mark>,
+    met: u32,
+}
+
+impl Order {
+    /// Of a connection that begins, where an Engine is to keep it; the connection before was doubted by that.
+    pub(super) fn new(is_kept: bool, doubted: Option<Mark>) -> Self {
+        Self { is_kept, came: [None; 2], went_back: false, doubted, met: 0 }
+    }
+
+    /// Whether a record that begins makes the answer doubtful.
+    pub(super) fn doubt(
+        &mut self,
+        part: &Part<'_>,
+        is_older: impl FnOnce() -> bool,
+        shows_gap: impl FnOnce() -> bool,
+    ) -> Option<Doubt> {
+        if !self.is_kept {
+            return None;
+        }
+        self.see(part);
+        if is_older() {
+            // What was doubted, and comes once in all that the Engine holds, was stamped by a clock that was set back.
+            let mark = Mark::of(part);
+            self.is_kept = !(self.met == 1 && self.doubted == Some(mark));
+            return self.is_kept.then_some(Doubt::Older(mark));
+        }
+        (self.went_back && shows_gap()).then_some(Doubt::Hole)
+    }
+
+    fn see(&mut self, part: &Part<'_>) {
+        let came = &mut self.came[part.stream as usize];
+        self.went_back |= came.is_some_and(|came| part.stamp < came);
+        *came = (*came).max(Some(part.stamp));
+        // The stamp first: the digest of each record would cost.
+        let is_met = |mark: &Mark| (mark.stream, mark.stamp) == (part.stream, part.stamp) && *mark == Mark::of(part);
+        self.met += u32::from(self.doubted.as_ref().is_some_and(is_met));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(second: i64, text: &'static str) -> Part<'static> {
+        let stamp = Stamp::from_nanos(second * 1_000_000_000);
+        Part { stream: Stream::Stdout, stamp, bytes: text.as_bytes(), first: true, last: true }
+    }
+
+    /// What of these records was doubted first, of which the last is older than what was taken, and shows a gap or not.
+    fn doubted(doubted: Option<&Part<'_>>, brought: &[Part<'_>], gap: bool) -> Option<Doubt> {
+        let mut order = Order::new(true, doubted.map(Mark::of));
+        let (last, before) = brought.split_last().expect("a record");
+        assert!(before.iter().all(|part| order.doubt(part, || false, || false).is_none()));
+        order.doubt(last, || !gap, || gap)
+    }
+
+    #[test]
+    fn a_set_clock_and_a_file_in_place_of_another() {
+        let (a, b, c) = (part(1, "a"), part(2, "b"), part(9, "c"));
+        let older = Some(Doubt::Older(Mark::of(&a)));
+        for (row, earlier, brought, gap, want) in [
+            ("older", None, &[b, a][..], false, older),
+            ("once in all: a set clock", Some(&a), &[c, b, a], false, None),
+            ("once more", Some(&a), &[a, b, a], false, older),
+            ("another record of its time came before", Some(&a), &[part(1, "x"), b, a], false, None),
+            ("another one than before", Some(&b), &[b, c, a], false, older),
+            ("a gap after it went back", None, &[a, b, a, c], true, Some(Doubt::Hole)),
+            ("a gap in order", None, &[a, b, c], true, None),
+        ] {
+            assert_eq!(doubted(earlier, brought, gap), want, "{row}");
+        }
+        let err = Part { stream: Stream::Stderr, ..a };
+        assert_eq!(doubted(None, &[b, err, c], true), None, "streams go each their own way");
+        let mut order = Order::new(false, None);
+        assert_eq!(order.doubt(&a, || true, || true), None, "an Engine that is not to keep it");
+    }
+}
