@@ -9,12 +9,19 @@ use crate::place::{Place, Running};
 #[ignore = "needs an Engine"]
 fn the_code_is_the_tasks() {
     let place = Place::new();
-    for (script, code) in [("true", 0), ("exit 7", 7), ("x=a; while :; do x=$x$x; done", 137)] {
-        let file = place.job(&[("t", script)], "", "resources {\n memory = 20\n }");
-        let ran = place.run(&file, &[]);
+    for (script, code) in [("true", 0), ("exit 7", 7)] {
+        let ran = place.run(&place.job(&[("t", script)], "", ""), &[]);
         assert_eq!(ran.code, code, "{script}: {}", ran.err);
-        assert_eq!(ran.err.contains("out of memory"), code == 137, "{}", ran.err);
+        assert!(!ran.err.contains("out of memory"), "{}", ran.err);
     }
+    let file = place.job(&[("t", "x=a; while :; do x=$x$x; done")], "", "resources {\n memory = 20\n }");
+    let is_told = || {
+        let ran = place.run(&file, &[]);
+        assert_eq!(ran.code, 137, "{}", ran.err);
+        ran.err.contains("out of memory")
+    };
+    // Docker 20.10 itself was seen to miss it, for good, once in ten times.
+    assert!((0..3).any(|_| is_told()), "the Engine never says why");
 }
 
 #[test]

@@ -69,9 +69,16 @@ pub(crate) struct Dockerd {
 impl Dockerd {
     /// Starts one with more options for `dockerd` (`--live-restore`), and returns when it answers.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let name = unique("ls");
-        let dir = Path::new("/tmp").join(&name);
-        fs::create_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+        let (name, dir) = loop {
+            let name = unique("ls");
+            let dir = Path::new("/tmp").join(&name);
+            match fs::create_dir(&dir) {
+                Ok(()) => break (name, dir),
+                // Left by a test program that was killed, and had our process id.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => panic!("{}: {e}", dir.display()),
+            }
+        };
         // Options of the machine's own daemon are not for this one.
         fs::write(dir.join("daemon.json"), "{}").expect("write daemon.json");
         let path = |leaf: &str| dir.join(leaf).display().to_string();
