@@ -161,7 +161,10 @@ impl Collection {
                 return false;
             }
             Stop::Broken(error) => log::debug!("logs of {}: {error}", self.reading.settings.id),
-            Stop::OutOfOrder(_) => log::debug!("logs of {}: out of order", self.reading.settings.id),
+            Stop::OutOfOrder(_) => {
+                log::debug!("logs of {}: out of order", self.reading.settings.id);
+                return self.pause();
+            }
             Stop::Words(words) => self.reading.missing(&format!("the Engine says in the midst of the output: {words}")),
         }
         match tries_left {

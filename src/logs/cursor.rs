@@ -52,7 +52,7 @@ struct Position {
     /// Whether the Engine holds these no more.
     is_gone: bool,
     /// Whether this connection brought what was passed over for being ahead, and so taken before.
-    has_passed_over: bool,
+    passed_over: bool,
     /// The stamp after which it does not hold all any more.
     gap: Option<Stamp>,
     recent: Recent,
@@ -81,7 +81,9 @@ impl Cursor {
     /// Where another process had come to.
     pub(crate) fn resume(wanted: [bool; 2], reached: [Reached; 2]) -> Self {
         let streams = reached.map(|reached| Position { reached, ..Position::default() });
-        Self { wanted, streams, latest: reached[0].last.max(reached[1].last) }
+        // Where the clock was set back, what was taken since is later than what bears a higher stamp.
+        let latest = |is_ahead: bool| reached.iter().filter(|r| r.ahead.is_some() == is_ahead).map(|r| r.last).max();
+        Self { wanted, streams, latest: latest(true).or_else(|| latest(false)).flatten() }
     }
 
     /// How far it has come, per stream.
@@ -96,8 +98,9 @@ impl Cursor {
 
     /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
     /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
-    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.) `within_line`: the
-    /// streams whose last line has no end yet. Docker stamps all pieces of a long line as its first, however late they come.
+    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.) But not above the last
+    /// of a stream that is to be repeated: one of which something is ahead, and one whose last line has no end yet (`within_line`),
+    /// for Docker stamps all pieces of a long line as its first, however late they come.
     pub(crate) fn lower(&self, within_line: [bool; 2]) -> Option<Stamp> {
         let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
         let lasts = self.streams.each_ref().map(|position| position.reached.last);
@@ -106,9 +109,9 @@ impl Cursor {
             ([false, true], [_, err]) => err,
             (_, [out, err]) => {
                 let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
-                let unfinished =
-                    lasts.into_iter().zip(within_line).filter_map(|(last, within)| last.filter(|_| within));
-                Some(unfinished.fold(near, Stamp::min))
+                let repeated = self.streams.iter().zip(within_line);
+                let repeated = repeated.filter(|(position, within)| *within || position.reached.ahead.is_some());
+                Some(repeated.filter_map(|(position, _)| position.reached.last).fold(near, Stamp::min))
             }
         }
     }
@@ -121,11 +124,13 @@ impl Cursor {
     /// A new connection begins, and repeats what the cursor has seen from a stamp on. `None`: from the start.
     pub(crate) fn begin(&mut self, since: Option<Stamp>) {
         for position in &mut self.streams {
+            let last = position.reached.last;
             position.met = 0;
-            position.caught_up = position.reached.last.is_none();
-            position.awaits = position.reached.last.is_some_and(|last| since.is_none_or(|since| since <= last));
+            position.awaits = last.is_some_and(|last| since.is_none_or(|since| since <= last));
+            // What was taken of a stream that is not repeated lies before all that comes of it.
+            position.caught_up = !position.awaits;
             position.coming = None;
-            position.has_passed_over = false;
+            position.passed_over = false;
         }
     }
 
@@ -176,18 +181,25 @@ impl Cursor {
         }
     }
 
-    /// A read has come to its end. Says whether what it passed over was new: it was not followed by the record that came last, for the
-    /// Engine has dropped that, and whatever came before.
-    pub(crate) fn accept_passed_over(&mut self) -> bool {
-        let mut any = false;
-        for position in &mut self.streams {
-            if position.has_passed_over && !position.caught_up {
-                (position.reached.ahead, any) = (None, true);
-                // It holds these, too.
-                position.recent = Recent::default();
-            }
+    /// Whether what this connection passed over may be new: it was not followed by the record that came last.
+    pub(crate) fn has_passed_over(&self) -> bool {
+        self.streams.iter().any(Position::has_passed_over)
+    }
+
+    /// Whether a record that begins shows that: it lies beyond what was passed over.
+    pub(crate) fn is_beyond_passed_over(&self, part: &Part<'_>) -> bool {
+        let position = &self.streams[part.stream as usize];
+        position.has_passed_over() && position.is_new(part)
+    }
+
+    /// All that the Engine holds has been asked for: what was passed over is new, for the Engine has dropped the record that came
+    /// last, and whatever came before it.
+    pub(crate) fn accept_passed_over(&mut self) {
+        for position in self.streams.iter_mut().filter(|position| position.has_passed_over()) {
+            position.reached.ahead = None;
+            // It holds these, too.
+            position.recent = Recent::default();
         }
-        any
     }
 
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
@@ -240,7 +252,7 @@ impl Position {
         if stamp > last {
             // Where the Engine's clock went back, a connection that goes on from there repeats what it wrote before.
             if self.is_before_the_last(part) {
-                self.has_passed_over = true;
+                self.passed_over = true;
                 return ALL;
             }
             if self.is_awaiting() {
@@ -285,6 +297,11 @@ impl Position {
     fn is_before_the_last(&self, part: &Part<'_>) -> bool {
         let is_ahead = self.reached.ahead.is_some_and(|ahead| part.stamp <= ahead);
         !self.caught_up && (is_ahead || self.is_recent(part))
+    }
+
+    /// Whether what this connection passed over may be new.
+    fn has_passed_over(&self) -> bool {
+        self.passed_over && !self.caught_up
     }
 
     /// Whether it is still to bring the records of the last stamp once more.
@@ -419,16 +436,55 @@ mod tests {
                 let after: Vec<_> = [(50, "b"), (51, "c"), (52, "d")].into_iter().take(second as usize - 50).collect();
                 assert_eq!(fed(cursor, &after), [""; 0]);
                 assert_eq!(fed(cursor, &[(second, text)]), [text]);
-                assert!(!cursor.accept_passed_over());
+                assert!(!cursor.has_passed_over());
             }
         }
         // The Engine has dropped all of that.
         cursor.begin(Some(Stamp::from_nanos(51_000_000_000)));
         assert_eq!(fed(&mut cursor, &[(60, "f"), (61, "g")]), [""; 0]);
-        assert!(cursor.accept_passed_over(), "these are new");
+        let beyond = Part { stream: Stream::Stdout, ..record_at(Stream::Stdout, 9_000_000) };
+        assert!(cursor.has_passed_over() && cursor.is_beyond_passed_over(&beyond), "these are new");
+        cursor.accept_passed_over();
         cursor.begin(Some(Stamp::from_nanos(51_000_000_000)));
         assert_eq!(fed(&mut cursor, &[(60, "f"), (61, "g")]), ["f", "g"]);
         assert_eq!(cursor.gap(), Some(Stamp::from_nanos(53_000_000_000)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_with_two_streams() {
+        let record = |(stream, second)| record_at(stream, second);
+        let (out, err) = (|second| (Stream::Stdout, second), |second| (Stream::Stderr, second));
+        // Before it was set back, and after.
+        let all: Vec<_> = [out(990), err(995), out(1000), err(1001), err(500)]
+            .into_iter()
+            .chain((501..900).map(out))
+            .map(record)
+            .collect();
+        let mut cursor = Cursor::new([true; 2]);
+        cursor.begin(None);
+        assert!(all.iter().all(|part| !took(&mut cursor, part).is_empty()));
+        let resumed = Cursor::resume([true; 2], cursor.reached());
+        for mut cursor in [cursor, resumed] {
+            let since = cursor.lower([false; 2]).expect("something was taken");
+            assert!(since <= Stamp::from_nanos(500_000_000_000), "the last of each is repeated: {since}");
+            cursor.begin(Some(since));
+            assert!(all.iter().all(|part| took(&mut cursor, part).is_empty()), "nothing is new");
+            assert!(!cursor.has_passed_over() && cursor.gap().is_none());
+            for part in [err(902), out(903)].map(record) {
+                assert!(!took(&mut cursor, &part).is_empty());
+            }
+        }
+        // One that was silent for long when the clock went back.
+        let mut cursor = Cursor::new([true; 2]);
+        cursor.begin(None);
+        for part in [err(500), out(900)].map(record) {
+            took(&mut cursor, &part);
+        }
+        cursor.begin(cursor.lower([false; 2]));
+        assert!(took(&mut cursor, &record(out(900))).is_empty());
+        for part in [out(300), err(302)].map(record) {
+            assert!(!took(&mut cursor, &part).is_empty());
+        }
     }
 
     #[test]

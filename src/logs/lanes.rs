@@ -104,13 +104,19 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// A read has come to its end. Says whether it passed over what is new, and is to come again.
-    pub(super) fn accept_passed_over(&mut self) -> bool {
-        let mut any = false;
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
-            any |= lane.cursor.accept_passed_over();
-        }
-        any
+    /// Whether what was passed over, as taken before, may be new.
+    pub(super) fn has_passed_over(&self) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.has_passed_over())
+    }
+
+    /// Whether a record that begins shows that.
+    pub(super) fn is_beyond_passed_over(&self, part: &Part<'_>) -> bool {
+        self.open_lanes().any(|lane| lane.cursor.is_beyond_passed_over(part))
+    }
+
+    /// All that the Engine holds has been asked for: what was passed over is to be taken, when it comes again.
+    pub(super) fn accept_passed_over(&mut self) {
+        self.lanes.iter_mut().filter(|lane| !lane.is_stalled()).for_each(|lane| lane.cursor.accept_passed_over());
     }
 
     pub(super) fn notice(&mut self, text: &str) {

@@ -10,12 +10,19 @@ use super::record::{Part, Stamp, Stream};
 pub(super) struct Mark {
     stream: Stream,
     stamp: Stamp,
-    digest: u64,
+    /// `None`: it did not come whole, and its stamp must do.
+    digest: Option<u64>,
 }
 
 impl Mark {
     pub(super) fn of(part: &Part<'_>) -> Self {
-        Self { stream: part.stream, stamp: part.stamp, digest: Digest::of(part.bytes) }
+        Self { stream: part.stream, stamp: part.stamp, digest: part.last.then(|| Digest::of(part.bytes)) }
+    }
+
+    fn is(&self, part: &Part<'_>) -> bool {
+        // The stamp first: the digest of each record would cost.
+        (self.stream, self.stamp) == (part.stream, part.stamp)
+            && self.digest.zip(Self::of(part).digest).is_none_or(|(one, other)| one == other)
     }
 }
 
@@ -60,20 +67,22 @@ impl Order {
         self.see(part);
         if is_older() {
             // What was doubted, and comes once in all that the Engine holds, was stamped by a clock that was set back.
-            let mark = Mark::of(part);
-            self.is_kept = !(self.met == 1 && self.doubted == Some(mark));
-            return self.is_kept.then_some(Doubt::Older(mark));
+            self.is_kept = !(self.met == 1 && self.doubted.is_some_and(|mark| mark.is(part)));
+            return self.is_kept.then(|| Doubt::Older(Mark::of(part)));
         }
         (self.went_back && shows_gap()).then_some(Doubt::Hole)
+    }
+
+    /// Whether it has brought older records after newer ones, and was to keep an order.
+    pub(super) fn went_back(&self) -> bool {
+        self.is_kept && self.went_back
     }
 
     fn see(&mut self, part: &Part<'_>) {
         let came = &mut self.came[part.stream as usize];
         self.went_back |= came.is_some_and(|came| part.stamp < came);
         *came = (*came).max(Some(part.stamp));
-        // The stamp first: the digest of each record would cost.
-        let is_met = |mark: &Mark| (mark.stream, mark.stamp) == (part.stream, part.stamp) && *mark == Mark::of(part);
-        self.met += u32::from(self.doubted.as_ref().is_some_and(is_met));
+        self.met += u32::from(self.doubted.is_some_and(|mark| mark.is(part)));
     }
 }
 
@@ -103,6 +112,13 @@ mod tests {
             ("once in all: a set clock", Some(&a), &[c, b, a], false, None),
             ("once more", Some(&a), &[a, b, a], false, older),
             ("another record of its time came before", Some(&a), &[part(1, "x"), b, a], false, None),
+            (
+                "once more, but for where it is cut",
+                Some(&a),
+                &[Part { bytes: b"", last: false, ..a }, b, a],
+                false,
+                older,
+            ),
             ("another one than before", Some(&b), &[b, c, a], false, older),
             ("a gap after it went back", None, &[a, b, a, c], true, Some(Doubt::Hole)),
             ("a gap in order", None, &[a, b, c], true, None),

@@ -21,6 +21,9 @@ use crate::threads::Hangup;
 const LAG: Duration = Duration::from_millis(250);
 /// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
 const AHEAD: i64 = 1_000_000_000;
+/// So much earlier than it must, in ns, an Engine is asked to begin that may mix up its files: the end of one that comes twice is
+/// then told from one more record of the last stamp.
+const MARGIN: i64 = 2_000_000_000;
 /// How often an Engine may fail to say all before it is believed to have done.
 const TRIES: u32 = 5;
 
@@ -96,7 +99,12 @@ impl<'a> Reading<'a> {
         let mut new = false;
         let stop = self.ask(follow, from_start, &mut new);
         match &stop {
-            Stop::LeftOut => self.from_start = true,
+            Stop::LeftOut => {
+                if from_start {
+                    self.out.accept_passed_over();
+                }
+                self.from_start = true;
+            }
             Stop::OutOfOrder(mark) => {
                 (self.from_start, self.doubted) = (true, *mark);
                 self.disordered += u32::from(!follow);
@@ -120,6 +128,8 @@ impl<'a> Reading<'a> {
             return Stop::Interrupted;
         }
         let since = self.out.lower().filter(|since| !from_start && !self.is_ahead_of_us(*since));
+        let margin = if self.settings.leaves_out { MARGIN } else { 0 };
+        let since = since.map(|since| Stamp::from_nanos(since.as_nanos().saturating_sub(margin)));
         let query = LogsQuery {
             follow,
             stdout: self.out.wants(Stream::Stdout),
@@ -168,6 +178,7 @@ impl<'a> Reading<'a> {
                     let shows_gap = || out.shows_gap(&part);
                     halt = match order.doubt(&part, || out.is_out_of_order(&part), shows_gap) {
                         _ if awaits && shows_gap() => Some(Stop::LeftOut),
+                        _ if out.is_beyond_passed_over(&part) => Some(Stop::LeftOut),
                         Some(Doubt::Older(_)) if follow && out.is_repeat(&part) => Some(Stop::Rung),
                         Some(Doubt::Older(mark)) => Some(Stop::OutOfOrder(Some(mark))),
                         Some(Doubt::Hole) => Some(Stop::OutOfOrder(None)),
@@ -193,12 +204,19 @@ impl<'a> Reading<'a> {
                 Ok(None) => {
                     splitter.finish(&mut take);
                     self.out.flush();
-                    if since.is_none() && halt.is_none() {
-                        self.out.have_seen_all();
-                        self.failed = 0;
-                    }
-                    let is_short = !follow && (awaits && !self.out.is_confirmed() || self.out.accept_passed_over());
-                    return halt.unwrap_or(if is_short { Stop::LeftOut } else { Stop::End });
+                    let is_short = awaits && !self.out.is_confirmed() || self.out.has_passed_over();
+                    return match halt {
+                        Some(halt) => halt,
+                        None if order.went_back() && !self.out.is_confirmed() => Stop::OutOfOrder(None),
+                        None if is_short && !follow => Stop::LeftOut,
+                        None => {
+                            if since.is_none() {
+                                self.out.have_seen_all();
+                                self.failed = 0;
+                            }
+                            Stop::End
+                        }
+                    };
                 }
                 Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken(error),

@@ -551,6 +551,39 @@ fn a_file_that_comes_in_place_of_another_is_not_believed() {
 }
 
 #[test]
+fn the_end_of_a_file_that_comes_in_place_of_another() {
+    // Of one stream alone, which is asked for no more of than it must be.
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = compressing(&world);
+    let dir = std::env::temp_dir().join(unique("outputs"));
+    fs::create_dir(&dir).unwrap();
+    let mut task = task();
+    task.logs = LogTargets { stdout: LogTarget::File(dir.join("out")), stderr: LogTarget::Null };
+    let id = task.id.clone();
+    driver.start_task(task).unwrap();
+    let has = |want: &[Written]| fs::read(dir.join("out")).is_ok_and(|bytes| bytes == bytes_of(want, 1));
+    let all: Vec<_> = (0..30).map(|line| out(T + line * SECOND, &format!("line {line}\n"))).collect();
+    world.write(all[..10].to_vec());
+    eventually(PATIENCE, "the first file", || has(&all[..10]));
+    world.scripted.go_away();
+    let mixed = [&all[..10], &all[..10], &all[20..]].concat();
+    let mut is_first = true;
+    world.scripted.on(LOGS, move |request| {
+        if is_follow(request) || !std::mem::take(&mut is_first) {
+            return None;
+        }
+        let from = since(request);
+        let shown = mixed.iter().filter(|Written(_, stamp, _)| *stamp >= from);
+        Some(shown.fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false))).end())
+    });
+    world.write(all[10..].to_vec());
+    world.scripted.come_back().unwrap();
+    finish(&world, &driver, &id, 0);
+    assert!(has(&all), "each line once");
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn an_engine_that_cannot_say_all_is_believed_in_the_end() {
     // A file that is damaged, and that it skips in what it says since a time.
     let world = World::on(Scripted::tcp().unwrap());

@@ -280,6 +280,7 @@ fn a_reader_that_leaves_ends_it_at_once() {
         let done = whole(&scripted).follow(&hangup, &mut Leaves(records));
         drop(end);
         watchdog.join().unwrap();
+        assert!(!hangup.is_hung_up(), "after {records}: at once");
         assert!(matches!(done, Err(HeldError::Sink(e)) if e.kind() == io::ErrorKind::BrokenPipe), "after {records}");
     }
 }
