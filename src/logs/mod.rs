@@ -5,6 +5,7 @@
 //! `source` says what an Engine keeps, a `reading` is one request for it, at a `pace`; `collection` reads, follows and reads again,
 //! and `collector` is its thread. `held` is for who only looks. Nothing here knows of tasks.
 
+pub(crate) mod clock;
 mod collection;
 mod collector;
 mod cursor;

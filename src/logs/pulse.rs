@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use super::outlet::Gate;
 use crate::threads::{Hangup, Worker};
 
@@ -73,6 +74,14 @@ impl Pulse {
         let mut inner = self.lock();
         inner.connection = Some(latch.clone());
         inner.heard = follow.then(|| (self.pieces.load(Ordering::Relaxed), Instant::now()));
+    }
+
+    /// Ends a follow, for a read to come in its place.
+    fn end_follow(&self) {
+        let mut inner = self.lock();
+        if inner.heard.is_some() {
+            inner.hang_up();
+        }
     }
 
     /// Ends a follow that says nothing: the container has ended, and the follow should have, too.
@@ -151,9 +160,17 @@ impl Watch {
         if worker.is_none() {
             let (latch, watched) = (self.hangup.clone(), self.watched.clone());
             let body = move || {
+                let mut clock = Clock::new();
                 while latch.sleep(TICK) {
+                    let was_set_back = clock.was_set_back();
+                    let look = |pulse: &Arc<Pulse>| {
+                        pulse.look();
+                        if was_set_back {
+                            pulse.end_follow();
+                        }
+                    };
                     let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-                    watched.retain(|pulse| pulse.upgrade().inspect(|pulse| pulse.look()).is_some());
+                    watched.retain(|pulse| pulse.upgrade().inspect(look).is_some());
                 }
             };
             *worker = Some(Worker::spawn("output watch", self.hangup.clone(), body, |_| {})?);
@@ -172,6 +189,16 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_follow_is_ended_for_the_clock() {
+        for follow in [false, true] {
+            let (pulse, latch) = (Pulse::default(), Hangup::new());
+            pulse.connected(&latch, follow);
+            pulse.end_follow();
+            assert_eq!(latch.is_hung_up(), follow);
+        }
+    }
 
     #[test]
     fn a_follow_that_says_nothing_is_given_up() {

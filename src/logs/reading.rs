@@ -9,6 +9,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::clock::Clock;
 use super::lanes::Lanes;
 use super::order::{Doubt, Mark, Order};
 use super::pace::Pace;
@@ -33,6 +34,7 @@ pub(super) struct Reading<'a> {
     pub(super) settings: Settings,
     pub(super) hangup: Hangup,
     lag: Lag,
+    clock: Clock,
     /// Whether the next request begins at the start, whatever was taken already.
     from_start: bool,
     /// How often the Engine has failed to say all.
@@ -77,6 +79,7 @@ impl<'a> Reading<'a> {
             engine: engine.with(hangup),
             lag: Lag { floor: settings.same_clock.then_some(0) },
             settings,
+            clock: Clock::new(),
             hangup: hangup.clone(),
             from_start: false,
             failed: 0,
@@ -95,7 +98,8 @@ impl<'a> Reading<'a> {
 
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     pub(super) fn pass(&mut self, follow: bool) -> Passed {
-        let from_start = std::mem::take(&mut self.from_start);
+        let from_start = self.was_set_back() || self.from_start;
+        self.from_start = false;
         let mut new = false;
         let stop = self.ask(follow, from_start, &mut new);
         match &stop {
@@ -170,6 +174,11 @@ impl<'a> Reading<'a> {
                 // The same for all that came at once: a clock for each record would cost as much as the rest of it.
                 arrived = now();
                 pace.after_read();
+                if follow && self.was_set_back() {
+                    // It may have been hiding something since. What it brought now comes once more.
+                    self.from_start = true;
+                    return Stop::Lag;
+                }
             }
             self.out.piece();
             let (out, lag) = (&mut self.out, &mut self.lag);
@@ -242,6 +251,11 @@ impl<'a> Reading<'a> {
     pub(super) fn missing(&mut self, why: &str) {
         let after = self.out.upper().map_or("the start".into(), |stamp| stamp.to_string());
         self.out.notice(&format!("{why}; lines may be missing after {after}"));
+    }
+
+    /// Whether the Engine's clock, which is ours, was set back since this was last asked.
+    fn was_set_back(&mut self) -> bool {
+        self.settings.same_clock && self.clock.was_set_back()
     }
 
     /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears

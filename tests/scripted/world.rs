@@ -136,20 +136,25 @@ impl Shared {
         });
         let answer = Answer::chunked(200).and(said(&wanted, tty));
         match is_follow(request) {
-            true => self.follow(container.id.clone(), container.records.len(), tty, answer),
+            true => {
+                let hides_before = if since_once { i64::MIN } else { since };
+                self.follow(container.id.clone(), container.records.len(), hides_before, answer)
+            }
             false => answer.end(),
         }
     }
 
-    fn follow(&self, id: String, from: usize, tty: bool, answer: Answer) -> Answer {
+    fn follow(&self, id: String, from: usize, hides_before: i64, answer: Answer) -> Answer {
         let shared = self.clone();
         let find = move || shared.lock().containers.iter().find(|c| c.id == id).cloned();
         let (shared, look) = (self.clone(), find.clone());
         let changed = move || look().is_none_or(|c| c.status != "running" || c.records.len() > from);
         answer.until(changed).then(move || match find() {
             Some(c) if c.records.len() > from => {
-                let more = said(&c.records[from..], tty);
-                shared.follow(c.id, c.records.len(), tty, more)
+                let tty = shared.lock().tty;
+                let shown: Vec<_> =
+                    c.records[from..].iter().filter(|record| record.1 >= hides_before).cloned().collect();
+                shared.follow(c.id, c.records.len(), hides_before, said(&shown, tty))
             }
             _ => Answer::nothing().end(),
         })

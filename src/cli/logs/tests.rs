@@ -5,8 +5,9 @@ use crate::cli::args::Command;
 use crate::cli::testing::Shared;
 use crate::driver::TaskConfig;
 use crate::engine::types::LogConfig;
+use crate::logs::clock::BEHIND;
 use crate::logs::{Record, Stamp, layout};
-use crate::replay::scripted::{Answer, Scripted};
+use crate::replay::scripted::{Answer, Scripted, frame};
 use crate::runner::{Allocation, PlacedTask, Policy};
 use clap::Parser;
 use serde_json::json;
@@ -29,10 +30,13 @@ fn reached(second: i64, taken: u64, open: Option<u64>) -> Reached {
 }
 
 fn held(written: &[Written]) -> Answer {
+    written.iter().fold(Answer::chunked(200), |answer, record| answer.chunk(said(record)))
+}
+
+/// A record as an Engine sends it.
+fn said((stream, second, text): &Written) -> Vec<u8> {
     use crate::engine::Stream::{Stderr, Stdout};
-    written.iter().fold(Answer::chunked(200), |answer, (stream, second, text)| {
-        answer.frame(if *stream == 1 { Stdout } else { Stderr }, format!("{} {text}", at(*second)))
-    })
+    frame(if *stream == 1 { Stdout } else { Stderr }, format!("{} {text}", at(*second)))
 }
 
 /// An Engine of one container that has ended, and what it wrote.
@@ -219,6 +223,41 @@ fn what_comes_in_place_of_something_else_is_asked_for_again() {
         let (held, mut seen) = (stdout_after(&scripted, &source(), Reached::default()), Seen::default());
         let done = if follow { held.follow(&Hangup::new(), &mut seen) } else { held.read(&Hangup::new(), &mut seen) };
         assert_eq!((done.unwrap(), seen.0.join("")), ([8, 0], "o a\no b\no c\no d\n".into()), "{row}");
+    }
+}
+
+#[test]
+fn what_a_follow_hides_when_the_clock_was_set_back() {
+    const ALL: &[Written] = &[(1, 100, "a\n"), (1, 101, "b\n"), (1, 50, "c\n"), (1, 51, "d\n"), (1, 102, "e\n")];
+    let scripted = Scripted::unix().unwrap();
+    scripted.always(INSPECT, || state(false));
+    scripted.answers(INSPECT, (0..2).map(|_| state(true)));
+    scripted.always(LOGS, || held(ALL).end());
+    scripted.answers(
+        LOGS,
+        [
+            held(&ALL[..1]).end(),
+            held(&ALL[..1]).end(),
+            // Docker before 23: not a word of what is stamped before `since`.
+            held(&ALL[..2]).and(Answer::nothing().pause(Duration::from_millis(50)).chunk(said(&ALL[4]))).hold(),
+        ],
+    );
+    let source = Source { log_config: LogConfig { kind: "json-file".into(), ..LogConfig::default() }, ..source() };
+    let mut seen = SetsBack(Seen::default());
+    stdout_after(&scripted, &source, Reached::default()).follow(&Hangup::new(), &mut seen).unwrap();
+    BEHIND.set(Duration::ZERO);
+    assert_eq!(seen.0.0.join(""), "o a\no b\no c\no d\no e\n");
+}
+
+/// Sets the clock back when `b` has come.
+struct SetsBack(Seen);
+
+impl Sink for SetsBack {
+    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if record.bytes == b"b\n" {
+            BEHIND.set(Duration::from_secs(3600));
+        }
+        self.0.record(record)
     }
 }
 
