@@ -181,9 +181,12 @@ impl Shared {
         let Ok(_registration) = latch.map(|latch| latch.register(weak as Weak<dyn Cut>)).transpose() else {
             return false;
         };
-        while !latch.is_some_and(Hangup::is_hung_up) {
-            // Before the condition looks: what changes while it does is not missed.
+        loop {
+            // Before the latch and the condition are looked at: what changes meanwhile is not missed.
             let seen = lock(&self.state).0;
+            if latch.is_some_and(Hangup::is_hung_up) {
+                return false;
+            }
             if condition() {
                 return true;
             }
@@ -198,7 +201,6 @@ impl Shared {
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        false
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
