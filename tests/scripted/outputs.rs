@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -282,6 +283,13 @@ fn repeated_in_one_follow(records: &[Written], again: usize) -> bool {
     follows == 1
 }
 
+/// For files; the test removes it.
+fn folder() -> PathBuf {
+    let dir = std::env::temp_dir().join(unique("outputs"));
+    fs::create_dir(&dir).unwrap();
+    dir
+}
+
 /// Waits until the task is followed.
 fn wait_for_follow(world: &World) {
     // The last of the logs' requests; the task's wait may come after it.
@@ -321,8 +329,7 @@ fn a_clock_that_is_set_back_after_much_was_written() {
     for here in [true, false] {
         let world = World::on(if here { Scripted::unix() } else { Scripted::tcp() }.unwrap());
         world.model().since_once = true;
-        let dir = std::env::temp_dir().join(unique("outputs"));
-        fs::create_dir(&dir).unwrap();
+        let dir = folder();
         let mut task = task();
         task.logs = LogTargets { stdout: LogTarget::File(dir.join("out")), stderr: LogTarget::Null };
         let mut driver = world.driver();
@@ -550,8 +557,7 @@ fn the_end_of_a_file_that_comes_in_place_of_another() {
     // Of one stream alone, which is asked for no more of than it must be.
     let world = World::on(Scripted::tcp().unwrap());
     let driver = compressing(&world);
-    let dir = std::env::temp_dir().join(unique("outputs"));
-    fs::create_dir(&dir).unwrap();
+    let dir = folder();
     let mut task = task();
     task.logs = LogTargets { stdout: LogTarget::File(dir.join("out")), stderr: LogTarget::Null };
     let id = task.id.clone();
@@ -607,8 +613,7 @@ fn an_engine_that_cannot_say_all_is_believed_in_the_end() {
 fn a_stream_whose_last_line_is_gone_costs_one_whole_read() {
     let world = World::on(Scripted::tcp().unwrap());
     let driver = compressing(&world);
-    let dir = std::env::temp_dir().join(unique("outputs"));
-    fs::create_dir(&dir).unwrap();
+    let dir = folder();
     let (file, mut task) = (|name: &str| LogTarget::File(dir.join(name)), task());
     task.logs = LogTargets { stdout: file("out"), stderr: file("err") };
     let id = task.id.clone();
