@@ -314,8 +314,10 @@ fn what_only_the_engine_holds() {
     assert_eq!(ended.out.lines().count(), 3, "{:?}", ended.out.get(30_000..));
     place.remove_containers();
     let gone = ran(&place, &["logs", "t"]);
-    assert_eq!((gone.code, gone.err.as_str()), (0, ""));
-    assert!("one\n".starts_with(&gone.out), "no more than was collected before it was left: {:?}", gone.out);
+    assert_eq!(gone.code, 0);
+    // How long it takes until it is left depends on the machine.
+    let collected = format!("one\n{long}\nend ").starts_with(&gone.out) && "ONE\n".starts_with(&gone.err);
+    assert!(collected, "no more than was collected before it was left: {:?}, {:?}", gone.out, gone.err);
 }
 
 #[test]
