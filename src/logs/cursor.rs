@@ -47,8 +47,11 @@ struct Position {
     met: u64,
     /// Whether this connection has come up to the last stamp yet.
     caught_up: bool,
-    /// Whether this connection is to bring the records of the last stamp once more, as long as the Engine holds them.
+    /// Whether this connection is to bring the records of the last stamp, as long as the Engine holds them: it was asked to, or has
+    /// begun to repeat itself.
     awaits: bool,
+    /// Whether it has begun to repeat itself, and not come to these yet.
+    repeats: bool,
     /// Whether the Engine holds these no more.
     is_gone: bool,
     /// Whether this connection brought what was passed over for being ahead, and so taken before.
@@ -96,24 +99,9 @@ impl Cursor {
         self.wanted[stream as usize]
     }
 
-    /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
-    /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
-    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.) But not above the last
-    /// of a stream that is to be repeated: one of which something is ahead, and one whose last line has no end yet (`within_line`),
-    /// for Docker stamps all pieces of a long line as its first, however late they come.
+    /// Where to go on from, where the last lines of the streams have no end yet, or have one. `None`: from the start.
     pub(crate) fn lower(&self, within_line: [bool; 2]) -> Option<Stamp> {
-        let near = Stamp::from_nanos(self.latest?.as_nanos() - SLACK);
-        let lasts = self.streams.each_ref().map(|position| position.reached.last);
-        match (self.wanted, lasts) {
-            ([true, false], [out, _]) => out,
-            ([false, true], [_, err]) => err,
-            (_, [out, err]) => {
-                let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
-                let repeated = self.streams.iter().zip(within_line);
-                let repeated = repeated.filter(|(position, within)| *within || position.reached.ahead.is_some());
-                Some(repeated.filter_map(|(position, _)| position.reached.last).fold(near, Stamp::min))
-            }
-        }
+        self.latest.and_then(|latest| lower(&[(self, within_line)], latest))
     }
 
     /// The higher of both streams' stamps: what a notice of missing lines names.
@@ -130,7 +118,7 @@ impl Cursor {
             // What was taken of a stream that is not repeated lies before all that comes of it.
             position.caught_up = !position.awaits;
             position.coming = None;
-            position.passed_over = false;
+            (position.passed_over, position.repeats) = (false, false);
         }
     }
 
@@ -148,6 +136,22 @@ impl Cursor {
     pub(crate) fn may_be_repeat(&self, part: &Part<'_>) -> bool {
         let position = &self.streams[part.stream as usize];
         position.reached.last == Some(part.stamp) && position.is_recent(part)
+    }
+
+    /// Whether a record that begins is newer than the last of its stream, which was to come once more before it.
+    pub(crate) fn is_too_early(&self, part: &Part<'_>) -> bool {
+        let position = &self.streams[part.stream as usize];
+        position.is_awaiting() && position.reached.last < Some(part.stamp)
+    }
+
+    /// Whether this connection repeats itself, and has not come to the record of that stream yet that came last.
+    pub(crate) fn is_repeating(&self) -> bool {
+        self.streams.iter().any(|position| position.repeats)
+    }
+
+    /// Whether the Engine's clock was set back, and has not passed yet what was taken before.
+    pub(crate) fn is_set_back(&self) -> bool {
+        self.streams.iter().any(|position| position.reached.ahead.is_some())
     }
 
     /// Whether a record that begins is one of the last that were taken.
@@ -244,6 +248,34 @@ impl Cursor {
     }
 }
 
+/// Where cursors go on from that have seen the same, each of what it wants, when the record that was taken last is stamped `latest`.
+/// Beside each, whether its streams' last lines have no end yet. `None`: from the start.
+///
+/// That is the lower of both streams' stamps, but not far below the record that was taken last: a stream that has long been
+/// silent does not make us read again what the other wrote since. (Not below the higher stamp, for the Engine's clock may have
+/// gone back since that was written.) But not above the last of a stream that is to be repeated: one of which something is ahead
+/// of that, and one whose last line has no end yet, for Docker stamps all pieces of a long line as its first, however late
+/// they come.
+pub(crate) fn lower(level: &[(&Cursor, [bool; 2])], latest: Stamp) -> Option<Stamp> {
+    let near = Stamp::from_nanos(latest.as_nanos() - SLACK);
+    let positions = |stream: usize| {
+        let wanted = level.iter().filter(move |(cursor, _)| cursor.wanted[stream]);
+        wanted.map(move |(cursor, within_line)| (&cursor.streams[stream].reached, within_line[stream]))
+    };
+    let wanted = [0, 1].map(|stream| positions(stream).next().is_some());
+    let lasts = [0, 1].map(|stream| positions(stream).filter_map(|(reached, _)| reached.last).max());
+    match (wanted, lasts) {
+        ([true, false], [out, _]) => out,
+        ([false, true], [_, err]) => err,
+        (_, [out, err]) => {
+            let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
+            let repeated = [0, 1].into_iter().flat_map(positions);
+            let repeated = repeated.filter(|(reached, within_line)| *within_line || reached.ahead >= Some(near));
+            Some(repeated.filter_map(|(reached, _)| reached.last).fold(near, Stamp::min))
+        }
+    }
+}
+
 impl Position {
     /// How much of a record that begins was taken already.
     fn judge(&mut self, part: &Part<'_>) -> u64 {
@@ -263,6 +295,7 @@ impl Position {
         if stamp == last {
             self.caught_up = true;
             self.met += 1;
+            self.repeats &= self.is_awaiting();
             return match self.met.cmp(&self.reached.taken) {
                 Ordering::Less => ALL,
                 Ordering::Equal => self.reached.open.unwrap_or(ALL),
@@ -276,8 +309,8 @@ impl Position {
             return ALL;
         }
         if self.is_recent(part) {
-            // The Engine repeats itself: the records of the last stamp will come once more, too.
-            (self.met, self.awaits) = (0, false);
+            // The Engine repeats itself: the records of the last stamp are to come once more, too.
+            (self.met, self.awaits, self.repeats) = (0, true, true);
             return ALL;
         }
         self.anchor(stamp)
@@ -322,7 +355,7 @@ impl Position {
     fn anchor(&mut self, stamp: Stamp) -> u64 {
         let ahead = self.reached.last.max(self.reached.ahead).filter(|ahead| *ahead > stamp);
         self.reached = Reached { last: Some(stamp), taken: 1, open: None, ahead };
-        (self.met, self.caught_up, self.awaits, self.is_gone) = (1, true, false, false);
+        (self.met, self.caught_up, self.awaits, self.repeats, self.is_gone) = (1, true, false, false, false);
         0
     }
 }

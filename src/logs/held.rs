@@ -1,5 +1,5 @@
-//! What the Engine holds of a container's output beyond what is collected, for who only looks: nothing is written down, and
-//! no thread is needed. Each stream has a lane of its own, for each may be collected to another point.
+//! What the Engine holds of a container's output beyond what is collected, for who only looks: nothing is written down, and it
+//! comes in the looker's own thread. Each stream has a lane of its own, for each may be collected to another point.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::cursor::Reached;
 use super::lane::Lane;
 use super::lanes::Lanes;
 use super::outlet::{Gate, Outlet};
-use super::pulse::Pulse;
+use super::pulse::{Pulse, Watch};
 use super::reading::{Passed, Reading, Stop};
 use super::record::{Record, Stream};
 use super::sink::Sink;
@@ -67,18 +67,41 @@ impl Held {
     /// Hands all that the Engine holds at present to `sink`. Gives how many bytes of each stream there were beyond what was
     /// collected, known ones too.
     pub(crate) fn read(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
-        self.hand_to(sink, hangup, read)
+        self.hand_to(sink, hangup, Arc::default(), read)
     }
 
     /// The same, and what comes, until the container has ended. An Engine that goes away is waited for.
     pub(crate) fn follow(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
-        self.hand_to(sink, hangup, follow)
+        let (pulse, watch) = (Arc::new(Pulse::patient()), Watch::default());
+        if let Err(error) = watch.add(&pulse) {
+            log::warn!("a follow that falls silent will not be noticed: {error}");
+        }
+        self.hand_to(sink, hangup, pulse, follow)
+    }
+
+    /// The same, with no more patience for a silent follow than who waits for a task's end has.
+    #[cfg(test)]
+    pub(crate) fn follow_impatiently(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
+        let pulse = Arc::new(Pulse::patient());
+        std::thread::scope(|scope| {
+            let (end, ended) = crossbeam_channel::bounded::<()>(0);
+            let watched = pulse.clone();
+            scope.spawn(move || {
+                while ended.recv_timeout(Duration::from_millis(20)).is_err_and(|e| e.is_timeout()) {
+                    watched.end_mute_follow();
+                }
+            });
+            let done = self.hand_to(sink, hangup, pulse, follow);
+            drop(end);
+            done
+        })
     }
 
     fn hand_to(
         &self,
         sink: &mut dyn Sink,
         hangup: &Hangup,
+        pulse: Arc<Pulse>,
         how: impl FnOnce(&mut Reading<'_>) -> Result<(), HeldError>,
     ) -> Result<[u64; 2], HeldError> {
         let handed = Mutex::new(Handed { sink, bytes: [0; 2], failed: None });
@@ -92,7 +115,7 @@ impl Held {
             // Kept where it failed.
             Collected::SinkFailed(_) | Collected::Panicked(_) => {}
         };
-        let lanes = Lanes::new(lanes.collect(), Box::new(report), Arc::new(Pulse::default()));
+        let lanes = Lanes::new(lanes.collect(), Box::new(report), pulse);
         let settings = self.source.settings(&self.engine, &self.id, PAUSES);
         let mut reading = Reading::new(&self.engine, settings, hangup, lanes);
         let done = how(&mut reading);
@@ -154,7 +177,7 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
             Stop::OutOfOrder(_) if !reading.hangup.sleep(backoff.next()) => return Ok(()),
             // A follow that ends at once again and again must not spin.
             Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
-            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) => {}
+            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => {}
             Stop::Broken(error) if error.is_not_found() => return Ok(()),
             Stop::Broken(error) if !logs_cannot_be_read(&error) && tries_left > 0 => {
                 tries_left -= u32::from(ended);

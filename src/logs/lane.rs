@@ -52,6 +52,10 @@ pub(crate) struct Lane<'a> {
     /// Whether the kept cursor is behind.
     dirty: bool,
     stalled: bool,
+    /// Whether it has all that the Engine had told when it last told all, and what came since.
+    is_level: bool,
+    /// Whether it can go on from the start only: the Engine's clock was set back since it was level.
+    anew: bool,
     /// When nothing came last.
     rested: Instant,
     /// What is to be said about its beginning.
@@ -162,6 +166,8 @@ impl<'a> Lane<'a> {
             within_line,
             dirty,
             stalled: false,
+            is_level: false,
+            anew: false,
             rested: Instant::now(),
             notice,
             gap: None,
@@ -170,7 +176,27 @@ impl<'a> Lane<'a> {
 
     /// Where to go on from. `None`: from the start.
     pub(super) fn lower(&self) -> Option<Stamp> {
-        self.cursor.lower(self.within_line)
+        if self.anew { None } else { self.cursor.lower(self.within_line) }
+    }
+
+    /// How far it is, and whether its streams' last lines have no end yet.
+    pub(super) fn position(&self) -> (&Cursor, [bool; 2]) {
+        (&self.cursor, self.within_line)
+    }
+
+    /// Whether it has all that the Engine had told when it last told all, and what came since.
+    pub(super) fn is_level(&self) -> bool {
+        self.is_level
+    }
+
+    /// The Engine has told all, and it has taken that.
+    pub(super) fn levels(&mut self) {
+        (self.is_level, self.anew) = (true, false);
+    }
+
+    /// From the start, until it is level.
+    pub(super) fn begin_anew(&mut self) {
+        self.anew = true;
     }
 
     /// What is to be said about its beginning, once.
@@ -261,7 +287,8 @@ impl<'a> Lane<'a> {
     /// Tries again, where its gate is open.
     pub(super) fn try_again(&mut self) -> io::Result<()> {
         if self.stalled && self.outlet.gate().is_open() {
-            self.stalled = false;
+            // What came meanwhile is still to come to it.
+            (self.stalled, self.is_level) = (false, false);
             self.flush()?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::collector::Collected;
+use super::cursor::{self, Cursor};
 use super::lane::Lane;
 use super::pulse::Pulse;
 use super::record::{Part, Stamp, Stream};
@@ -13,6 +14,8 @@ use crate::threads::Hangup;
 /// The lanes, and whom to tell about them.
 pub(super) struct Lanes<'a> {
     lanes: Vec<Lane<'a>>,
+    /// The stamp of the record that was taken last by those that are level.
+    latest: Option<Stamp>,
     report: Box<dyn Fn(Collected) + Send + 'a>,
     pulse: Arc<Pulse>,
 }
@@ -20,7 +23,12 @@ pub(super) struct Lanes<'a> {
 impl<'a> Lanes<'a> {
     /// These lanes; `report` is told what fails, `pulse` what stalls.
     pub(super) fn new(lanes: Vec<Lane<'a>>, report: Box<dyn Fn(Collected) + Send + 'a>, pulse: Arc<Pulse>) -> Self {
-        Self { lanes, report, pulse }
+        let mut lanes = Self { lanes, latest: None, report, pulse };
+        if lanes.is_set_back() {
+            // One that was stalled when that happened does not know.
+            lanes.begin_anew(|lane| !lane.cursor.is_set_back());
+        }
+        lanes
     }
 
     /// Whether none is left.
@@ -55,15 +63,23 @@ impl<'a> Lanes<'a> {
 
     /// Offers a part to each lane; gives the most bytes that were new to one.
     pub(super) fn take(&mut self, part: &Part<'_>) -> usize {
-        let (mut taken, mut stalled) = (0, false);
+        let (mut taken, mut stalled, mut by_level) = (0, false, false);
         self.each(|lane| {
             let was = lane.is_stalled();
-            taken = taken.max(lane.take(part)?);
+            let bytes = lane.take(part)?;
+            taken = taken.max(bytes);
+            by_level |= bytes > 0 && lane.is_level();
             stalled |= lane.is_stalled() != was;
             Ok(())
         });
+        if by_level {
+            self.latest = Some(part.stamp);
+        }
         if stalled {
             self.tell_stalls();
+        }
+        if part.first && taken > 0 && self.any_stalled() && self.is_set_back() {
+            self.begin_stalled_anew();
         }
         if part.first {
             self.tell_gaps();
@@ -72,9 +88,13 @@ impl<'a> Lanes<'a> {
     }
 
     /// Whether a record that begins in a follow is not to be taken from that, but read: each new one, or only what the
-    /// Engine may be repeating.
+    /// Engine may be repeating, and what comes where it should have repeated another.
     pub(super) fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {
-        self.open_lanes().any(|lane| lane.cursor.is_new(part) && (each || lane.cursor.may_be_repeat(part)))
+        let is_doubtful = |cursor: &Cursor| cursor.may_be_repeat(part) || cursor.is_too_early(part);
+        let is_new = |lane: &Lane<'_>| lane.cursor.is_new(part);
+        // Whichever stream's that is: what is skipped may be of both.
+        let is_repeating = || self.open_lanes().any(|lane| lane.cursor.is_repeating());
+        self.open_lanes().any(|lane| is_new(lane) && (each || is_doubtful(&lane.cursor) || is_repeating()))
     }
 
     /// Whether a record that begins shows that the Engine leaves out what came last.
@@ -95,6 +115,29 @@ impl<'a> Lanes<'a> {
     /// Whether the Engine has repeated what came last.
     pub(super) fn is_confirmed(&self) -> bool {
         self.open_lanes().all(|lane| lane.cursor.is_confirmed())
+    }
+
+    /// A read has told what there is after the least far of them: those that were open have all of it, and are level.
+    pub(super) fn are_level(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
+            lane.levels();
+        }
+        if self.latest.is_none() && !self.is_set_back() {
+            self.latest = self.open_lanes().filter_map(|lane| lane.cursor.upper()).max();
+        }
+    }
+
+    /// The Engine's clock was set back: what it writes from now on may be stamped before what stalled ones have not taken yet.
+    pub(super) fn begin_stalled_anew(&mut self) {
+        self.begin_anew(Lane::is_stalled);
+    }
+
+    fn begin_anew(&mut self, which: impl Fn(&Lane<'a>) -> bool) {
+        self.lanes.iter_mut().filter(|lane| which(lane)).for_each(Lane::begin_anew);
+    }
+
+    fn is_set_back(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.cursor.is_set_back())
     }
 
     /// All that the Engine holds has come.
@@ -169,9 +212,16 @@ impl<'a> Lanes<'a> {
         self.lanes.iter().filter(|lane| !lane.is_stalled())
     }
 
-    /// Where the lane is that is least far. `None`: at the start.
+    /// Where the lane is that is least far; those that are level go on together, so that one of a silent stream does not make
+    /// us read again what another has taken since. `None`: at the start.
     pub(super) fn lower(&self) -> Option<Stamp> {
-        self.open_lanes().map(Lane::lower).min().flatten()
+        let latest = self.latest.filter(|_| self.open_lanes().any(Lane::is_level));
+        let together = latest.map(|latest| {
+            let level: Vec<_> = self.open_lanes().filter(|lane| lane.is_level()).map(Lane::position).collect();
+            cursor::lower(&level, latest)
+        });
+        let alone = self.open_lanes().filter(|lane| latest.is_none() || !lane.is_level()).map(Lane::lower);
+        alone.chain(together).min().flatten()
     }
 
     pub(super) fn upper(&self) -> Option<Stamp> {

@@ -1,5 +1,5 @@
 //! What others see of a collector while its thread is blocked: whether a sink keeps it, and what its stalled lanes wait for. One thread of
-//! the driver looks at all of them, and hangs up the connection of a collector that should look itself: so an Engine is
+//! its owner looks at all of them, and hangs up the connection of a collector that should look itself: so an Engine is
 //! never kept waiting by a sink, and no task needs a thread for that.
 
 use std::io;
@@ -26,6 +26,8 @@ pub(super) struct Pulse {
     pieces: AtomicU64,
     /// How often sinks were called, and came back: odd while one is at it.
     calls: AtomicU64,
+    /// Whether a sink that blocks keeps its connection.
+    is_patient: bool,
     inner: Mutex<Inner>,
 }
 
@@ -46,6 +48,12 @@ struct Inner {
 }
 
 impl Pulse {
+    /// Of who looks with a pager, say: the Engine is not to begin anew for each page.
+    #[cfg(feature = "cli")]
+    pub(super) fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +121,7 @@ impl Pulse {
     fn look(&self) {
         let mut inner = self.lock();
         let calls = self.calls.load(Ordering::Relaxed);
-        let blocked = calls % 2 == 1 && calls == inner.seen;
+        let blocked = calls % 2 == 1 && calls == inner.seen && !self.is_patient;
         inner.seen = calls;
         let mute = inner.is_mute(self.pieces.load(Ordering::Relaxed), SILENCE);
         if blocked || mute || inner.gates.iter().any(Gate::is_open) {
@@ -144,7 +152,7 @@ fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
-/// Looks at all collectors of a driver.
+/// Looks at all collectors of an owner: a driver, or who only looks.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     watched: Arc<Mutex<Vec<Weak<Pulse>>>>,

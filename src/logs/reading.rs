@@ -20,8 +20,6 @@ use crate::threads::Hangup;
 
 /// A record that arrives this late while following says that we lag.
 const LAG: Duration = Duration::from_millis(250);
-/// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back.
-const AHEAD: i64 = 1_000_000_000;
 /// So much earlier than it must, in ns, an Engine is asked to begin that may mix up its files: the end of one that comes twice is
 /// then told from one more record of the last stamp.
 const MARGIN: i64 = 2_000_000_000;
@@ -98,7 +96,11 @@ impl<'a> Reading<'a> {
 
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
     pub(super) fn pass(&mut self, follow: bool) -> Passed {
-        let from_start = self.was_set_back() || self.from_start;
+        let was_set_back = self.was_set_back();
+        if was_set_back {
+            self.out.begin_stalled_anew();
+        }
+        let from_start = was_set_back || self.from_start || self.out.lower().is_none();
         self.from_start = false;
         let mut new = false;
         let stop = self.ask(follow, from_start, &mut new);
@@ -176,6 +178,7 @@ impl<'a> Reading<'a> {
                 pace.after_read();
                 if follow && self.was_set_back() {
                     // It may have been hiding something since. What it brought now comes once more.
+                    self.out.begin_stalled_anew();
                     self.from_start = true;
                     return Stop::Lag;
                 }
@@ -223,6 +226,9 @@ impl<'a> Reading<'a> {
                                 self.out.have_seen_all();
                                 self.failed = 0;
                             }
+                            if !follow {
+                                self.out.are_level();
+                            }
                             Stop::End
                         }
                     };
@@ -261,7 +267,7 @@ impl<'a> Reading<'a> {
     /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears
     /// lower stamps, and `since` would hide it.
     fn is_ahead_of_us(&self, stamp: Stamp) -> bool {
-        self.settings.same_clock && stamp.as_nanos() > now().as_nanos().saturating_add(AHEAD)
+        self.settings.same_clock && stamp > now()
     }
 }
 

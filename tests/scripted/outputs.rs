@@ -283,6 +283,42 @@ fn repeated_in_one_follow(records: &[Written], again: usize) -> bool {
     follows == 1
 }
 
+#[test]
+fn a_follow_that_is_overtaken_while_it_repeats_itself() {
+    // As in `an_engine_that_repeats_itself_in_one_follow`, one that lags was no such follow.
+    for other_first in [false, true] {
+        assert!((0..5).any(|_| overtaken_while_it_repeats(other_first)), "the other stream first: {other_first}");
+    }
+}
+
+/// Lets an Engine repeat some records, and go on far behind the last, with the other stream or the same; says whether all that
+/// was one follow.
+fn overtaken_while_it_repeats(other_first: bool) -> bool {
+    let world = World::on(Scripted::tcp().unwrap());
+    // Each tenth is the other stream's.
+    let record = |n| if n % 10 == 0 { err(T + n, &format!("line {n}\n")) } else { out(T + n, &format!("line {n}\n")) };
+    let records: Vec<_> = (0..1500).map(record).collect();
+    let bytes = |records: &[Written]| records.iter().flat_map(|r| sent(r, false)).collect::<Vec<u8>>();
+    let after = if other_first { 1300 } else { 1301 };
+    let gate = world.shared();
+    // What it repeats is dropped before it has come to the last of it, and a hundred that are new with that.
+    let answer = Answer::chunked(200)
+        .chunk(bytes(&records[..1195]))
+        .chunk(bytes(&records[701..1000]))
+        .chunk(bytes(&records[after..]))
+        .until(move || gate.lock().containers[0].status == "exited")
+        .end();
+    first_follow(&world, records.clone(), answer);
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    seen.wait_for(&records, "all, from a read");
+    let lagged = world.scripted.requests(LOGS).iter().filter(|r| is_follow(r)).count() > 1;
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&records, "all, from a read");
+    assert_eq!(seen.notices(), [""; 0]);
+    !lagged
+}
+
 /// For files; the test removes it.
 fn folder() -> PathBuf {
     let dir = std::env::temp_dir().join(unique("outputs"));

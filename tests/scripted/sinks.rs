@@ -213,6 +213,65 @@ fn one_that_is_far_behind_gets_all_and_the_others_nothing_twice() {
 }
 
 #[test]
+fn one_that_stalled_before_the_clock_was_set_back() {
+    // Until then the clock has passed what was written before, or not yet.
+    for minutes in [[0, 1, 2, 3], [0, 1, 30, 31]] {
+        let world = World::new();
+        let driver = world.driver();
+        let (shut, late, other) = (Arc::new(AtomicBool::new(false)), Seen::default(), Seen::default());
+        let door = Door { shut: shut.clone(), seen: late.clone() };
+        let handle = started(&driver, LogTarget::Null, vec![Box::new(door), Box::new(other.clone())]);
+        // As later Engines, until all is there for the other; then as one before 23, which hides all that is stamped before `since`.
+        world.model().since_once = true;
+        let at = |n: i64, minute: i64| Written(1, T + minute * 60_000_000_000, format!("line {n}\n").into_bytes());
+        world.write((0..5).map(|n| at(n, 10 + n)));
+        eventually(PATIENCE, "both have the first", || late.text() == text(0, 5) && other.text() == text(0, 5));
+        shut.store(true, Ordering::Relaxed);
+        // Those after the clock was set back are stamped before what the one has not taken yet.
+        world.write((5..8).map(|n| at(n, 10 + n)).chain((8..12).zip(minutes).map(|(n, minute)| at(n, minute))));
+        eventually(PATIENCE, "the other goes on", || other.text() == text(0, 12));
+        world.model().since_once = false;
+        shut.store(false, Ordering::Relaxed);
+        eventually(PATIENCE, "it gets what it had not taken", || late.text() == text(0, 12));
+        world.write([at(12, 40)]);
+        world.exit(0);
+        exit_of(&driver, &handle.config.id);
+        driver.destroy_task(&handle.config.id, false).unwrap();
+        assert_eq!((late.text(), other.text()), (text(0, 13), text(0, 13)), "{minutes:?}");
+    }
+}
+
+#[test]
+fn a_silent_stream_does_not_make_us_read_the_other_again() {
+    let folder = Folder::new();
+    let (out, err) = (folder.path("out"), folder.path("err"));
+    let world = World::new();
+    let driver = world.driver();
+    let mut task = task();
+    task.logs = LogTargets { stdout: LogTarget::File(out.clone()), stderr: LogTarget::File(err.clone()) };
+    let (handle, _) = driver.start_task(task).unwrap();
+    let at = |n: i64| Written(1, T + n * 60_000_000_000, format!("line {n}\n").into_bytes());
+    for n in 0..5 {
+        world.write([at(n)]);
+        eventually(PATIENCE, "it is there", || fs::read_to_string(&out).unwrap() == text(0, n + 1));
+    }
+    let before = world.scripted.count(LOGS);
+    world.scripted.go_away();
+    world.scripted.come_back().unwrap();
+    world.scripted.wait_for("a follow", |state| state.count(LOGS) > before + 1);
+    // Of a stream that was never heard of, too.
+    for request in &world.scripted.requests(LOGS)[before..] {
+        assert!(since(request) > T + 3 * 60_000_000_000, "{:?}", request.parameter("since"));
+    }
+    world.write([at(5), Written(2, T + 6 * 60_000_000_000, b"oh\n".to_vec())]);
+    world.exit(0);
+    exit_of(&driver, &handle.config.id);
+    driver.destroy_task(&handle.config.id, false).unwrap();
+    let texts = (fs::read_to_string(&out).unwrap(), fs::read_to_string(&err).unwrap());
+    assert_eq!(texts, (text(0, 6), "oh\n".into()));
+}
+
+#[test]
 fn what_a_fifos_reader_had_not_read_comes_again_from_another_process() {
     let folder = Folder::new();
     let path = folder.path("fifo");

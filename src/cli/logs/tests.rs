@@ -9,6 +9,7 @@ use crate::logs::clock::BEHIND;
 use crate::logs::{Record, Stamp, layout};
 use crate::replay::scripted::{Answer, Scripted, frame};
 use crate::runner::{Allocation, PlacedTask, Policy};
+use crate::threads::Worker;
 use clap::Parser;
 use serde_json::json;
 use std::fs;
@@ -322,6 +323,25 @@ fn a_reader_that_leaves_ends_it_at_once() {
         assert!(!hangup.is_hung_up(), "after {records}: at once");
         assert!(matches!(done, Err(HeldError::Sink(e)) if e.kind() == io::ErrorKind::BrokenPipe), "after {records}");
     }
+}
+
+#[test]
+fn a_follow_that_falls_silent_is_gone_on_with() {
+    let scripted = Scripted::new();
+    // It brings nothing of what is written meanwhile, and does not end with its container.
+    let mut followed = false;
+    scripted.on(LOGS, move |request| {
+        if request.parameter("follow").is_some() {
+            followed = true;
+            return Some(held(&[(1, 1, "a\n")]).hold());
+        }
+        Some(held(if followed { &[(1, 1, "a\n"), (1, 2, "b\n")] } else { &[(1, 1, "a\n")] }).end())
+    });
+    scripted.answers(INSPECT, [true, true, false, false].map(state));
+    let (hangup, mut seen) = (Hangup::new(), Seen::default());
+    let _deadline = Worker::timer("deadline", &hangup, Duration::from_secs(20)).unwrap();
+    assert_eq!(whole(&scripted).follow_impatiently(&hangup, &mut seen).unwrap(), [4, 0]);
+    assert_eq!(seen.0, ["o a\n", "o b\n"]);
 }
 
 #[test]

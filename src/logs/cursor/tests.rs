@@ -51,6 +51,33 @@ fn an_engine_that_repeats_itself_in_one_connection() {
     cursor.begin(None);
     fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
     assert_eq!(fed(&mut cursor, &[(2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f")]), ["e", "f"]);
+    assert_eq!(cursor.gap(), None);
+}
+
+#[test]
+fn one_that_does_not_come_to_the_end_of_that() {
+    let mut cursor = Cursor::new([true; 2]);
+    cursor.begin(None);
+    fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
+    for (repeated, too_early) in [
+        (&[][..], false),
+        (&[(2, "b")], true),
+        (&[(2, "b"), (3, "c")], true),
+        (&[(2, "b"), (3, "c"), (3, "d")], false),
+        (&[(2, "b"), (3, "c"), (3, "d"), (1, "a")], true),
+    ] {
+        cursor.begin(Some(Stamp::from_nanos(3_000_000_000)));
+        fed(&mut cursor, &[(3, "c"), (3, "d")]);
+        assert_eq!(fed(&mut cursor, repeated), [""; 0]);
+        let next = Part { bytes: b"e", ..record_at(Stream::Stdout, 4) };
+        assert_eq!((cursor.is_too_early(&next), cursor.is_repeating()), (too_early, too_early), "{repeated:?}");
+        for other in [record_at(Stream::Stdout, 2), record_at(Stream::Stdout, 3), record_at(Stream::Stderr, 4)] {
+            assert!(!cursor.is_too_early(&other), "{repeated:?} {other:?}");
+        }
+    }
+    // Where no read can tell more, it is a gap.
+    assert_eq!(fed(&mut cursor, &[(4, "e"), (5, "f")]), ["e", "f"]);
+    assert_eq!(cursor.gap(), Some(Stamp::from_nanos(3_000_000_000)));
 }
 
 #[test]
