@@ -94,14 +94,34 @@ impl Cursor {
         [self.streams[0].reached, self.streams[1].reached]
     }
 
+    /// The stamp of the last record of a stream.
+    pub(crate) fn last(&self, stream: Stream) -> Option<Stamp> {
+        self.streams[stream as usize].reached.last
+    }
+
     /// Whether a stream is wanted.
     pub(crate) fn wants(&self, stream: Stream) -> bool {
         self.wanted[stream as usize]
     }
 
-    /// Where to go on from, where the last lines of the streams have no end yet, or have one. `None`: from the start.
+    /// Where to go on from. `None`: from the start. That is the lower of both streams' stamps, but not far below the
+    /// record that was taken last: a stream that has long been silent does not make us read again what the other wrote
+    /// since. (Not below the higher stamp, for the Engine's clock may have gone back since that was written.) But not above the last
+    /// of a stream that is to be repeated: one of which something is ahead, and one whose last line has no end yet (`within_line`),
+    /// for Docker stamps all pieces of a long line as its first, however late they come.
     pub(crate) fn lower(&self, within_line: [bool; 2]) -> Option<Stamp> {
-        self.latest.and_then(|latest| lower(&[(self, within_line)], latest))
+        let near = Stamp::from_nanos(self.latest?.as_nanos().saturating_sub(SLACK));
+        let lasts = self.streams.each_ref().map(|position| position.reached.last);
+        match (self.wanted, lasts) {
+            ([true, false], [out, _]) => out,
+            ([false, true], [_, err]) => err,
+            (_, [out, err]) => {
+                let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
+                let repeated = self.streams.iter().zip(within_line);
+                let repeated = repeated.filter(|(position, within)| *within || position.reached.ahead.is_some());
+                Some(repeated.filter_map(|(position, _)| position.reached.last).fold(near, Stamp::min))
+            }
+        }
     }
 
     /// The higher of both streams' stamps: what a notice of missing lines names.
@@ -244,34 +264,6 @@ impl Cursor {
         }
         if part.last {
             position.coming = None;
-        }
-    }
-}
-
-/// Where cursors go on from that have seen the same, each of what it wants, when the record that was taken last is stamped `latest`.
-/// Beside each, whether its streams' last lines have no end yet. `None`: from the start.
-///
-/// That is the lower of both streams' stamps, but not far below the record that was taken last: a stream that has long been
-/// silent does not make us read again what the other wrote since. (Not below the higher stamp, for the Engine's clock may have
-/// gone back since that was written.) But not above the last of a stream that is to be repeated: one of which something is ahead
-/// of that, and one whose last line has no end yet, for Docker stamps all pieces of a long line as its first, however late
-/// they come.
-pub(crate) fn lower(level: &[(&Cursor, [bool; 2])], latest: Stamp) -> Option<Stamp> {
-    let near = Stamp::from_nanos(latest.as_nanos() - SLACK);
-    let positions = |stream: usize| {
-        let wanted = level.iter().filter(move |(cursor, _)| cursor.wanted[stream]);
-        wanted.map(move |(cursor, within_line)| (&cursor.streams[stream].reached, within_line[stream]))
-    };
-    let wanted = [0, 1].map(|stream| positions(stream).next().is_some());
-    let lasts = [0, 1].map(|stream| positions(stream).filter_map(|(reached, _)| reached.last).max());
-    match (wanted, lasts) {
-        ([true, false], [out, _]) => out,
-        ([false, true], [_, err]) => err,
-        (_, [out, err]) => {
-            let near = out.zip(err).map_or(near, |(out, err)| out.min(err).max(near));
-            let repeated = [0, 1].into_iter().flat_map(positions);
-            let repeated = repeated.filter(|(reached, within_line)| *within_line || reached.ahead >= Some(near));
-            Some(repeated.filter_map(|(reached, _)| reached.last).fold(near, Stamp::min))
         }
     }
 }

@@ -161,7 +161,8 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
         };
         let mut passed = reading.pass(false);
         rung &= matches!(passed, Passed { stop: Stop::End, new: false } | Passed { stop: Stop::LeftOut, .. });
-        if let Passed { stop: Stop::End, new: false } = passed {
+        // While it runs, a busy task is followed from there: each further read would find something new.
+        if matches!(passed.stop, Stop::End) && (!passed.new || !ended && !reading.settings.rings()) {
             // What rings for nothing, again and again, must not make us spin.
             if ended || std::mem::take(&mut rung) && !reading.hangup.sleep(backoff.next()) {
                 return Ok(());

@@ -52,9 +52,7 @@ pub(crate) struct Lane<'a> {
     /// Whether the kept cursor is behind.
     dirty: bool,
     stalled: bool,
-    /// Whether it has all that the Engine had told when it last told all, and what came since.
-    is_level: bool,
-    /// Whether it can go on from the start only: the Engine's clock was set back since it was level.
+    /// Whether it can go on from the start only, until it has come to the end: the Engine's clock was set back while it was stalled.
     anew: bool,
     /// When nothing came last.
     rested: Instant,
@@ -166,7 +164,6 @@ impl<'a> Lane<'a> {
             within_line,
             dirty,
             stalled: false,
-            is_level: false,
             anew: false,
             rested: Instant::now(),
             notice,
@@ -179,22 +176,13 @@ impl<'a> Lane<'a> {
         if self.anew { None } else { self.cursor.lower(self.within_line) }
     }
 
-    /// How far it is, and whether its streams' last lines have no end yet.
-    pub(super) fn position(&self) -> (&Cursor, [bool; 2]) {
-        (&self.cursor, self.within_line)
+    /// The Engine has told all that it holds, from the start.
+    pub(super) fn has_seen_all(&mut self) {
+        self.cursor.has_seen_all();
+        self.anew = false;
     }
 
-    /// Whether it has all that the Engine had told when it last told all, and what came since.
-    pub(super) fn is_level(&self) -> bool {
-        self.is_level
-    }
-
-    /// The Engine has told all, and it has taken that.
-    pub(super) fn levels(&mut self) {
-        (self.is_level, self.anew) = (true, false);
-    }
-
-    /// From the start, until it is level.
+    /// From the start, until that has come to the end.
     pub(super) fn begin_anew(&mut self) {
         self.anew = true;
     }
@@ -287,8 +275,7 @@ impl<'a> Lane<'a> {
     /// Tries again, where its gate is open.
     pub(super) fn try_again(&mut self) -> io::Result<()> {
         if self.stalled && self.outlet.gate().is_open() {
-            // What came meanwhile is still to come to it.
-            (self.stalled, self.is_level) = (false, false);
+            self.stalled = false;
             self.flush()?;
         }
         Ok(())

@@ -3,9 +3,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::collector::Collected;
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::lane::Lane;
 use super::pulse::Pulse;
 use super::record::{Part, Stamp, Stream};
@@ -14,8 +15,6 @@ use crate::threads::Hangup;
 /// The lanes, and whom to tell about them.
 pub(super) struct Lanes<'a> {
     lanes: Vec<Lane<'a>>,
-    /// The stamp of the record that was taken last by those that are level.
-    latest: Option<Stamp>,
     report: Box<dyn Fn(Collected) + Send + 'a>,
     pulse: Arc<Pulse>,
 }
@@ -23,8 +22,8 @@ pub(super) struct Lanes<'a> {
 impl<'a> Lanes<'a> {
     /// These lanes; `report` is told what fails, `pulse` what stalls.
     pub(super) fn new(lanes: Vec<Lane<'a>>, report: Box<dyn Fn(Collected) + Send + 'a>, pulse: Arc<Pulse>) -> Self {
-        let mut lanes = Self { lanes, latest: None, report, pulse };
-        if lanes.is_set_back() {
+        let mut lanes = Self { lanes, report, pulse };
+        if lanes.lanes.iter().any(|lane| lane.cursor.is_set_back()) {
             // One that was stalled when that happened does not know.
             lanes.begin_anew(|lane| !lane.cursor.is_set_back());
         }
@@ -39,6 +38,11 @@ impl<'a> Lanes<'a> {
     /// What ends what is done for them now: a request, or a pause.
     pub(super) fn connected(&self, latch: &Hangup, follow: bool) {
         self.pulse.connected(latch, follow);
+    }
+
+    /// A follow is likely to say something within so long. `None`: it is not any more.
+    pub(super) fn expect_within(&self, patience: Option<Duration>) {
+        self.pulse.expect_within(patience);
     }
 
     /// A piece of output has come.
@@ -63,22 +67,18 @@ impl<'a> Lanes<'a> {
 
     /// Offers a part to each lane; gives the most bytes that were new to one.
     pub(super) fn take(&mut self, part: &Part<'_>) -> usize {
-        let (mut taken, mut stalled, mut by_level) = (0, false, false);
+        let (mut taken, mut stalled, mut went_back) = (0, false, false);
         self.each(|lane| {
-            let was = lane.is_stalled();
-            let bytes = lane.take(part)?;
-            taken = taken.max(bytes);
-            by_level |= bytes > 0 && lane.is_level();
+            let (was, last) = (lane.is_stalled(), lane.cursor.last(part.stream));
+            taken = taken.max(lane.take(part)?);
             stalled |= lane.is_stalled() != was;
+            went_back |= lane.cursor.last(part.stream) < last;
             Ok(())
         });
-        if by_level {
-            self.latest = Some(part.stamp);
-        }
         if stalled {
             self.tell_stalls();
         }
-        if part.first && taken > 0 && self.any_stalled() && self.is_set_back() {
+        if went_back {
             self.begin_stalled_anew();
         }
         if part.first {
@@ -117,16 +117,6 @@ impl<'a> Lanes<'a> {
         self.open_lanes().all(|lane| lane.cursor.is_confirmed())
     }
 
-    /// A read has told what there is after the least far of them: those that were open have all of it, and are level.
-    pub(super) fn are_level(&mut self) {
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
-            lane.levels();
-        }
-        if self.latest.is_none() && !self.is_set_back() {
-            self.latest = self.open_lanes().filter_map(|lane| lane.cursor.upper()).max();
-        }
-    }
-
     /// The Engine's clock was set back: what it writes from now on may be stamped before what stalled ones have not taken yet.
     pub(super) fn begin_stalled_anew(&mut self) {
         self.begin_anew(Lane::is_stalled);
@@ -136,14 +126,10 @@ impl<'a> Lanes<'a> {
         self.lanes.iter_mut().filter(|lane| which(lane)).for_each(Lane::begin_anew);
     }
 
-    fn is_set_back(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.cursor.is_set_back())
-    }
-
     /// All that the Engine holds has come.
     pub(super) fn have_seen_all(&mut self) {
         for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
-            lane.cursor.has_seen_all();
+            lane.has_seen_all();
         }
     }
 
@@ -212,16 +198,9 @@ impl<'a> Lanes<'a> {
         self.lanes.iter().filter(|lane| !lane.is_stalled())
     }
 
-    /// Where the lane is that is least far; those that are level go on together, so that one of a silent stream does not make
-    /// us read again what another has taken since. `None`: at the start.
+    /// Where the lane is that is least far. `None`: at the start.
     pub(super) fn lower(&self) -> Option<Stamp> {
-        let latest = self.latest.filter(|_| self.open_lanes().any(Lane::is_level));
-        let together = latest.map(|latest| {
-            let level: Vec<_> = self.open_lanes().filter(|lane| lane.is_level()).map(Lane::position).collect();
-            cursor::lower(&level, latest)
-        });
-        let alone = self.open_lanes().filter(|lane| latest.is_none() || !lane.is_level()).map(Lane::lower);
-        alone.chain(together).min().flatten()
+        self.open_lanes().map(Lane::lower).min().flatten()
     }
 
     pub(super) fn upper(&self) -> Option<Stamp> {

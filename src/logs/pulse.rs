@@ -37,6 +37,8 @@ struct Inner {
     connection: Option<Hangup>,
     /// How many pieces there were, and when the last of them came, or the request began. `None`: no follow.
     heard: Option<(u64, Instant)>,
+    /// For how long a follow may say nothing.
+    patience: Duration,
     /// What the stalled lanes wait for.
     gates: Vec<Gate>,
     /// What they have not taken.
@@ -82,6 +84,12 @@ impl Pulse {
         let mut inner = self.lock();
         inner.connection = Some(latch.clone());
         inner.heard = follow.then(|| (self.pieces.load(Ordering::Relaxed), Instant::now()));
+        inner.patience = SILENCE;
+    }
+
+    /// A follow is likely to say something soon, and to have missed a rotation if it does not. `None`: it is not any more.
+    pub(super) fn expect_within(&self, patience: Option<Duration>) {
+        self.lock().patience = patience.unwrap_or(SILENCE);
     }
 
     /// Ends a follow, for a read to come in its place.
@@ -123,7 +131,8 @@ impl Pulse {
         let calls = self.calls.load(Ordering::Relaxed);
         let blocked = calls % 2 == 1 && calls == inner.seen && !self.is_patient;
         inner.seen = calls;
-        let mute = inner.is_mute(self.pieces.load(Ordering::Relaxed), SILENCE);
+        let patience = inner.patience;
+        let mute = inner.is_mute(self.pieces.load(Ordering::Relaxed), patience);
         if blocked || mute || inner.gates.iter().any(Gate::is_open) {
             inner.hang_up();
         }

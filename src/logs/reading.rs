@@ -1,13 +1,15 @@
 //! One request for a container's logs, from where its lanes are: its records on their way to them, and why it came to its end.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
-//! where the Engine's files are so small that each burst may overtake it, it only rings for a read.
+//! where the Engine's files are so small that each burst may overtake it, it only rings for a read. At first a follow lags by as
+//! long as the Engine searches its files, as a read does: that is let pass, for else a busy task would be read without end. An
+//! Engine may miss a rotation in that time and fall silent then, which is not waited for as long as otherwise.
 //!
 //! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and it
 //! mixes them up ([`super::order`]). An answer that does not repeat the record that came last, or brings older ones after newer
 //! ones, is given up there, and all that the Engine holds is asked for next.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::clock::Clock;
 use super::lanes::Lanes;
@@ -20,6 +22,15 @@ use crate::threads::Hangup;
 
 /// A record that arrives this late while following says that we lag.
 const LAG: Duration = Duration::from_millis(250);
+/// So long a follow may take to catch up, beside twice the time in which the Engine found the first new record.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// A follow that begins where something is written says something again within this, and that many times as long as the Engine
+/// searches.
+const SOON: Duration = Duration::from_secs(5);
+const SEARCHES: u32 = 10;
+/// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back: where it is not quite
+/// the same, as a virtual machine's.
+const AHEAD: i64 = 1_000_000_000;
 /// So much earlier than it must, in ns, an Engine is asked to begin that may mix up its files: the end of one that comes twice is
 /// then told from one more record of the last stamp.
 const MARGIN: i64 = 2_000_000_000;
@@ -33,6 +44,10 @@ pub(super) struct Reading<'a> {
     pub(super) hangup: Hangup,
     lag: Lag,
     clock: Clock,
+    /// Whether it was set back while we were at it.
+    set_back: bool,
+    /// When the last read began, how long it took, and whether it brought anything new.
+    read: (Instant, Duration, bool),
     /// Whether the next request begins at the start, whatever was taken already.
     from_start: bool,
     /// How often the Engine has failed to say all.
@@ -78,6 +93,8 @@ impl<'a> Reading<'a> {
             lag: Lag { floor: settings.same_clock.then_some(0) },
             settings,
             clock: Clock::new(),
+            set_back: false,
+            read: (Instant::now(), Duration::ZERO, false),
             hangup: hangup.clone(),
             from_start: false,
             failed: 0,
@@ -100,10 +117,13 @@ impl<'a> Reading<'a> {
         if was_set_back {
             self.out.begin_stalled_anew();
         }
-        let from_start = was_set_back || self.from_start || self.out.lower().is_none();
+        let from_start = was_set_back || self.from_start;
         self.from_start = false;
-        let mut new = false;
+        let (mut new, begun) = (false, Instant::now());
         let stop = self.ask(follow, from_start, &mut new);
+        if !follow {
+            self.read = (begun, begun.elapsed(), new);
+        }
         match &stop {
             Stop::LeftOut => {
                 if from_start {
@@ -146,6 +166,10 @@ impl<'a> Reading<'a> {
             ..LogsQuery::default()
         };
         let latch = self.latch(follow);
+        let (read_at, took, brought) = self.read;
+        if follow && brought {
+            self.out.expect_within(Some((took * SEARCHES).max(SOON)));
+        }
         let interrupted = |hangup: &Hangup| latch.is_hung_up() && !hangup.is_hung_up();
         let mut logs = match self.engine.container_logs(&self.settings.id, &query, &latch) {
             Ok(logs) => logs,
@@ -160,7 +184,8 @@ impl<'a> Reading<'a> {
         let is_kept = self.settings.leaves_out && self.disordered < TRIES;
         let mut order = Order::new(is_kept, self.doubted.filter(|_| from_start));
         let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
-        let rings = follow && self.settings.follow_bytes == Some(0);
+        let rings = follow && self.settings.rings();
+        let mut start = Start::new(read_at);
         loop {
             let waits = !logs.is_buffered();
             if waits {
@@ -175,6 +200,7 @@ impl<'a> Reading<'a> {
             if waits {
                 // The same for all that came at once: a clock for each record would cost as much as the rest of it.
                 arrived = now();
+                start.came = Instant::now();
                 pace.after_read();
                 if follow && self.was_set_back() {
                     // It may have been hiding something since. What it brought now comes once more.
@@ -205,7 +231,7 @@ impl<'a> Reading<'a> {
                 if taken > 0 {
                     carried += taken as u64;
                     *new = true;
-                    late |= follow && lag.is_late(part.stamp, arrived);
+                    late |= follow && start.is_late(lag.behind(part.stamp, arrived));
                 }
             };
             let fed = match next {
@@ -226,9 +252,6 @@ impl<'a> Reading<'a> {
                                 self.out.have_seen_all();
                                 self.failed = 0;
                             }
-                            if !follow {
-                                self.out.are_level();
-                            }
                             Stop::End
                         }
                     };
@@ -243,6 +266,9 @@ impl<'a> Reading<'a> {
             }
             if let Some(halt) = halt {
                 return halt;
+            }
+            if start.has_become_live() {
+                self.out.expect_within(None);
             }
             if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
                 return Stop::Lag;
@@ -261,13 +287,16 @@ impl<'a> Reading<'a> {
 
     /// Whether the Engine's clock, which is ours, was set back since this was last asked.
     fn was_set_back(&mut self) -> bool {
-        self.settings.same_clock && self.clock.was_set_back()
+        let was_set_back = self.settings.same_clock && self.clock.was_set_back();
+        self.set_back |= was_set_back;
+        was_set_back
     }
 
     /// Whether a stamp of the Engine's lies in the future: its clock is ours, and was set back. What it writes from now on bears
     /// lower stamps, and `since` would hide it.
     fn is_ahead_of_us(&self, stamp: Stamp) -> bool {
-        self.settings.same_clock && stamp > now()
+        let tolerated = if self.set_back { 0 } else { AHEAD };
+        self.settings.same_clock && stamp.as_nanos() > now().as_nanos().saturating_add(tolerated)
     }
 }
 
@@ -278,13 +307,56 @@ struct Lag {
 }
 
 impl Lag {
-    fn is_late(&mut self, stamp: Stamp, now: Stamp) -> bool {
+    /// By how much a record comes later than at once.
+    fn behind(&mut self, stamp: Stamp, now: Stamp) -> Duration {
         let age = now.as_nanos().saturating_sub(stamp.as_nanos());
         let floor = self.floor.map_or(age, |floor| floor.min(age));
         self.floor = Some(floor);
         // podman 4.3 stamps whole seconds.
         let coarse = if stamp.as_nanos() % 1_000_000_000 == 0 { 1_000_000_000 } else { 0 };
-        age.saturating_sub(floor) > LAG.as_nanos() as i64 + coarse
+        Duration::from_nanos(age.saturating_sub(floor).saturating_sub(coarse).max(0).cast_unsigned())
+    }
+}
+
+/// The beginning of a follow, while the Engine searches its files for what came since.
+struct Start {
+    /// When the read before it began, it itself, and when something came last.
+    read_at: Instant,
+    begun: Instant,
+    came: Instant,
+    /// How long it took until the first new record came.
+    searched: Option<Duration>,
+    is_over: bool,
+    /// Whether a record came in time, and that was told.
+    live: [bool; 2],
+}
+
+impl Start {
+    fn new(read_at: Instant) -> Self {
+        let now = Instant::now();
+        Self { read_at, begun: now, came: now, searched: None, is_over: false, live: [false; 2] }
+    }
+
+    /// Whether a new record that is so far behind says that we lag: not, where it was written since the last read began, and the
+    /// Engine has only just found it.
+    fn is_late(&mut self, behind: Duration) -> bool {
+        if behind <= LAG {
+            (self.is_over, self.live[0]) = (true, true);
+            return false;
+        }
+        if !self.is_over {
+            let since = self.came.saturating_duration_since(self.begun);
+            let searched = *self.searched.get_or_insert(since);
+            self.is_over = since > searched * 2 + CATCH_UP;
+        }
+        self.is_over || behind > LAG + self.came.saturating_duration_since(self.read_at)
+    }
+
+    /// Whether a record has come in time, once.
+    fn has_become_live(&mut self) -> bool {
+        let [live, told] = self.live;
+        self.live[1] = live;
+        live && !told
     }
 }
 
@@ -304,13 +376,44 @@ mod tests {
         for (stamp, now, want) in
             [(1, 200, false), (1, 252, true), (2000, 1999, false), (3000, 4200, false), (3001, 4200, true)]
         {
-            assert_eq!(same.is_late(ms(stamp), ms(now)), want, "written at {stamp}, here at {now}");
+            assert_eq!(same.behind(ms(stamp), ms(now)) > LAG, want, "written at {stamp}, here at {now}");
         }
         let mut other = Lag { floor: None };
         for (stamp, now, want) in
             [(1, 5001, false), (1001, 6002, false), (1501, 6852, true), (2001, 6901, false), (2501, 7652, true)]
         {
-            assert_eq!(other.is_late(ms(stamp), ms(now)), want, "written at {stamp} by another clock, here at {now}");
+            assert_eq!(
+                other.behind(ms(stamp), ms(now)) > LAG,
+                want,
+                "written at {stamp} by another clock, here at {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_engine_finds_late_at_first_is_no_lag() {
+        let (read_at, ms) = (Instant::now(), Duration::from_millis);
+        // The follow begins 3 s after the read: so long it had searched. Each record: when it came after that, how far behind.
+        for (row, records, want) in [
+            ("in time", &[(10, 0), (9000, 100)][..], &[false, false][..]),
+            ("later, not", &[(10, 0), (9000, 300)], &[false, true]),
+            ("written while both searched", &[(3000, 6000), (3100, 3000), (3200, 200)], &[false, false, false]),
+            ("written before", &[(3000, 6300)], &[true]),
+            ("it has caught up, and lags again", &[(3000, 5000), (3100, 0), (3400, 300)], &[false, false, true]),
+            ("it does not catch up", &[(3000, 5000), (6900, 3000), (7100, 300)], &[false, false, true]),
+        ] {
+            let mut start = Start::new(read_at);
+            start.begun = read_at + ms(3000);
+            let late: Vec<_> = records
+                .iter()
+                .map(|(came, behind)| {
+                    start.came = start.begun + ms(*came);
+                    start.is_late(ms(*behind))
+                })
+                .collect();
+            assert_eq!(late, want, "{row}");
+            let live = records.iter().any(|(_, behind)| *behind <= 250);
+            assert_eq!((start.has_become_live(), start.has_become_live()), (live, false), "{row}");
         }
     }
 }

@@ -301,10 +301,10 @@ fn overtaken_while_it_repeats(other_first: bool) -> bool {
     let bytes = |records: &[Written]| records.iter().flat_map(|r| sent(r, false)).collect::<Vec<u8>>();
     let after = if other_first { 1300 } else { 1301 };
     let gate = world.shared();
-    // What it repeats is dropped before it has come to the last of it, and a hundred that are new with that.
+    // What it repeats, of standard output alone, is dropped before it has come to the last of it, and a hundred that are new with that.
     let answer = Answer::chunked(200)
         .chunk(bytes(&records[..1195]))
-        .chunk(bytes(&records[701..1000]))
+        .chunk(bytes(&records[701..710]))
         .chunk(bytes(&records[after..]))
         .until(move || gate.lock().containers[0].status == "exited")
         .end();
@@ -883,6 +883,28 @@ fn a_sink_that_fails_takes_nothing_else_down() {
     seen.assert_is(&records, "the other sink");
     let failed = events.try_iter().filter(|event| event.annotations["kind"] == "sink_failed").count();
     assert_eq!(failed, 1, "it is told once");
+}
+
+#[test]
+fn a_busy_task_is_followed_after_one_read() {
+    let world = World::new();
+    let (shared, mut n) = (world.shared(), 0);
+    // It writes while it is read.
+    world.scripted.on(LOGS, move |request| {
+        let container = &mut shared.lock().containers[0];
+        if !is_follow(request) && container.status == "running" {
+            container.records.push(out(T + n, &format!("line {n}\n")));
+            n += 1;
+        }
+        None
+    });
+    let driver = world.driver();
+    let (id, seen, _) = collected(&driver);
+    wait_for_follow(&world);
+    assert!(is_follow(&world.scripted.requests(LOGS)[1]));
+    finish(&world, &driver, &id, 0);
+    let text = String::from_utf8(seen.out()).unwrap();
+    assert!(text.lines().enumerate().all(|(n, line)| line == format!("line {n}")), "{text}");
 }
 
 #[test]

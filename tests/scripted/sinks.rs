@@ -242,36 +242,6 @@ fn one_that_stalled_before_the_clock_was_set_back() {
 }
 
 #[test]
-fn a_silent_stream_does_not_make_us_read_the_other_again() {
-    let folder = Folder::new();
-    let (out, err) = (folder.path("out"), folder.path("err"));
-    let world = World::new();
-    let driver = world.driver();
-    let mut task = task();
-    task.logs = LogTargets { stdout: LogTarget::File(out.clone()), stderr: LogTarget::File(err.clone()) };
-    let (handle, _) = driver.start_task(task).unwrap();
-    let at = |n: i64| Written(1, T + n * 60_000_000_000, format!("line {n}\n").into_bytes());
-    for n in 0..5 {
-        world.write([at(n)]);
-        eventually(PATIENCE, "it is there", || fs::read_to_string(&out).unwrap() == text(0, n + 1));
-    }
-    let before = world.scripted.count(LOGS);
-    world.scripted.go_away();
-    world.scripted.come_back().unwrap();
-    world.scripted.wait_for("a follow", |state| state.count(LOGS) > before + 1);
-    // Of a stream that was never heard of, too.
-    for request in &world.scripted.requests(LOGS)[before..] {
-        assert!(since(request) > T + 3 * 60_000_000_000, "{:?}", request.parameter("since"));
-    }
-    world.write([at(5), Written(2, T + 6 * 60_000_000_000, b"oh\n".to_vec())]);
-    world.exit(0);
-    exit_of(&driver, &handle.config.id);
-    driver.destroy_task(&handle.config.id, false).unwrap();
-    let texts = (fs::read_to_string(&out).unwrap(), fs::read_to_string(&err).unwrap());
-    assert_eq!(texts, (text(0, 6), "oh\n".into()));
-}
-
-#[test]
 fn what_a_fifos_reader_had_not_read_comes_again_from_another_process() {
     let folder = Folder::new();
     let path = folder.path("fifo");
