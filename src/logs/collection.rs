@@ -1,5 +1,4 @@
-//! How one container's logs are collected: it reads what the Engine holds, follows, and reads again. (What is only rung for is read
-//! until nothing more is new.)
+//! How one container's logs are collected: it reads what the Engine holds, follows, and reads again.
 //!
 //! After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
 //! given up then, not held. It ends when the container has ended, no sink is behind and a read brings nothing new (or, once
@@ -94,8 +93,8 @@ impl Collection {
                     self.reading.latch(false).sleep(Duration::MAX);
                     false
                 }
-                // While it runs, a busy task is followed from there: each further read would find something new.
-                Stop::End => !new || !ended && !self.reading.settings.rings(),
+                // While it runs, each further read of a busy task would find something new.
+                Stop::End => !new || !ended && self.reading.may_follow(),
                 Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => false,
                 stop => {
                     if !self.recover(stop, new, ended.then_some(&mut tries_left)) {

@@ -161,8 +161,8 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
         };
         let mut passed = reading.pass(false);
         rung &= matches!(passed, Passed { stop: Stop::End, new: false } | Passed { stop: Stop::LeftOut, .. });
-        // While it runs, a busy task is followed from there: each further read would find something new.
-        if matches!(passed.stop, Stop::End) && (!passed.new || !ended && !reading.settings.rings()) {
+        // While it runs, each further read of a busy task would find something new.
+        if matches!(passed.stop, Stop::End) && (!passed.new || !ended && reading.may_follow()) {
             // What rings for nothing, again and again, must not make us spin.
             if ended || std::mem::take(&mut rung) && !reading.hangup.sleep(backoff.next()) {
                 return Ok(());

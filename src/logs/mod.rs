@@ -15,6 +15,7 @@ mod file;
 #[cfg(feature = "cli")]
 mod held;
 pub(crate) mod kept;
+mod lag;
 mod lane;
 mod lanes;
 pub(crate) mod layout;

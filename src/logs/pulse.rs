@@ -89,7 +89,7 @@ impl Pulse {
 
     /// A follow is likely to say something soon, and to have missed a rotation if it does not. `None`: it is not any more.
     pub(super) fn expect_within(&self, patience: Option<Duration>) {
-        self.lock().patience = patience.unwrap_or(SILENCE);
+        self.lock().patience = patience.map_or(SILENCE, |patience| patience.min(SILENCE));
     }
 
     /// Ends a follow, for a read to come in its place.

@@ -1,17 +1,16 @@
 //! One request for a container's logs, from where its lanes are: its records on their way to them, and why it came to its end.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
-//! where the Engine's files are so small that each burst may overtake it, it only rings for a read. At first a follow lags by as
-//! long as the Engine searches its files, as a read does: that is let pass, for else a busy task would be read without end. An
-//! Engine may miss a rotation in that time and fall silent then, which is not waited for as long as otherwise.
+//! where the Engine's files are so small that each burst may overtake it, it only rings for a read.
 //!
 //! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and it
 //! mixes them up ([`super::order`]). An answer that does not repeat the record that came last, or brings older ones after newer
 //! ones, is given up there, and all that the Engine holds is asked for next.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::clock::Clock;
+use super::lag::{Lag, Reads};
 use super::lanes::Lanes;
 use super::order::{Doubt, Mark, Order};
 use super::pace::Pace;
@@ -20,14 +19,8 @@ use super::source::Settings;
 use crate::engine::{Engine, Error, LogsQuery};
 use crate::threads::Hangup;
 
-/// A record that arrives this late while following says that we lag.
-const LAG: Duration = Duration::from_millis(250);
-/// So long a follow may take to catch up, beside twice the time in which the Engine found the first new record.
-const CATCH_UP: Duration = Duration::from_secs(1);
-/// A follow that begins where something is written says something again within this, and that many times as long as the Engine
-/// searches.
-const SOON: Duration = Duration::from_secs(5);
-const SEARCHES: u32 = 10;
+/// What the Engine writes beside a short line, in bytes: its stream, its time, their names.
+const BESIDE: u64 = 80;
 /// How far ahead of our clock, in ns, a stamp of the same clock may be without that having been set back: where it is not quite
 /// the same, as a virtual machine's.
 const AHEAD: i64 = 1_000_000_000;
@@ -46,8 +39,7 @@ pub(super) struct Reading<'a> {
     clock: Clock,
     /// Whether it was set back while we were at it.
     set_back: bool,
-    /// When the last read began, how long it took, and whether it brought anything new.
-    read: (Instant, Duration, bool),
+    reads: Reads,
     /// Whether the next request begins at the start, whatever was taken already.
     from_start: bool,
     /// How often the Engine has failed to say all.
@@ -90,11 +82,11 @@ impl<'a> Reading<'a> {
     pub(super) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Lanes<'a>) -> Self {
         Self {
             engine: engine.with(hangup),
-            lag: Lag { floor: settings.same_clock.then_some(0) },
+            lag: Lag::new(settings.same_clock),
             settings,
             clock: Clock::new(),
             set_back: false,
-            read: (Instant::now(), Duration::ZERO, false),
+            reads: Reads::new(),
             hangup: hangup.clone(),
             from_start: false,
             failed: 0,
@@ -119,10 +111,12 @@ impl<'a> Reading<'a> {
         }
         let from_start = was_set_back || self.from_start;
         self.from_start = false;
-        let (mut new, begun) = (false, Instant::now());
-        let stop = self.ask(follow, from_start, &mut new);
-        if !follow {
-            self.read = (begun, begun.elapsed(), new);
+        let (mut carried, began) = (0, Instant::now());
+        let stop = self.ask(follow, from_start, &mut carried);
+        if follow {
+            self.reads.are_over();
+        } else {
+            self.reads.add(began, Instant::now(), carried);
         }
         match &stop {
             Stop::LeftOut => {
@@ -146,10 +140,15 @@ impl<'a> Reading<'a> {
             Stop::Broken(error) if from_start && error.status().is_some() => self.failed += 1,
             _ => {}
         }
-        Passed { stop, new }
+        Passed { stop, new: carried > 0 }
     }
 
-    fn ask(&mut self, follow: bool, from_start: bool, new: &mut bool) -> Stop {
+    /// Whether what a running container writes may be followed after this read: else it is to be read again.
+    pub(super) fn may_follow(&self) -> bool {
+        self.reads.may_be_followed(self.settings.follow_bytes)
+    }
+
+    fn ask(&mut self, follow: bool, from_start: bool, carried: &mut u64) -> Stop {
         if self.out.all_stalled() {
             return Stop::Interrupted;
         }
@@ -166,9 +165,8 @@ impl<'a> Reading<'a> {
             ..LogsQuery::default()
         };
         let latch = self.latch(follow);
-        let (read_at, took, brought) = self.read;
-        if follow && brought {
-            self.out.expect_within(Some((took * SEARCHES).max(SOON)));
+        if follow {
+            self.out.expect_within(self.reads.patience());
         }
         let interrupted = |hangup: &Hangup| latch.is_hung_up() && !hangup.is_hung_up();
         let mut logs = match self.engine.container_logs(&self.settings.id, &query, &latch) {
@@ -183,9 +181,9 @@ impl<'a> Reading<'a> {
         let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < TRIES;
         let is_kept = self.settings.leaves_out && self.disordered < TRIES;
         let mut order = Order::new(is_kept, self.doubted.filter(|_| from_start));
-        let (mut carried, mut arrived, mut pace) = (0, now(), Pace::new());
-        let rings = follow && self.settings.rings();
-        let mut start = Start::new(read_at);
+        let (mut arrived, mut pace) = (now(), Pace::new());
+        let rings = follow && self.settings.follow_bytes == Some(0);
+        let mut start = self.reads.start();
         loop {
             let waits = !logs.is_buffered();
             if waits {
@@ -200,7 +198,7 @@ impl<'a> Reading<'a> {
             if waits {
                 // The same for all that came at once: a clock for each record would cost as much as the rest of it.
                 arrived = now();
-                start.came = Instant::now();
+                start.came(Instant::now());
                 pace.after_read();
                 if follow && self.was_set_back() {
                     // It may have been hiding something since. What it brought now comes once more.
@@ -229,8 +227,7 @@ impl<'a> Reading<'a> {
                 }
                 let taken = out.take(&part);
                 if taken > 0 {
-                    carried += taken as u64;
-                    *new = true;
+                    *carried += taken as u64 + if part.first { BESIDE } else { 0 };
                     late |= follow && start.is_late(lag.behind(part.stamp, arrived));
                 }
             };
@@ -270,7 +267,7 @@ impl<'a> Reading<'a> {
             if start.has_become_live() {
                 self.out.expect_within(None);
             }
-            if late || follow && self.settings.follow_bytes.is_some_and(|most| carried > most) {
+            if late || follow && self.settings.follow_bytes.is_some_and(|most| *carried > most) {
                 return Stop::Lag;
             }
             if self.out.all_stalled() {
@@ -300,120 +297,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether records come late.
-struct Lag {
-    /// The least time seen between a record's stamp and its arrival, in ns: what the clocks differ by. `None`: not known yet.
-    floor: Option<i64>,
-}
-
-impl Lag {
-    /// By how much a record comes later than at once.
-    fn behind(&mut self, stamp: Stamp, now: Stamp) -> Duration {
-        let age = now.as_nanos().saturating_sub(stamp.as_nanos());
-        let floor = self.floor.map_or(age, |floor| floor.min(age));
-        self.floor = Some(floor);
-        // podman 4.3 stamps whole seconds.
-        let coarse = if stamp.as_nanos() % 1_000_000_000 == 0 { 1_000_000_000 } else { 0 };
-        Duration::from_nanos(age.saturating_sub(floor).saturating_sub(coarse).max(0).cast_unsigned())
-    }
-}
-
-/// The beginning of a follow, while the Engine searches its files for what came since.
-struct Start {
-    /// When the read before it began, it itself, and when something came last.
-    read_at: Instant,
-    begun: Instant,
-    came: Instant,
-    /// How long it took until the first new record came.
-    searched: Option<Duration>,
-    is_over: bool,
-    /// Whether a record came in time, and that was told.
-    live: [bool; 2],
-}
-
-impl Start {
-    fn new(read_at: Instant) -> Self {
-        let now = Instant::now();
-        Self { read_at, begun: now, came: now, searched: None, is_over: false, live: [false; 2] }
-    }
-
-    /// Whether a new record that is so far behind says that we lag: not, where it was written since the last read began, and the
-    /// Engine has only just found it.
-    fn is_late(&mut self, behind: Duration) -> bool {
-        if behind <= LAG {
-            (self.is_over, self.live[0]) = (true, true);
-            return false;
-        }
-        if !self.is_over {
-            let since = self.came.saturating_duration_since(self.begun);
-            let searched = *self.searched.get_or_insert(since);
-            self.is_over = since > searched * 2 + CATCH_UP;
-        }
-        self.is_over || behind > LAG + self.came.saturating_duration_since(self.read_at)
-    }
-
-    /// Whether a record has come in time, once.
-    fn has_become_live(&mut self) -> bool {
-        let [live, told] = self.live;
-        self.live[1] = live;
-        live && !told
-    }
-}
-
 pub(super) fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn late() {
-        let ms = |ms: i64| Stamp::from_nanos(ms * 1_000_000);
-        let mut same = Lag { floor: Some(0) };
-        for (stamp, now, want) in
-            [(1, 200, false), (1, 252, true), (2000, 1999, false), (3000, 4200, false), (3001, 4200, true)]
-        {
-            assert_eq!(same.behind(ms(stamp), ms(now)) > LAG, want, "written at {stamp}, here at {now}");
-        }
-        let mut other = Lag { floor: None };
-        for (stamp, now, want) in
-            [(1, 5001, false), (1001, 6002, false), (1501, 6852, true), (2001, 6901, false), (2501, 7652, true)]
-        {
-            assert_eq!(
-                other.behind(ms(stamp), ms(now)) > LAG,
-                want,
-                "written at {stamp} by another clock, here at {now}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_an_engine_finds_late_at_first_is_no_lag() {
-        let (read_at, ms) = (Instant::now(), Duration::from_millis);
-        // The follow begins 3 s after the read: so long it had searched. Each record: when it came after that, how far behind.
-        for (row, records, want) in [
-            ("in time", &[(10, 0), (9000, 100)][..], &[false, false][..]),
-            ("later, not", &[(10, 0), (9000, 300)], &[false, true]),
-            ("written while both searched", &[(3000, 6000), (3100, 3000), (3200, 200)], &[false, false, false]),
-            ("written before", &[(3000, 6300)], &[true]),
-            ("it has caught up, and lags again", &[(3000, 5000), (3100, 0), (3400, 300)], &[false, false, true]),
-            ("it does not catch up", &[(3000, 5000), (6900, 3000), (7100, 300)], &[false, false, true]),
-        ] {
-            let mut start = Start::new(read_at);
-            start.begun = read_at + ms(3000);
-            let late: Vec<_> = records
-                .iter()
-                .map(|(came, behind)| {
-                    start.came = start.begun + ms(*came);
-                    start.is_late(ms(*behind))
-                })
-                .collect();
-            assert_eq!(late, want, "{row}");
-            let live = records.iter().any(|(_, behind)| *behind <= 250);
-            assert_eq!((start.has_become_live(), start.has_become_live()), (live, false), "{row}");
-        }
-    }
 }

@@ -194,6 +194,7 @@ fn a_follow_that_breaks_goes_on() {
         LOGS,
         [
             held(FIRST).end(),
+            held(FIRST).end(),
             // Followed: a connection that is cut within a record.
             held(FIRST).and(Answer::raw("30\r\n").send(b"\x01\0\0\0\0\0\0\x20partial".to_vec()).close()),
             Answer::error(503, "not now"),
@@ -300,6 +301,7 @@ fn a_reader_that_leaves_ends_it_at_once() {
             LOGS,
             [
                 held(&[(1, 1, "a\n")]).end(),
+                held(&[(1, 1, "a\n")]).end(),
                 // Nothing more comes, of either stream.
                 held(&[(1, 1, "a\n"), (1, 2, "b\n")]).hold(),
             ],
@@ -334,7 +336,7 @@ fn a_follow_that_falls_silent_is_gone_on_with() {
         }
         Some(held(if followed { &[(1, 1, "a\n"), (1, 2, "b\n")] } else { &[(1, 1, "a\n")] }).end())
     });
-    scripted.answers(INSPECT, [true, false, false].map(state));
+    scripted.answers(INSPECT, [true, true, false, false].map(state));
     let (hangup, mut seen) = (Hangup::new(), Seen::default());
     let _deadline = Worker::timer("deadline", &hangup, Duration::from_secs(20)).unwrap();
     assert_eq!(whole(&scripted).follow_impatiently(&hangup, &mut seen).unwrap(), [4, 0]);
