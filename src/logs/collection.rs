@@ -94,7 +94,11 @@ impl Collection {
                     false
                 }
                 // While it runs, each further read of a busy task would find something new.
-                Stop::End => !new || !ended && self.reading.may_follow(),
+                Stop::End if !new || !ended && self.reading.may_follow() => true,
+                Stop::End => {
+                    self.reading.rest();
+                    false
+                }
                 Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => false,
                 stop => {
                     if !self.recover(stop, new, ended.then_some(&mut tries_left)) {

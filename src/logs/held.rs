@@ -176,6 +176,7 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
         }
         match stop {
             Stop::OutOfOrder(_) if !reading.hangup.sleep(backoff.next()) => return Ok(()),
+            Stop::End if new => reading.rest(),
             // A follow that ends at once again and again must not spin.
             Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
             Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => {}

@@ -17,6 +17,8 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// searches.
 const SOON: Duration = Duration::from_secs(5);
 const SEARCHES: u32 = 3;
+/// The longest pause between two reads of a task that is not followed.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How late records come.
 #[derive(Debug)]
@@ -47,28 +49,35 @@ pub(super) struct Reads {
     began: Instant,
     took: Duration,
     brought: bool,
-    /// When it ended; `None`: something else came after it.
-    ended: Option<Instant>,
+    /// Whether it told all, and nothing else has come since.
+    is_next: bool,
     /// How fast the task writes, in bytes a second, where there were two reads in a row.
     rate: Option<u64>,
+    /// Whether the task wrote something a moment ago.
+    is_busy: bool,
 }
 
 impl Reads {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), took: Duration::ZERO, brought: false, ended: None, rate: None }
+        let (began, took) = (Instant::now(), Duration::ZERO);
+        Self { began, took, brought: false, is_next: false, rate: None, is_busy: false }
     }
 
-    /// One more, which brought so many bytes that were new.
-    pub(super) fn add(&mut self, began: Instant, ended: Instant, bytes: u64) {
-        let since = self.ended.map(|before| ended.saturating_duration_since(before).as_millis().max(1));
-        self.rate = since.map(|ms| (u128::from(bytes) * 1000 / ms).try_into().unwrap_or(u64::MAX));
+    /// One more, which brought so many bytes that were new, and told all, or not.
+    pub(super) fn add(&mut self, began: Instant, ended: Instant, bytes: u64, is_whole: bool) {
+        // A read brings what was written until it begins. Where long lay between two, the Engine may have dropped some of that.
+        let since = began.saturating_duration_since(self.began);
+        let is_next = self.is_next && since <= self.took * 2 + CATCH_UP;
+        let rate = || (u128::from(bytes) * 1000 / since.as_millis().max(1)).try_into().unwrap_or(u64::MAX);
+        self.rate = is_next.then(rate);
+        self.is_busy = bytes > 0 || is_next && self.brought;
         (self.began, self.took) = (began, ended.saturating_duration_since(began));
-        (self.brought, self.ended) = (bytes > 0, Some(ended));
+        (self.brought, self.is_next) = (bytes > 0, is_whole);
     }
 
     /// Something else than a read came.
     pub(super) fn are_over(&mut self) {
-        self.ended = None;
+        self.is_next = false;
     }
 
     /// Whether a running task may be followed now; `half`: of what one of the Engine's files holds, in bytes, 0 where that
@@ -79,9 +88,15 @@ impl Reads {
         self.rate.is_some_and(|rate| u128::from(rate) * needed.as_millis() / 1000 < u128::from(half))
     }
 
+    /// How long to wait before the next read of a task that may not be followed: a small part of the time in which it fills a file.
+    pub(super) fn pause(&self, half: Option<u64>) -> Duration {
+        let (Some(half), Some(rate @ 1..)) = (half, self.rate) else { return Duration::ZERO };
+        Duration::from_millis(half.saturating_mul(1000) / rate / 8).min(PAUSE)
+    }
+
     /// How long a follow may say nothing, where it is likely to say something.
     pub(super) fn patience(&self) -> Option<Duration> {
-        self.brought.then(|| (self.took * SEARCHES).max(SOON))
+        self.is_busy.then(|| (self.took * SEARCHES).max(SOON))
     }
 
     /// A follow that begins.
@@ -182,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn pauses_between_reads_and_patience() {
+        let (zero, ms) = (Instant::now(), Duration::from_millis);
+        let mut reads = Reads::new();
+        assert_eq!((reads.pause(Some(1)), reads.patience()), (Duration::ZERO, None));
+        reads.add(zero, zero + ms(10), 50, true);
+        assert_eq!((reads.pause(Some(1)), reads.patience()), (Duration::ZERO, Some(SOON)));
+        reads.add(zero + ms(10), zero + ms(3010), 10_000, true);
+        let pauses = [None, Some(0), Some(128 * 1024), Some(10_000_000)].map(|half| reads.pause(half));
+        assert_eq!((pauses, reads.patience()), ([ms(0), ms(0), ms(16), ms(100)], Some(ms(9000))));
+        reads.add(zero + ms(3010), zero + ms(3020), 0, true);
+        assert_eq!(reads.patience(), Some(SOON), "it has only just paused");
+        reads.add(zero + ms(3020), zero + ms(3030), 0, true);
+        assert_eq!(reads.patience(), None);
+    }
+
+    #[test]
     fn a_task_is_followed_where_it_cannot_fill_a_file_meanwhile() {
         let (zero, ms) = (Instant::now(), Duration::from_millis);
         // Reads: when each began and ended, what it brought.
@@ -193,16 +224,25 @@ mod tests {
             ("50 KB/s", &[(0, 10, 50), (10, 20, 500)], Some(1_000_000), true),
             ("500 KB/s", &[(0, 10, 50), (10, 20, 5000)], Some(1_000_000), false),
             ("500 KB/s, larger files", &[(0, 10, 50), (10, 20, 5000)], Some(10_000_000), true),
-            ("500 KB/s, a long search", &[(0, 10, 50), (10, 5010, 2_500_000)], Some(10_000_000), false),
+            ("500 KB/s, a long search", &[(0, 5000, 50), (5000, 10_000, 2_500_000)], Some(10_000_000), false),
+            ("500 KB/s, the second takes longer", &[(0, 10, 50), (10, 1010, 5000)], Some(1_000_000), false),
+            ("long after the first", &[(0, 10, 50), (1100, 1110, 50)], Some(1_000_000), false),
         ] {
             let mut seen = Reads::new();
             for (began, ended, bytes) in reads {
-                seen.add(zero + ms(*began), zero + ms(*ended), *bytes);
+                seen.add(zero + ms(*began), zero + ms(*ended), *bytes, true);
             }
             assert_eq!(seen.may_be_followed(half), want, "{row}");
-            seen.are_over();
-            seen.add(zero + ms(9000), zero + ms(9001), 1);
-            assert_eq!(seen.may_be_followed(Some(1_000_000)), false, "{row}: a follow lies between");
+            let (_, last, _) = reads[reads.len() - 1];
+            for is_over in [false, true] {
+                seen.add(zero + ms(last), zero + ms(last + 1), 1, is_over);
+                if is_over {
+                    seen.are_over();
+                }
+                seen.add(zero + ms(last + 1), zero + ms(last + 2), 1, true);
+                let why = if is_over { "a follow lies between" } else { "the one before did not tell all" };
+                assert!(!seen.may_be_followed(Some(1_000_000)), "{row}: {why}");
+            }
         }
     }
 }

@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
         if follow {
             self.reads.are_over();
         } else {
-            self.reads.add(began, Instant::now(), carried);
+            self.reads.add(began, Instant::now(), carried, matches!(stop, Stop::End));
         }
         match &stop {
             Stop::LeftOut => {
@@ -146,6 +146,11 @@ impl<'a> Reading<'a> {
     /// Whether what a running container writes may be followed after this read: else it is to be read again.
     pub(super) fn may_follow(&self) -> bool {
         self.reads.may_be_followed(self.settings.follow_bytes)
+    }
+
+    /// Waits for a moment before what may not be followed is read again.
+    pub(super) fn rest(&self) {
+        self.hangup.sleep(self.reads.pause(self.settings.follow_bytes));
     }
 
     fn ask(&mut self, follow: bool, from_start: bool, carried: &mut u64) -> Stop {
