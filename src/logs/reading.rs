@@ -16,7 +16,7 @@ use super::order::{Doubt, Mark, Order};
 use super::pace::Pace;
 use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
 use super::source::Settings;
-use crate::engine::{Engine, Error, LogsQuery};
+use crate::engine::{Engine, Error, Logs, LogsQuery};
 use crate::threads::Hangup;
 
 /// What the Engine writes beside a short line, in bytes: its stream, its time, their names.
@@ -180,6 +180,51 @@ impl<'a> Reading<'a> {
             Err(error) => return Stop::Broken(error),
         };
         self.out.begin(since);
+        let stop = match self.listen(&mut logs, follow, from_start, since, carried) {
+            Stop::Broken(_) if interrupted(&self.hangup) => Stop::Interrupted,
+            stop => stop,
+        };
+        if self.settings.leaves_out {
+            self.let_go(logs, &stop, query, &latch);
+        }
+        stop
+    }
+
+    /// Sees to it that the Engine holds no file for a request that has come to such an end: it would give those in place of others to
+    /// the next one.
+    fn let_go(&mut self, mut logs: Logs, stop: &Stop, query: LogsQuery, latch: &Hangup) {
+        match stop {
+            // Files are let go of where a read ends.
+            Stop::LeftOut | Stop::OutOfOrder(_) if !query.follow => self.pass_over(&mut logs),
+            // A follow has no end. A read that begins now ends after the Engine has seen that nobody is there any more.
+            Stop::Rung | Stop::Lag | Stop::LeftOut | Stop::OutOfOrder(_) if self.settings.rings() => {
+                drop(logs);
+                let query = LogsQuery { follow: false, ..query };
+                // Where that fails, the next request tells.
+                if let Ok(mut logs) = self.engine.container_logs(&self.settings.id, &query, latch) {
+                    self.pass_over(&mut logs);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads to the end, for nobody.
+    fn pass_over(&mut self, logs: &mut Logs) {
+        while let Ok(Some(_)) = logs.next_piece() {
+            self.out.piece();
+        }
+    }
+
+    /// Hands on what comes, up to what ends it.
+    fn listen(
+        &mut self,
+        logs: &mut Logs,
+        follow: bool,
+        from_start: bool,
+        since: Option<Stamp>,
+        carried: &mut u64,
+    ) -> Stop {
         let mut splitter = Splitter::new(self.settings.terminal);
         let (mut late, mut halt) = (false, None);
         // Whether it is still to repeat what came last. One that cannot say all must be believed.
@@ -187,7 +232,7 @@ impl<'a> Reading<'a> {
         let is_kept = self.settings.leaves_out && self.disordered < TRIES;
         let mut order = Order::new(is_kept, self.doubted.filter(|_| from_start));
         let (mut arrived, mut pace) = (now(), Pace::new());
-        let rings = follow && self.settings.follow_bytes == Some(0);
+        let rings = follow && self.settings.rings();
         let mut start = self.reads.start();
         loop {
             let waits = !logs.is_buffered();
@@ -258,7 +303,6 @@ impl<'a> Reading<'a> {
                         }
                     };
                 }
-                Err(_) if interrupted(&self.hangup) => return Stop::Interrupted,
                 Err(error) => return Stop::Broken(error),
             };
             match fed {

@@ -45,6 +45,13 @@ pub(crate) struct Settings {
     pub(super) backoff: (Duration, Duration),
 }
 
+impl Settings {
+    /// Whether a follow only tells that there is something to read.
+    pub(super) fn rings(&self) -> bool {
+        self.follow_bytes == Some(0)
+    }
+}
+
 impl Source {
     /// By the Engine's word; podman shows no log options, so what we `asked` for must do there.
     pub(crate) fn of(inspect: &ContainerInspect, asked: impl FnOnce() -> LogConfig) -> Self {

@@ -1,8 +1,10 @@
 //! Output that an Engine cuts, repeats, interrupts or refuses: each record reaches the sinks once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -586,6 +588,71 @@ fn a_file_that_comes_in_place_of_another_is_not_believed() {
         seen.assert_is(&all, row);
         assert_eq!(seen.notices(), [""; 0], "{row}: nothing is missing");
     }
+}
+
+#[test]
+fn files_that_an_engine_holds_for_a_request_that_was_given_up() {
+    // Docker 20.10 keeps a rotated file that it has unpacked, by its place, until the last request for it is over.
+    let lines = |from: i64, to: i64| -> Vec<Written> {
+        (from..to).map(|line| out(T + line * SECOND, &format!("line {line}\n"))).collect()
+    };
+    let (known, all) = (lines(0, 10), lines(0, 30));
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = world.driver_with(DriverConfig {
+        logging: LogConfig { kind: "local".into(), config: BTreeMap::from([("max-size".into(), "10k".into())]).into() },
+        ..quick()
+    });
+    let (id, seen, _) = collected(&driver);
+    world.write(known.clone());
+    seen.wait_for(&known, "before");
+    let shown = [lines(0, 11), lines(20, 30)].concat();
+    let mut is_held = false;
+    world.scripted.on(LOGS, move |request| {
+        let was_held = std::mem::replace(&mut is_held, is_follow(request));
+        // The second of three files is missing.
+        let stale = || shown.iter().filter(|record| record.1 >= since(request));
+        (was_held && !is_follow(request))
+            .then(|| stale().fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false))).end())
+    });
+    // The follow that is there rings, for the handler above to know the next one.
+    world.write(all[10..11].to_vec());
+    seen.wait_for(&all[..11], "one more");
+    wait_for_follow(&world);
+    world.write(all[11..].to_vec());
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&all, "all");
+    assert_eq!(seen.notices(), [""; 0], "nothing is missing");
+}
+
+#[test]
+fn an_answer_that_is_not_believed_is_read_to_its_end() {
+    // Until then the Engine holds files for it.
+    let world = World::on(Scripted::tcp().unwrap());
+    let driver = compressing(&world);
+    let (id, seen, _) = collected(&driver);
+    let all: Vec<_> = (0..30).map(|line| out(T + line * SECOND, &format!("line {line}\n"))).collect();
+    world.write(all[..10].to_vec());
+    seen.wait_for(&all[..10], "before");
+    world.scripted.go_away();
+    let (gate, mut mixed) = (Arc::new(AtomicBool::new(false)), Some([&all[..10], &all[..10], &all[20..]].concat()));
+    let is_over = gate.clone();
+    world.scripted.on(LOGS, move |request| {
+        let mixed = mixed.take_if(|_| !is_follow(request))?;
+        let from = since(request);
+        let shown = mixed.iter().filter(|record| record.1 >= from);
+        let answer = shown.fold(Answer::chunked(200), |answer, record| answer.chunk(sent(record, false)));
+        let is_over = is_over.clone();
+        Some(answer.until(move || is_over.load(Ordering::Relaxed)).end())
+    });
+    world.write(all[10..].to_vec());
+    let before = world.scripted.count(LOGS);
+    world.scripted.come_back().unwrap();
+    world.scripted.wait_for("a read", |state| state.count(LOGS) > before);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(world.scripted.count(LOGS), before + 1, "the next one waits");
+    gate.store(true, Ordering::Relaxed);
+    finish(&world, &driver, &id, 0);
+    seen.assert_is(&all, "all");
 }
 
 #[test]
