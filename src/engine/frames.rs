@@ -107,25 +107,34 @@ impl Decoder {
     }
 
     fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<(Stream, u32)>, BadFrame> {
-        let take = input.len().min(HEADER - self.header_len);
-        let (bytes, rest) = input.split_at(take);
-        self.header[self.header_len..self.header_len + take].copy_from_slice(bytes);
-        self.header_len += take;
-        *input = rest;
-        if self.header_len < HEADER {
-            return Ok(None);
-        }
-        self.header_len = 0;
-        let [stream, a, b, c, length @ ..] = self.header;
+        let header = match input.split_first_chunk() {
+            Some((header, rest)) if self.header_len == 0 => {
+                *input = rest;
+                *header
+            }
+            _ => {
+                let take = input.len().min(HEADER - self.header_len);
+                let (bytes, rest) = input.split_at(take);
+                self.header[self.header_len..self.header_len + take].copy_from_slice(bytes);
+                self.header_len += take;
+                *input = rest;
+                if self.header_len < HEADER {
+                    return Ok(None);
+                }
+                self.header_len = 0;
+                self.header
+            }
+        };
+        let [stream, a, b, c, length @ ..] = header;
         let stream = match stream {
             // 0 is standard input, which an Engine writes where it means standard output.
             0 | 1 => Stream::Stdout,
             2 => Stream::Stderr,
             3 => Stream::System,
-            _ => return Err(BadFrame::Header(self.header)),
+            _ => return Err(BadFrame::Header(header)),
         };
         if [a, b, c] != [0; 3] {
-            return Err(BadFrame::Header(self.header));
+            return Err(BadFrame::Header(header));
         }
         Ok(Some((stream, u32::from_be_bytes(length))))
     }

@@ -82,8 +82,21 @@ impl Chunks {
         Ok(())
     }
 
+    /// What most often lies between the data of two chunks, where it is here whole: how long that is, and how long the next chunk.
+    fn frame(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        match self.0 {
+            State::DataEnd => begin(bytes.strip_prefix(b"\r\n")?).map(|(length, size)| (length + 2, size)),
+            State::Size { digits: 0, .. } => begin(bytes),
+            _ => None,
+        }
+    }
+
     /// The next data in `bytes`, from `from` on, which then lies behind it. `None`: there is no more in them.
     fn next(&mut self, bytes: &[u8], from: &mut usize) -> Result<Option<Range<usize>>, BadChunk> {
+        if let Some((length, size)) = bytes.get(*from..).and_then(|rest| self.frame(rest)) {
+            *from += length;
+            self.0 = State::Data(size);
+        }
         while let Some(&byte) = bytes.get(*from) {
             if let State::Data(left) = self.0 {
                 let length = left.min(bytes.len() - *from);
@@ -124,6 +137,19 @@ impl Chunks {
         }
         Ok(None)
     }
+}
+
+/// The usual beginning of a chunk: its length in so few digits, and the line end.
+fn begin(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut size = 0;
+    for (at, byte) in bytes.iter().take(8).enumerate() {
+        match (*byte as char).to_digit(16) {
+            Some(digit) => size = size << 4 | digit as usize,
+            // A length of 0 is the end, and none is an error.
+            None => return (size > 0 && bytes[at..].starts_with(b"\r\n")).then_some((at + 2, size)),
+        }
+    }
+    None
 }
 
 /// What follows a byte of the rest of a length's line.

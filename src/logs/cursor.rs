@@ -147,6 +147,17 @@ impl Cursor {
         self.streams.iter_mut().find_map(|position| position.gap.take())
     }
 
+    /// Whether a record that begins is later than all of its stream, of which this connection has nothing more to repeat, nor of the
+    /// other. What a cursor says of it otherwise is no then, but for that it is new.
+    pub(crate) fn simply_goes_on(&self, part: &Part<'_>) -> bool {
+        let position = &self.streams[part.stream as usize];
+        !self.is_repeating()
+            && position.caught_up
+            && !position.is_awaiting()
+            && position.reached.ahead.is_none()
+            && position.reached.last < Some(part.stamp)
+    }
+
     /// Whether a record that begins would be taken as new, as it comes.
     pub(crate) fn is_new(&self, part: &Part<'_>) -> bool {
         self.wants(part.stream) && self.streams[part.stream as usize].is_new(part)

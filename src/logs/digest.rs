@@ -5,6 +5,9 @@
 /// Odd, and with its bits spread evenly.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Of longer records so much is looked at, in bytes, and their length: two of one time that are alike in that do not come.
+pub(super) const LOOKED_AT: usize = 1024;
+
 /// How many words are digested side by side: one after the other each would wait for the one before.
 const LANES: usize = 4;
 
@@ -26,10 +29,11 @@ impl Digest {
     }
 
     /// More bytes.
-    pub(super) fn add(&mut self, mut bytes: &[u8]) {
-        let held = (self.length % 8) as usize;
-        let mut lane = (self.length / 8) as usize % LANES;
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let seen = usize::try_from(self.length).unwrap_or(LOOKED_AT).min(LOOKED_AT);
         self.length += bytes.len() as u64;
+        let mut bytes = &bytes[..bytes.len().min(LOOKED_AT - seen)];
+        let (held, mut lane) = (seen % 8, seen / 8 % LANES);
         if held > 0 {
             let more = bytes.len().min(8 - held);
             for (at, byte) in bytes[..more].iter().enumerate() {
@@ -109,6 +113,13 @@ mod tests {
             assert!(seen.insert(Digest::of(&other)), "byte {at}");
             assert!(seen.insert(Digest::of(&bytes[..at])), "length {at}");
         }
+        let long = |length: usize, at: usize| {
+            let mut bytes = vec![0; length];
+            bytes[at] = 1;
+            Digest::of(&bytes)
+        };
+        assert!(seen.insert(long(5000, 0)) && seen.insert(long(5001, 0)) && seen.insert(long(5000, LOOKED_AT - 1)));
+        assert!(!seen.insert(long(5000, 0)));
         assert!(seen.insert(Digest::of(&[0; 5])) && seen.insert(Digest::of(&[0; 6])));
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::cursor::Reached;
-use super::digest::Digest;
+use super::digest::{Digest, LOOKED_AT};
 use super::record::Stamp;
 
 const MAGIC: &[u8; 8] = b"lscursr3";
@@ -21,6 +21,7 @@ const LONGEST_ID: usize = 64;
 const STREAM: usize = 5 * 8;
 /// What a slot holds, in bytes: magic, number of the write, container, two streams, the sink's place, digest.
 const LENGTH: usize = 8 + 8 + LONGEST_ID + 2 * STREAM + 24 + 8;
+const _: () = assert!(LENGTH <= LOOKED_AT, "all of it is digested");
 /// Where the second slot begins.
 const SLOT: u64 = 256;
 

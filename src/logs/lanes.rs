@@ -87,6 +87,18 @@ impl<'a> Lanes<'a> {
         taken
     }
 
+    /// Whether a record that begins is new to all that want its stream, and nothing about it is doubtful: what nearly all are, for
+    /// which this alone is looked at.
+    pub(super) fn simply_goes_on(&self, part: &Part<'_>) -> bool {
+        let goes_on = self.open_lanes().all(|lane| lane.cursor.simply_goes_on(part));
+        debug_assert!(
+            !goes_on
+                || !(self.needs_read(part, false) || self.is_beyond_passed_over(part) || self.is_out_of_order(part)),
+            "what else is asked of {part:?} would say no"
+        );
+        goes_on
+    }
+
     /// Whether a record that begins in a follow is not to be taken from that, but read: each new one, or only what the
     /// Engine may be repeating, and what comes where it should have repeated another.
     pub(super) fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {

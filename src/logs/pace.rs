@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::threads::Hangup;
 
 /// Worth a read, in bytes.
-const BATCH: u32 = 64 * 1024;
+const BATCH: u32 = 32 * 1024;
 /// Waited for that at most. Linux takes some 270 small writes into a Unix socket before it blocks the writer, and an Engine needs more
 /// than this for so many records.
 const MOMENT: Duration = Duration::from_micros(500);
@@ -82,9 +82,9 @@ mod tests {
             ("a line right after another", 150, us(8), us(7), us(500)),
             ("what a pause brought", 9_000, us(510), us(1), us(500)),
             ("after the last of a burst", 150, us(2_000), us(1_500), us(0)),
-            ("16 KiB at 100 MB a second", 16_384, us(160), us(150), us(500)),
-            ("the same at 300 MB a second", 16_384, us(55), us(50), us(220)),
-            ("the same at 1 GB a second", 16_384, us(16), us(10), us(0)),
+            ("16 KiB at 100 MB a second", 16_384, us(160), us(150), us(320)),
+            ("the same at 300 MB a second", 16_384, us(55), us(50), us(0)),
+            ("two of them in 0.3 ms", 33_000, us(300), us(200), us(0)),
             ("a buffer full of it", 131_072, us(500), us(1), us(0)),
             ("nothing yet", 0, us(0), us(0), us(0)),
         ] {

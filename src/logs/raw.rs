@@ -42,7 +42,7 @@ impl RawSplitter {
     }
 
     /// Hands the parts of records in `bytes` to `each`.
-    pub(super) fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Part<'_>)) -> Result<(), BadRecord> {
+    pub(super) fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&Part<'_>)) -> Result<(), BadRecord> {
         if self.carry.is_empty() {
             let used = self.take(bytes, each)?;
             self.carry.extend_from_slice(&bytes[used..]);
@@ -57,18 +57,18 @@ impl RawSplitter {
     }
 
     /// The bytes have ended: what was held back is payload after all.
-    pub(super) fn finish(&mut self, each: &mut impl FnMut(Part<'_>)) {
+    pub(super) fn finish(&mut self, each: &mut impl FnMut(&Part<'_>)) {
         let held = std::mem::take(&mut self.carry);
         if let State::Payload { stamp, seen } = self.state
             && !held.is_empty()
         {
-            each(part(stamp, &held, seen, false));
+            each(&part(stamp, &held, seen, false));
             self.state = State::Payload { stamp, seen: seen + held.len() };
         }
     }
 
     /// Hands on what can be judged; says how much of the input that is.
-    fn take(&mut self, input: &[u8], each: &mut impl FnMut(Part<'_>)) -> Result<usize, BadRecord> {
+    fn take(&mut self, input: &[u8], each: &mut impl FnMut(&Part<'_>)) -> Result<usize, BadRecord> {
         let mut at = 0;
         while at < input.len() {
             let rest = &input[at..];
@@ -86,7 +86,7 @@ impl RawSplitter {
                     if length == 0 && !ended {
                         return Ok(at);
                     }
-                    each(part(stamp, &rest[..length], seen, ended));
+                    each(&part(stamp, &rest[..length], seen, ended));
                     at += length;
                     self.state = if ended { State::Stamp } else { State::Payload { stamp, seen: seen + length } };
                 }
@@ -161,7 +161,7 @@ mod tests {
         let mut all: Vec<Vec<(String, String, bool)>> = Vec::new();
         for size in [1, 7, 4096, raw.len()] {
             let (mut splitter, mut records) = (RawSplitter::new(cuts), Vec::<(String, String, bool)>::new());
-            let mut each = |part: Part<'_>| {
+            let mut each = |part: &Part<'_>| {
                 if part.first {
                     records.push((part.stamp.to_string(), String::new(), false));
                 }

@@ -259,23 +259,23 @@ impl<'a> Reading<'a> {
             }
             self.out.piece();
             let (out, lag) = (&mut self.out, &mut self.lag);
-            let mut take = |part: Part<'_>| {
-                if part.first && halt.is_none() {
-                    let shows_gap = || out.shows_gap(&part);
-                    halt = match order.doubt(&part, || out.is_out_of_order(&part), shows_gap) {
+            let mut take = |part: &Part<'_>| {
+                if part.first && halt.is_none() && (is_kept || awaits || rings || !out.simply_goes_on(part)) {
+                    let shows_gap = || out.shows_gap(part);
+                    halt = match order.doubt(part, || out.is_out_of_order(part), shows_gap) {
                         _ if awaits && shows_gap() => Some(Stop::LeftOut),
-                        _ if out.is_beyond_passed_over(&part) => Some(Stop::LeftOut),
-                        Some(Doubt::Older(_)) if follow && out.is_repeat(&part) => Some(Stop::Rung),
+                        _ if out.is_beyond_passed_over(part) => Some(Stop::LeftOut),
+                        Some(Doubt::Older(_)) if follow && out.is_repeat(part) => Some(Stop::Rung),
                         Some(Doubt::Older(mark)) => Some(Stop::OutOfOrder(Some(mark))),
                         Some(Doubt::Hole) => Some(Stop::OutOfOrder(None)),
-                        None => (follow && out.needs_read(&part, rings)).then_some(Stop::Rung),
+                        None => (follow && out.needs_read(part, rings)).then_some(Stop::Rung),
                     };
                     awaits = awaits && !out.is_confirmed();
                 }
                 if halt.is_some() {
                     return;
                 }
-                let taken = out.take(&part);
+                let taken = out.take(part);
                 if taken > 0 {
                     *carried += taken as u64 + if part.first { BESIDE } else { 0 };
                     late |= follow && start.is_late(lag.behind(part.stamp, arrived));

@@ -113,8 +113,9 @@ impl Near {
     /// [`Stamp::parse`]; quick where all is as Docker writes it, and within the same second.
     fn parse(&mut self, text: &[u8]) -> Option<Stamp> {
         let Some((second, [fraction @ .., b'Z'])) = text.split_first_chunk::<20>() else { return Stamp::parse(text) };
-        if *second == self.text && fraction.len() == 9 && fraction.iter().all(u8::is_ascii_digit) {
-            let nanos = fraction.iter().fold(0, |n, &b| n * 10 + i64::from(b - b'0'));
+        if *second == self.text
+            && let Some(nanos) = nine_digits(fraction)
+        {
             return Some(Stamp { nanos: self.nanos + nanos });
         }
         let stamp = Stamp::parse(text)?;
@@ -123,6 +124,23 @@ impl Near {
         }
         Some(stamp)
     }
+}
+
+/// Nine digits as a number: the first by itself, the others side by side in one word.
+fn nine_digits(text: &[u8]) -> Option<i64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (first, rest) = text.split_first_chunk::<1>()?;
+    let word = u64::from_le_bytes(rest.try_into().ok()?) ^ (ONES * u64::from(b'0'));
+    // 0x76 more of what is above 9, and what has its highest bit set anyway, has that bit set.
+    let is_none = (word.wrapping_add(ONES * 0x76) | word) & (ONES * 0x80) != 0;
+    if is_none || !first[0].is_ascii_digit() {
+        return None;
+    }
+    // Pairs, in each second byte; then fours, then all eight.
+    let pairs = (word * 10 + (word >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let eight = (fours * 10_000 + (fours >> 32)) & 0xffff_ffff;
+    Some(i64::from(first[0] - b'0') * 100_000_000 + eight.cast_signed())
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so that the leap day is the last.
@@ -212,7 +230,7 @@ impl Splitter {
     }
 
     /// Hands the parts of records in `piece` to `each`.
-    pub(super) fn feed(&mut self, piece: &Piece<'_>, mut each: impl FnMut(Part<'_>)) -> Result<(), BadRecord> {
+    pub(super) fn feed(&mut self, piece: &Piece<'_>, mut each: impl FnMut(&Part<'_>)) -> Result<(), BadRecord> {
         let stream = match piece.stream {
             engine::Stream::Stdout => Stream::Stdout,
             engine::Stream::Stderr => Stream::Stderr,
@@ -230,7 +248,7 @@ impl Splitter {
     }
 
     /// The input has ended: hands on what was held back.
-    pub(super) fn finish(&mut self, mut each: impl FnMut(Part<'_>)) {
+    pub(super) fn finish(&mut self, mut each: impl FnMut(&Part<'_>)) {
         if let Some(raw) = &mut self.raw {
             raw.finish(&mut each);
         }
@@ -240,7 +258,7 @@ impl Splitter {
         &mut self,
         stream: Stream,
         piece: &Piece<'_>,
-        each: &mut impl FnMut(Part<'_>),
+        each: &mut impl FnMut(&Part<'_>),
     ) -> Result<(), BadRecord> {
         if piece.first {
             (self.stamp, self.held_len) = (None, 0);
@@ -257,7 +275,7 @@ impl Splitter {
         };
         self.stamp = Some(stamp);
         if first || piece.last || !bytes.is_empty() {
-            each(Part { stream, stamp, bytes, first, last: piece.last });
+            each(&Part { stream, stamp, bytes, first, last: piece.last });
         }
         Ok(())
     }
@@ -335,6 +353,29 @@ mod tests {
             assert_eq!(Stamp::parse(text.as_bytes()).map(|s| s.to_string()).as_deref(), Some(text));
         }
         assert_eq!(Stamp::parse(A.as_bytes()).map(Stamp::as_since).as_deref(), Some("1795577762.843542396"));
+    }
+
+    #[test]
+    fn nine_digits_at_once() {
+        for (text, want) in [
+            ("000000000", Some(0)),
+            ("123456789", Some(123_456_789)),
+            ("999999999", Some(999_999_999)),
+            ("100000000", Some(100_000_000)),
+            ("000000001", Some(1)),
+            ("12345678", None),
+            ("1234567890", None),
+            ("", None),
+        ] {
+            assert_eq!(nine_digits(text.as_bytes()), want, "{text}");
+        }
+        for at in 0..9 {
+            for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                let mut text = *b"123456789";
+                text[at] = byte;
+                assert_eq!(nine_digits(&text), None, "{byte} at {at}");
+            }
+        }
     }
 
     /// Whole records: stream, stamp, bytes.
