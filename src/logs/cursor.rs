@@ -54,6 +54,8 @@ struct Position {
     repeats: bool,
     /// Whether the Engine holds these no more.
     is_gone: bool,
+    /// The last stamp, where this connection has brought its records once more.
+    confirmed: Option<Stamp>,
     /// Whether this connection brought what was passed over for being ahead, and so taken before.
     passed_over: bool,
     /// The stamp after which it does not hold all any more.
@@ -138,7 +140,7 @@ impl Cursor {
             // What was taken of a stream that is not repeated lies before all that comes of it.
             position.caught_up = !position.awaits;
             position.coming = None;
-            (position.passed_over, position.repeats) = (false, false);
+            (position.passed_over, position.repeats, position.confirmed) = (false, false, None);
         }
     }
 
@@ -173,6 +175,18 @@ impl Cursor {
     pub(crate) fn is_too_early(&self, part: &Part<'_>) -> bool {
         let position = &self.streams[part.stream as usize];
         position.is_awaiting() && position.reached.last < Some(part.stamp)
+    }
+
+    /// The highest stamp of a last record that this connection has brought once more.
+    pub(crate) fn confirmed(&self) -> Option<Stamp> {
+        self.streams[0].confirmed.max(self.streams[1].confirmed)
+    }
+
+    /// What came last of a stream does not come once more, and nothing is missing all the same: all that was written from then until
+    /// `known` was offered to this cursor, and the Engine still holds what came then.
+    pub(crate) fn expect_no_more(&mut self, stream: Stream, known: Stamp) {
+        let position = &mut self.streams[stream as usize];
+        position.awaits &= position.reached.last >= Some(known);
     }
 
     /// Whether this connection repeats itself, and has not come to the record of that stream yet that came last.
@@ -299,6 +313,9 @@ impl Position {
             self.caught_up = true;
             self.met += 1;
             self.repeats &= self.is_awaiting();
+            if self.awaits && !self.is_awaiting() {
+                self.confirmed = Some(last);
+            }
             return match self.met.cmp(&self.reached.taken) {
                 Ordering::Less => ALL,
                 Ordering::Equal => self.reached.open.unwrap_or(ALL),
@@ -313,7 +330,7 @@ impl Position {
         }
         if self.is_recent(part) {
             // The Engine repeats itself: the records of the last stamp are to come once more, too.
-            (self.met, self.awaits, self.repeats) = (0, true, true);
+            (self.met, self.awaits, self.repeats, self.confirmed) = (0, true, true, None);
             return ALL;
         }
         self.anchor(stamp)

@@ -54,6 +54,8 @@ pub(crate) struct Lane<'a> {
     stalled: bool,
     /// Whether it can go on from the start only, until it has come to the end: the Engine's clock was set back while it was stalled.
     anew: bool,
+    /// Whether it was offered all that any other lane was.
+    pub(super) is_level: bool,
     /// When nothing came last.
     rested: Instant,
     /// What is to be said about its beginning.
@@ -165,6 +167,7 @@ impl<'a> Lane<'a> {
             dirty,
             stalled: false,
             anew: false,
+            is_level: false,
             rested: Instant::now(),
             notice,
             gap: None,
@@ -200,6 +203,7 @@ impl<'a> Lane<'a> {
     /// Takes what is new to it of a part; says how many bytes that was.
     pub(super) fn take(&mut self, part: &Part<'_>) -> io::Result<usize> {
         if self.stalled {
+            self.is_level = false;
             return Ok(0);
         }
         let bytes = self.cursor.take(part);

@@ -67,6 +67,9 @@ impl<'a> Lanes<'a> {
 
     /// Offers a part to each lane; gives the most bytes that were new to one.
     pub(super) fn take(&mut self, part: &Part<'_>) -> usize {
+        if part.first && self.open_lanes().any(|lane| lane.cursor.is_too_early(part)) {
+            self.excuse(part.stream);
+        }
         let (mut taken, mut stalled, mut went_back) = (0, false, false);
         self.each(|lane| {
             let (was, last) = (lane.is_stalled(), lane.cursor.last(part.stream));
@@ -85,6 +88,28 @@ impl<'a> Lanes<'a> {
             self.tell_gaps();
         }
         taken
+    }
+
+    /// A record comes whose stream's last did not come before it. Nothing is missing where the other stream's did, as late as it was: the
+    /// Engine holds all that was written since.
+    fn excuse(&mut self, stream: Stream) {
+        if self.lanes.iter().any(|lane| lane.cursor.is_set_back() || lane.cursor.is_repeating()) {
+            // Stamps do not tell what came after what.
+            return;
+        }
+        let level = |lane: &&Lane<'_>| lane.is_level;
+        let known = self.open_lanes().filter(level).filter_map(|lane| lane.cursor.confirmed()).max();
+        for lane in &mut self.lanes {
+            let known = if lane.is_level { known } else { lane.cursor.confirmed() };
+            if let Some(known) = known {
+                lane.cursor.expect_no_more(stream, known);
+            }
+        }
+    }
+
+    /// A read has come to its end: what the Engine holds was offered to all that are open.
+    pub(super) fn are_level(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.is_level = !lane.is_stalled());
     }
 
     /// Whether a record that begins is new to all that want its stream, and nothing about it is doubtful: what nearly all are, for

@@ -299,6 +299,9 @@ impl<'a> Reading<'a> {
                                 self.out.have_seen_all();
                                 self.failed = 0;
                             }
+                            if !follow {
+                                self.out.are_level();
+                            }
                             Stop::End
                         }
                     };
