@@ -83,18 +83,18 @@ impl Chunks {
     }
 
     /// What most often lies between the data of two chunks, where it is here whole: how long that is, and how long the next chunk.
-    fn frame(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+    fn between(&self, bytes: &[u8]) -> Option<(usize, usize)> {
         match self.0 {
-            State::DataEnd => begin(bytes.strip_prefix(b"\r\n")?).map(|(length, size)| (length + 2, size)),
-            State::Size { digits: 0, .. } => begin(bytes),
+            State::DataEnd => length(bytes.strip_prefix(b"\r\n")?).map(|(read, size)| (read + 2, size)),
+            State::Size { digits: 0, .. } => length(bytes),
             _ => None,
         }
     }
 
     /// The next data in `bytes`, from `from` on, which then lies behind it. `None`: there is no more in them.
     fn next(&mut self, bytes: &[u8], from: &mut usize) -> Result<Option<Range<usize>>, BadChunk> {
-        if let Some((length, size)) = bytes.get(*from..).and_then(|rest| self.frame(rest)) {
-            *from += length;
+        if let Some((read, size)) = bytes.get(*from..).and_then(|rest| self.between(rest)) {
+            *from += read;
             self.0 = State::Data(size);
         }
         while let Some(&byte) = bytes.get(*from) {
@@ -140,7 +140,7 @@ impl Chunks {
 }
 
 /// The usual beginning of a chunk: its length in so few digits, and the line end.
-fn begin(bytes: &[u8]) -> Option<(usize, usize)> {
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut size = 0;
     for (at, byte) in bytes.iter().take(8).enumerate() {
         match (*byte as char).to_digit(16) {
@@ -187,12 +187,15 @@ mod tests {
     #[test]
     fn bodies_however_they_are_cut() {
         type Want<'a> = Result<(&'a [u8], bool), BadChunk>;
-        let rows: [(&str, &[u8], Want<'_>); 12] = [
+        let rows: [(&str, &[u8], Want<'_>); 15] = [
             ("two chunks", b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", Ok((b"abc0123456789", true))),
             ("line ends within", b"4\r\n\r\n\r\n\r\n1\r\nx\r\n0\r\n\r\n", Ok((b"\r\n\r\nx", true))),
             ("an extension", b"3;a=\"b\"\r\nabc\r\n0 \r\n\r\n", Ok((b"abc", true))),
             ("trailers", b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n", Ok((b"x", true))),
             ("leading zeros", b"003\r\nabc\r\n000\r\n\r\n", Ok((b"abc", true))),
+            ("seven digits", b"0000003\r\nabc\r\n0\r\n\r\n", Ok((b"abc", true))),
+            ("eight digits", b"00000003\r\nabc\r\n0\r\n\r\n", Ok((b"abc", true))),
+            ("nine digits", b"000000003\r\nabc\r\n0\r\n\r\n", Ok((b"abc", true))),
             ("nothing", b"0\r\n\r\n", Ok((b"", true))),
             ("cut in data", b"3\r\nab", Ok((b"ab", false))),
             ("cut before the last line", b"3\r\nabc\r\n0\r\n", Ok((b"abc", false))),

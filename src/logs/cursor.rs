@@ -54,7 +54,7 @@ struct Position {
     repeats: bool,
     /// Whether the Engine holds these no more.
     is_gone: bool,
-    /// The last stamp, where this connection has brought its records once more.
+    /// The last stamp that it had when this connection brought the last record of that once more.
     confirmed: Option<Stamp>,
     /// Whether this connection brought what was passed over for being ahead, and so taken before.
     passed_over: bool,
@@ -149,8 +149,8 @@ impl Cursor {
         self.streams.iter_mut().find_map(|position| position.gap.take())
     }
 
-    /// Whether a record that begins is later than all of its stream, of which this connection has nothing more to repeat, nor of the
-    /// other. What a cursor says of it otherwise is no then, but for that it is new.
+    /// Whether a record that begins is later than all of its stream, and this connection has nothing to repeat any more. It is new
+    /// then, and neither a repeat, nor too early, nor out of order, nor beyond what was passed over.
     pub(crate) fn simply_goes_on(&self, part: &Part<'_>) -> bool {
         let position = &self.streams[part.stream as usize];
         !self.is_repeating()
@@ -177,14 +177,14 @@ impl Cursor {
         position.is_awaiting() && position.reached.last < Some(part.stamp)
     }
 
-    /// The highest stamp of a last record that this connection has brought once more.
+    /// The highest stamp of which this connection has brought the last record once more.
     pub(crate) fn confirmed(&self) -> Option<Stamp> {
         self.streams[0].confirmed.max(self.streams[1].confirmed)
     }
 
-    /// What came last of a stream does not come once more, and nothing is missing all the same: all that was written from then until
-    /// `known` was offered to this cursor, and the Engine still holds what came then.
-    pub(crate) fn expect_no_more(&mut self, stream: Stream, known: Stamp) {
+    /// That a stream's last record does not come once more shows no gap: what was written from then until `known` was offered to this
+    /// cursor, and the Engine still holds what came at that moment.
+    pub(crate) fn excuse(&mut self, stream: Stream, known: Stamp) {
         let position = &mut self.streams[stream as usize];
         position.awaits &= position.reached.last >= Some(known);
     }
@@ -313,7 +313,8 @@ impl Position {
             self.caught_up = true;
             self.met += 1;
             self.repeats &= self.is_awaiting();
-            if self.awaits && !self.is_awaiting() {
+            // Pieces of a long line have one stamp: what is counted there may be later ones.
+            if self.awaits && self.met == self.reached.taken && self.is_recent(part) {
                 self.confirmed = Some(last);
             }
             return match self.met.cmp(&self.reached.taken) {

@@ -5,7 +5,7 @@
 /// Odd, and with its bits spread evenly.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Of longer records so much is looked at, in bytes, and their length: two of one time that are alike in that do not come.
+/// Of longer records so much is looked at, in bytes, and their length: two of one stamp that are alike in that pass for the same.
 pub(super) const LOOKED_AT: usize = 1024;
 
 /// How many words are digested side by side: one after the other each would wait for the one before.
@@ -16,7 +16,7 @@ const LANES: usize = 4;
 pub(super) struct Digest {
     lanes: [u64; LANES],
     length: u64,
-    /// Bytes that do not fill a word yet: as many as `length` has beyond a multiple of eight.
+    /// Bytes that do not fill a word yet: as many as what was looked at has beyond a multiple of eight.
     rest: u64,
 }
 
@@ -119,7 +119,15 @@ mod tests {
             Digest::of(&bytes)
         };
         assert!(seen.insert(long(5000, 0)) && seen.insert(long(5001, 0)) && seen.insert(long(5000, LOOKED_AT - 1)));
-        assert!(!seen.insert(long(5000, 0)));
+        let long = vec![7; 2000];
+        let whole = Digest::of(&long);
+        for cuts in [[1000, 1024], [1023, 1025], [1024, 1500], [1025, 1999]] {
+            let mut digest = Digest::default();
+            for piece in [&long[..cuts[0]], &long[cuts[0]..cuts[1]], &long[cuts[1]..]] {
+                digest.add(piece);
+            }
+            assert_eq!(digest.value(), whole, "cut at {cuts:?}");
+        }
         assert!(seen.insert(Digest::of(&[0; 5])) && seen.insert(Digest::of(&[0; 6])));
     }
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cursor::Cursor;
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 use super::cursor::Reached;
 use super::fifo::Fifo;
 use super::file::{self, Files, Rotation};
 use super::kept::{Kept, KeptFile};
 use super::outlet::{Gate, Outlet, may_pass};
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 use super::record::Stream;
 use super::record::{Part, Record, Stamp};
 use super::sink::{Live, Sink};
@@ -54,7 +54,7 @@ pub(crate) struct Lane<'a> {
     stalled: bool,
     /// Whether it can go on from the start only, until it has come to the end: the Engine's clock was set back while it was stalled.
     anew: bool,
-    /// Whether it was offered all that any other lane was.
+    /// Whether it is known to have been offered all that any other lane was.
     pub(super) is_level: bool,
     /// When nothing came last.
     rested: Instant,
@@ -132,7 +132,7 @@ impl<'a> Lane<'a> {
     }
 
     /// A stream's, from where it is collected otherwise: nothing is kept of how far this one gets.
-    #[cfg(feature = "cli")]
+    #[cfg(any(test, feature = "cli"))]
     pub(super) fn beyond(outlet: Box<dyn Outlet + 'a>, stream: Stream, reached: Reached, within_line: bool) -> Self {
         let number = stream as usize;
         let (mut streams, mut both, mut within) = ([false; 2], [Reached::default(); 2], [false; 2]);

@@ -90,25 +90,22 @@ impl<'a> Lanes<'a> {
         taken
     }
 
-    /// A record comes whose stream's last did not come before it. Nothing is missing where the other stream's did, as late as it was: the
+    /// A record comes whose stream's last one did not come before it. That shows no gap where a later one of the other stream did: the
     /// Engine holds all that was written since.
     fn excuse(&mut self, stream: Stream) {
         if self.lanes.iter().any(|lane| lane.cursor.is_set_back() || lane.cursor.is_repeating()) {
             // Stamps do not tell what came after what.
             return;
         }
-        let level = |lane: &&Lane<'_>| lane.is_level;
-        let known = self.open_lanes().filter(level).filter_map(|lane| lane.cursor.confirmed()).max();
-        for lane in &mut self.lanes {
-            let known = if lane.is_level { known } else { lane.cursor.confirmed() };
-            if let Some(known) = known {
-                lane.cursor.expect_no_more(stream, known);
-            }
+        let confirmed = self.open_lanes().filter(|lane| lane.is_level).filter_map(|lane| lane.cursor.confirmed()).max();
+        let Some(confirmed) = confirmed else { return };
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_level && !lane.is_stalled()) {
+            lane.cursor.excuse(stream, confirmed);
         }
     }
 
-    /// A read has come to its end: what the Engine holds was offered to all that are open.
-    pub(super) fn are_level(&mut self) {
+    /// What the Engine holds was offered to all that are open.
+    pub(super) fn make_level(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.is_level = !lane.is_stalled());
     }
 
@@ -259,5 +256,85 @@ impl<'a> Lanes<'a> {
             }
         });
         self.pulse.call();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use super::super::cursor::Reached;
+    use super::super::outlet::{Gate, Outlet};
+    use super::super::record::Record;
+    use super::*;
+
+    /// Takes all, or nothing.
+    struct Door {
+        is_open: Arc<AtomicBool>,
+    }
+
+    impl Outlet for Door {
+        fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
+            Ok(if self.is_open.load(Ordering::Relaxed) { record.bytes.len() } else { 0 })
+        }
+
+        fn flush(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn gate(&self) -> Gate {
+            Gate::Later(Instant::now())
+        }
+    }
+
+    fn part(stream: Stream, stamp: i64, bytes: &[u8]) -> Part<'_> {
+        Part { stream, stamp: Stamp::from_nanos(stamp), bytes, first: true, last: true }
+    }
+
+    #[test]
+    fn what_a_silent_stream_misses() {
+        const OUT: Stream = Stream::Stdout;
+        const ERR: Stream = Stream::Stderr;
+        /// What one connection brings.
+        type Connection = &'static [(Stream, i64, &'static [u8])];
+        let first: Connection = &[(ERR, 1, b"1\n"), (OUT, 2, b"2\n"), (OUT, 3, b"3\n")];
+        let goes_on: Connection = &[(OUT, 3, b"3\n"), (ERR, 4, b"4\n")];
+        for (row, level, err_stalls, second, want) in [
+            ("the other's last comes once more", true, false, goes_on, 0),
+            ("it is not known that they are level", false, false, goes_on, 1),
+            ("it missed some while it was stalled", true, true, &[(OUT, 5, b"5\n"), (ERR, 6, b"6\n")], 2),
+            ("the other's last is gone, too", true, false, &[(OUT, 5, b"5\n"), (ERR, 6, b"6\n")], 2),
+            ("another record has that stamp", true, false, &[(OUT, 3, b"x\n"), (ERR, 4, b"4\n")], 1),
+            ("the connection repeats itself", true, false, &[(OUT, 3, b"3\n"), (OUT, 2, b"2\n"), (ERR, 4, b"4\n")], 1),
+        ] {
+            let (told, is_open) = (Arc::new(Mutex::new(0)), Arc::new(AtomicBool::new(true)));
+            let lane = |stream, is_open: &Arc<AtomicBool>| {
+                Lane::beyond(Box::new(Door { is_open: is_open.clone() }), stream, Reached::default(), false)
+            };
+            let lanes = vec![lane(OUT, &Arc::new(AtomicBool::new(true))), lane(ERR, &is_open)];
+            let report = |_| *told.lock().unwrap() += 1;
+            let mut lanes = Lanes::new(lanes, Box::new(report), Arc::default());
+            lanes.begin(None);
+            for (stream, stamp, bytes) in first {
+                lanes.take(&part(*stream, *stamp, bytes));
+            }
+            if level {
+                lanes.make_level();
+            }
+            if err_stalls {
+                is_open.store(false, Ordering::Relaxed);
+                lanes.take(&part(ERR, 4, b"4\n"));
+                lanes.take(&part(OUT, 4, b"4\n"));
+                is_open.store(true, Ordering::Relaxed);
+                lanes.try_again();
+            }
+            lanes.begin(Some(Stamp::from_nanos(1)));
+            for (stream, stamp, bytes) in second {
+                lanes.take(&part(*stream, *stamp, bytes));
+            }
+            assert_eq!(*told.lock().unwrap(), want, "{row}");
+        }
     }
 }

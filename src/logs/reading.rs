@@ -185,23 +185,25 @@ impl<'a> Reading<'a> {
             stop => stop,
         };
         if self.settings.leaves_out {
-            self.let_go(logs, &stop, query, &latch);
+            self.out.flush();
+            self.let_go(logs, &stop, query);
         }
         stop
     }
 
-    /// Sees to it that the Engine holds no file for a request that has come to such an end: it would give those in place of others to
-    /// the next one.
-    fn let_go(&mut self, mut logs: Logs, stop: &Stop, query: LogsQuery, latch: &Hangup) {
+    /// Sees to it that the Engine holds no file for a request that was not believed, or only rang: it would give that in place of
+    /// another to the next one.
+    fn let_go(&mut self, mut logs: Logs, stop: &Stop, query: LogsQuery) {
         match stop {
             // Files are let go of where a read ends.
             Stop::LeftOut | Stop::OutOfOrder(_) if !query.follow => self.pass_over(&mut logs),
-            // A follow has no end. A read that begins now ends after the Engine has seen that nobody is there any more.
+            // A follow has no end. While a read goes on that begins now, the Engine sees that nobody is there any more: of 1800 reads right
+            // after a follow 14 brought a wrong file, of 2100 with another read in between none.
             Stop::Rung | Stop::Lag | Stop::LeftOut | Stop::OutOfOrder(_) if self.settings.rings() => {
                 drop(logs);
-                let query = LogsQuery { follow: false, ..query };
+                let (query, latch) = (LogsQuery { follow: false, ..query }, self.latch(false));
                 // Where that fails, the next request tells.
-                if let Ok(mut logs) = self.engine.container_logs(&self.settings.id, &query, latch) {
+                if let Ok(mut logs) = self.engine.container_logs(&self.settings.id, &query, &latch) {
                     self.pass_over(&mut logs);
                 }
             }
@@ -299,8 +301,8 @@ impl<'a> Reading<'a> {
                                 self.out.have_seen_all();
                                 self.failed = 0;
                             }
-                            if !follow {
-                                self.out.are_level();
+                            if !follow && !self.settings.leaves_out {
+                                self.out.make_level();
                             }
                             Stop::End
                         }

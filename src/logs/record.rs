@@ -132,8 +132,8 @@ fn nine_digits(text: &[u8]) -> Option<i64> {
     let (first, rest) = text.split_first_chunk::<1>()?;
     let word = u64::from_le_bytes(rest.try_into().ok()?) ^ (ONES * u64::from(b'0'));
     // 0x76 more of what is above 9, and what has its highest bit set anyway, has that bit set.
-    let is_none = (word.wrapping_add(ONES * 0x76) | word) & (ONES * 0x80) != 0;
-    if is_none || !first[0].is_ascii_digit() {
+    let is_bad = (word.wrapping_add(ONES * 0x76) | word) & (ONES * 0x80) != 0;
+    if is_bad || !first[0].is_ascii_digit() {
         return None;
     }
     // Pairs, in each second byte; then fours, then all eight.
