@@ -313,8 +313,8 @@ impl Position {
             self.caught_up = true;
             self.met += 1;
             self.repeats &= self.is_awaiting();
-            // Pieces of a long line have one stamp: what is counted there may be later ones.
-            if self.awaits && self.met == self.reached.taken && self.is_recent(part) {
+            // Pieces of a long line have one stamp: what is counted there may be later ones. Only a whole one can be told from them.
+            if self.awaits && self.met == self.reached.taken && part.last && self.is_recent(part) {
                 self.confirmed = Some(last);
             }
             return match self.met.cmp(&self.reached.taken) {
