@@ -123,6 +123,10 @@ impl<'a> Shower<'a> {
             let is_owned = self.is_owned(&found);
             let has_ended = found.task.ended || alloc.ended;
             if is_owned && is_collected(&found) {
+                if !self.args.follow {
+                    // What is written meanwhile would never come to an end.
+                    self.end_here()?;
+                }
                 self.begin_at_last_lines(tail.take(), &[], 0)?;
                 self.print()?;
                 if !self.args.follow || has_ended || self.follow_files()? {
@@ -212,6 +216,29 @@ impl<'a> Shower<'a> {
         Ok(())
     }
 
+    /// What comes to the files from now on does not count.
+    fn end_here(&mut self) -> Result<(), Stop> {
+        for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
+            lines.until(Some(collected::end(&place.path)?));
+        }
+        Ok(())
+    }
+
+    /// Says so where there is less in the files than was collected.
+    fn tell_what_is_gone(&self, container: &Container) -> Result<(), Stop> {
+        for (place, kept) in self.places.iter().zip(&container.kept) {
+            let is_gone = match kept {
+                Some(kept) => collected::end(&place.path)? < kept.end,
+                None => false,
+            };
+            if is_gone {
+                let path = place.path.display();
+                log::warn!("some of what was collected in {path}.N is gone; lines are missing");
+            }
+        }
+        Ok(())
+    }
+
     /// Prints what is in the files and was not printed yet. Says whether there was anything.
     fn print(&mut self) -> Result<bool, Stop> {
         let (printer, mut any) = (&mut self.printer, false);
@@ -261,8 +288,10 @@ impl<'a> Shower<'a> {
     /// Prints what is collected and was not printed yet, then what the Engine holds beyond that; with -f until the
     /// container has ended.
     fn show_held(&mut self, container: &Container, tail: Option<u64>) -> Result<(), Stop> {
+        self.tell_what_is_gone(container)?;
         let ends: Vec<Option<Spot>> = container.kept.iter().map(|kept| kept.as_ref().map(|kept| kept.end)).collect();
-        let mut left_away = 0;
+        // Of what the Engine holds; what is written meanwhile is none of the last lines.
+        let (mut left_away, mut at_most) = (0, None);
         if let Some(tail) = tail {
             let mut counter = Counter { filter: self.filter, lines: 0 };
             // All of them are beyond what is collected: nothing was printed yet.
@@ -274,6 +303,7 @@ impl<'a> Shower<'a> {
             }
             self.begin_at_last_lines(Some(tail), &ends, counter.lines)?;
             left_away = counter.lines.saturating_sub(tail);
+            at_most = (!self.args.follow).then_some(counter.lines.min(tail));
         }
         // Where what the Engine holds beyond it begins.
         let mut bases = Vec::new();
@@ -290,6 +320,9 @@ impl<'a> Shower<'a> {
             known.push(lines.beyond(*base)?);
         }
         self.printer.leave_away(left_away);
+        if let Some(lines) = at_most {
+            self.printer.show_at_most(lines);
+        }
         let held = self.held(container, &known)?;
         let hangup = Hangup::new();
         let done = match self.args.follow {

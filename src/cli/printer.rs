@@ -36,6 +36,8 @@ pub(super) struct Printer {
     timestamps: bool,
     /// So many of the next lines are left away.
     leave: u64,
+    /// So many after these are shown. `None`: all.
+    show: Option<u64>,
     /// Per stream whether its present line is shown.
     shown: [bool; 2],
     /// Per stream whether what was written last has no newline.
@@ -61,12 +63,27 @@ impl Printer {
 
     /// The same, to other places.
     pub(super) fn to(to: [Box<dyn Write + Send>; 2], filter: Filter, timestamps: bool) -> Self {
-        Self { to, one_place: true, filter, timestamps, leave: 0, shown: [true; 2], within: [false; 2], failed: None }
+        Self {
+            to,
+            one_place: true,
+            filter,
+            timestamps,
+            leave: 0,
+            show: None,
+            shown: [true; 2],
+            within: [false; 2],
+            failed: None,
+        }
     }
 
     /// Leaves so many of the lines away that come next.
     pub(super) fn leave_away(&mut self, lines: u64) {
         self.leave = lines;
+    }
+
+    /// Shows so many lines at most of those that come after that.
+    pub(super) fn show_at_most(&mut self, lines: u64) {
+        self.show = Some(lines);
     }
 
     /// Which of our streams could not be written to.
@@ -78,7 +95,7 @@ impl Printer {
     pub(super) fn piece(&mut self, piece: &Piece<'_>) -> io::Result<()> {
         let number = piece.stream as usize;
         if piece.begins {
-            self.shown[number] = self.filter.passes(piece.judged) && !self.left_away();
+            self.shown[number] = self.filter.passes(piece.judged) && !self.left_away() && !self.is_enough();
         }
         if !self.shown[number] {
             return Ok(());
@@ -103,6 +120,13 @@ impl Printer {
         let left = self.leave > 0;
         self.leave -= u64::from(left);
         left
+    }
+
+    fn is_enough(&mut self) -> bool {
+        let Some(show) = &mut self.show else { return false };
+        let is_enough = *show == 0;
+        *show = show.saturating_sub(1);
+        is_enough
     }
 
     fn write(&mut self, number: usize, bytes: &[u8]) -> io::Result<()> {

@@ -247,27 +247,31 @@ fn run(test: &str, plan: Plan) {
 
     let proxy = Proxy::start(dir.join("p.sock"), socket, plan.cuts, dice.clone());
     let begun = Instant::now();
-    let engine_kills = thread::scope(|scope| {
+    // At least so long it writes, in ms.
+    let life = u64::from(plan.lines / plan.rate) * 1000;
+    let (engine_kills, kills) = thread::scope(|scope| {
         let mut breaks = dice.clone();
         let (dockerd, plan) = (&dockerd, &plan);
         let engine = scope.spawn(move || {
             let mut guard = dockerd.lock().unwrap();
             let Some(dockerd) = guard.as_mut() else { return 0 };
             for _ in 0..plan.engine_kills {
-                thread::sleep(Duration::from_millis(2000 + breaks.below(2000)));
+                let between = life / u64::from(plan.engine_kills + 1);
+                thread::sleep(Duration::from_millis(between / 2 + breaks.below(between)));
                 dockerd.kill();
                 thread::sleep(Duration::from_millis(breaks.below(500)));
                 dockerd.start_again();
             }
             plan.engine_kills
         });
-        // All over the task's life.
-        let life = u64::from(plan.lines / plan.rate) * 1000;
+        // All over the task's life; those of one that has come to its end do not count.
+        let mut kills = 0;
         for _ in 0..plan.kills {
-            let _collecting = Collecting::start(test, &dir);
+            let mut collecting = Collecting::start(test, &dir);
             thread::sleep(Duration::from_millis(50 + dice.below(2 * life / u64::from(plan.kills))));
+            kills += u32::from(collecting.0.try_wait().unwrap().is_none());
         }
-        engine.join().unwrap()
+        (engine.join().unwrap(), kills)
     });
     let mut last = Collecting::start(test, &dir);
     let status = loop {
@@ -288,13 +292,16 @@ fn run(test: &str, plan: Plan) {
         numbers.sort_unstable();
         assert!(numbers.iter().copied().eq(1..=plan.lines), "seed {seed}: {} numbers", numbers.len());
     }
+    let cuts = plan.cuts - proxy.left.load(Ordering::Relaxed);
     println!(
-        "{} lines, {total} bytes in {:.0} s; {} kills, {} cuts, {engine_kills} times the Engine",
+        "{test}, seed {seed}: {} lines, {total} bytes in {:.0} s; {} kills, {} cuts, {engine_kills} times the Engine",
         plan.lines,
         begun.elapsed().as_secs_f64(),
-        plan.kills,
-        plan.cuts - proxy.left.load(Ordering::Relaxed),
+        kills,
+        cuts,
     );
+    assert!(kills >= plan.kills * 9 / 10, "seed {seed}: {kills} kills; it had ended too soon");
+    assert!(cuts >= plan.cuts * 9 / 10, "seed {seed}: {cuts} cuts");
     assert!(proxy.path.exists());
     for line in said.lines().filter(|line| line.starts_with("Output:")) {
         println!("{line}");
@@ -367,7 +374,7 @@ fn killed_and_cut() {
 #[ignore = "needs root and dockerd"]
 fn the_engine_is_killed_too() {
     let short = Plan { lines: 15_000, kills: 5, cuts: 5, engine_kills: 1, rate: 3000, ..SHORT };
-    let plan = form(short, |plan| Plan { lines: 250_000, kills: 50, cuts: 50, engine_kills: 5, ..plan });
+    let plan = form(short, |plan| Plan { lines: 1_000_000, kills: 50, cuts: 50, engine_kills: 5, rate: 4500, ..plan });
     run("counting::the_engine_is_killed_too", plan);
 }
 

@@ -843,6 +843,20 @@ fn an_engine_that_is_away_loses_nothing() {
 }
 
 #[test]
+fn collection_that_is_disabled_asks_for_nothing() {
+    let world = World::new();
+    let driver = world.driver_with(DriverConfig { disable_log_collection: true, ..quick() });
+    let (dir, mut task) = (folder(), task());
+    task.logs.stdout = LogTarget::File(dir.join("out"));
+    let id = task.id.clone();
+    driver.start_task(task).unwrap();
+    world.write([out(T, "one\n")]);
+    finish(&world, &driver, &id, 0);
+    assert_eq!((world.scripted.count(LOGS), fs::read_dir(&dir).unwrap().count()), (0, 0));
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn logs_that_cannot_be_read_are_told_once() {
     let docker = "configured logging driver does not support reading";
     for (status, message) in [

@@ -444,3 +444,48 @@ fn from_files_to_the_engine_and_back() {
     }
     let _ = fs::remove_dir_all(&dir);
 }
+
+#[test]
+fn what_is_written_meanwhile_is_not_among_the_last_lines() {
+    const ALL: &[Written] = &[(1, 1, "a\n"), (1, 2, "b\n"), (1, 3, "c\n"), (1, 4, "d\n")];
+    let dir = std::env::temp_dir().join(format!("longshore-test-last-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    let data = dir.display().to_string();
+    for (tail, want) in [("0", ""), ("1", "b\n"), ("2", "a\nb\n"), ("5", "a\nb\n")] {
+        let scripted = engine(ALL);
+        let mut is_first = true;
+        scripted.on(LOGS, move |_| std::mem::take(&mut is_first).then(|| held(&ALL[..2]).end()));
+        let args = Args::try_parse_from(["longshore", "--data-dir", &data, "logs", "--tail", tail, "t"]).unwrap();
+        let Command::Logs(options) = &args.command else { panic!("another command") };
+        let known = Known::read(&args).unwrap();
+        let alloc = alloc();
+        let mut shower = Shower::new(&args, options, &known, &found_in(&alloc, "t").unwrap());
+        let (out, err) = (Shared::default(), Shared::default());
+        shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);
+        let kept = vec![None, None];
+        let container = Container { engine: scripted.engine(), id: "c".into(), source: source(), kept };
+        assert!(shower.show_held(&container, options.tail).is_ok(), "{tail}");
+        assert_eq!(out.taken(), want, "the last {tail}");
+    }
+    let _ = fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn files_end_where_they_ended_at_first() {
+    let dir = std::env::temp_dir().join(format!("longshore-test-ends-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    let args = Args::try_parse_from(["longshore", "--data-dir", &dir.display().to_string(), "logs", "t"]).unwrap();
+    let Command::Logs(options) = &args.command else { panic!("another command") };
+    let known = Known::read(&args).unwrap();
+    let alloc = alloc();
+    let mut shower = Shower::new(&args, options, &known, &found_in(&alloc, "t").unwrap());
+    let path = shower.places[0].path.clone();
+    write(&path, "a\nb\n");
+    let (out, err) = (Shared::default(), Shared::default());
+    shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);
+    assert!(shower.end_here().is_ok());
+    write(&path, "a\nb\nc\n");
+    assert!(matches!(shower.print(), Ok(true)));
+    assert_eq!(out.taken(), "a\nb\n");
+    let _ = fs::remove_dir_all(&dir);
+}

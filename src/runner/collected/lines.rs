@@ -6,8 +6,10 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::Spot;
 use crate::logs::layout::{self, Time};
@@ -187,7 +189,7 @@ impl Lines {
             if self.file.is_some() && self.read()? {
                 return Ok(true);
             }
-            match File::open(layout::file(&self.path, next)) {
+            match open(&layout::file(&self.path, next)) {
                 Ok(file) => {
                     self.missed |= self.file.is_some() && next > least;
                     if next != self.at.number {
@@ -250,7 +252,7 @@ impl Times {
 
     fn read(&mut self) -> io::Result<bool> {
         if self.file.is_none() {
-            match File::open(&self.path) {
+            match open(&self.path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
@@ -279,6 +281,12 @@ pub(super) fn numbers(path: &Path) -> io::Result<Vec<u32>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Opens a file of collected output, or of its times; nothing that somebody laid in its place: a link, a FIFO that nobody writes to.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// Reads until the buffer is full or the file ends.

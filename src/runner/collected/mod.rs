@@ -79,7 +79,7 @@ pub(crate) fn end(path: &Path) -> io::Result<Spot> {
 pub(crate) fn is_within_line(path: &Path, at: Spot) -> io::Result<bool> {
     let Some(before) = at.offset.checked_sub(1) else { return Ok(false) };
     let mut byte = [b'\n'];
-    match std::fs::File::open(layout::file(path, at.number)) {
+    match lines::open(&layout::file(path, at.number)) {
         Ok(file) => lines::read_at(&file, &mut byte, before)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),

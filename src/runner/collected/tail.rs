@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Spot;
-use super::lines::{numbers, read_at};
+use super::lines::{numbers, open, read_at};
 use crate::logs::Stamp;
 use crate::logs::layout::{self, Time};
 
@@ -137,7 +137,7 @@ impl Backward {
 
 impl Reader {
     fn open(path: &Path, number: u32) -> io::Result<Option<Self>> {
-        let file = match File::open(layout::file(path, number)) {
+        let file = match open(&layout::file(path, number)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -197,7 +197,7 @@ struct Times {
 
 impl Times {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = match File::open(path) {
+        let file = match open(path) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),

@@ -227,3 +227,14 @@ fn an_error_of_who_takes_it_is_handed_on() {
     let error = merged(&paths, &[Spot::default(); 2]).drain(|_| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn what_somebody_laid_in_place_of_a_file_is_not_followed() {
+    let scratch = Scratch::new("laid");
+    let paths = paths(&scratch);
+    fs::write(scratch.path().join("other"), "secret\n").unwrap();
+    std::os::unix::fs::symlink(scratch.path().join("other"), layout::file(&paths[0], 0)).unwrap();
+    let mut lines = merged(&paths, &[Spot::default(); 2]);
+    assert!(lines.drain(|piece| panic!("{piece:?}")).is_err());
+    assert!(last_lines(&[(&paths[0], None)], 1, |_| true).is_err());
+}
