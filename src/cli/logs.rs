@@ -93,6 +93,8 @@ struct Shower<'a> {
     places: Vec<Place>,
     merged: Merged,
     printer: Printer,
+    /// Whether it was told that the container is gone.
+    is_gone_told: bool,
 }
 
 impl<'a> Shower<'a> {
@@ -110,7 +112,7 @@ impl<'a> Shower<'a> {
         let merged = Merged::new(lines.collect());
         let filter = Filter { since: args.since, until: args.until };
         let printer = Printer::new(filter, args.timestamps);
-        Self { global, args, known, alloc_id, task, filter, places, merged, printer }
+        Self { global, args, known, alloc_id, task, filter, places, merged, printer, is_gone_told: false }
     }
 
     fn show(&mut self) -> Result<u8, Stop> {
@@ -168,7 +170,7 @@ impl<'a> Shower<'a> {
     }
 
     /// The container that the Engine may hold more of. `None`: there is none.
-    fn container(&self, found: &Found<'_>) -> Result<Option<Container>, Failure> {
+    fn container(&mut self, found: &Found<'_>) -> Result<Option<Container>, Failure> {
         // Its owner has removed it, after it had collected its output.
         if found.task.ended && found.task.handle.is_none() {
             return Ok(None);
@@ -181,6 +183,10 @@ impl<'a> Shower<'a> {
                 let alloc = found.alloc;
                 let error = Error::Elsewhere { alloc_id: alloc.alloc_id.clone(), endpoint: alloc.endpoint.clone() };
                 return Err(self.without_the_rest(error.into()));
+            }
+            Seen::Nothing if found.task.handle.is_some() && !std::mem::replace(&mut self.is_gone_told, true) => {
+                log::warn!("the container of task `{}` is gone, and what was not collected of its output", self.task);
+                return Ok(None);
             }
             Seen::Nothing | Seen::Unknown => return Ok(None),
         };
