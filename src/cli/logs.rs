@@ -125,11 +125,9 @@ impl<'a> Shower<'a> {
             let is_owned = self.is_owned(&found);
             let has_ended = found.task.ended || alloc.ended;
             if is_owned && is_collected(&found) {
-                if !self.args.follow {
-                    // What is written meanwhile would never come to an end.
-                    self.end_here()?;
-                }
-                self.begin_at_last_lines(tail.take(), &[], 0)?;
+                // What is written meanwhile would never come to an end.
+                let ends = if self.args.follow { Vec::new() } else { self.end_here()? };
+                self.begin_at_last_lines(tail.take(), &ends, 0)?;
                 self.print()?;
                 if !self.args.follow || has_ended || self.follow_files()? {
                     return Ok(0);
@@ -184,11 +182,19 @@ impl<'a> Shower<'a> {
                 let error = Error::Elsewhere { alloc_id: alloc.alloc_id.clone(), endpoint: alloc.endpoint.clone() };
                 return Err(self.without_the_rest(error.into()));
             }
-            Seen::Nothing if found.task.handle.is_some() && !std::mem::replace(&mut self.is_gone_told, true) => {
-                log::warn!("the container of task `{}` is gone, and what was not collected of its output", self.task);
+            Seen::Nothing => {
+                // One that ended under its owner's eyes is collected.
+                let is_lost = found.task.handle.is_some() && !found.task.ended;
+                if is_lost && !self.is_gone_told {
+                    log::warn!(
+                        "the container of task `{}` is gone, and what was not collected of its output",
+                        self.task
+                    );
+                    self.is_gone_told = true;
+                }
                 return Ok(None);
             }
-            Seen::Nothing | Seen::Unknown => return Ok(None),
+            Seen::Unknown => return Ok(None),
         };
         let mut kept = Vec::new();
         for place in &self.places {
@@ -222,27 +228,28 @@ impl<'a> Shower<'a> {
         Ok(())
     }
 
-    /// What comes to the files from now on does not count.
-    fn end_here(&mut self) -> Result<(), Stop> {
+    /// What comes to the files from now on does not count. Gives where they end.
+    fn end_here(&mut self) -> Result<Vec<Option<Spot>>, Stop> {
+        let mut ends = Vec::new();
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
-            lines.until(Some(collected::end(&place.path)?));
+            let end = Some(collected::end(&place.path)?);
+            lines.until(end);
+            ends.push(end);
         }
-        Ok(())
+        Ok(ends)
     }
 
-    /// Says so where there is less in the files than was collected.
-    fn tell_what_is_gone(&self, container: &Container) -> Result<(), Stop> {
+    /// The streams whose last file is shorter than what was collected, or gone.
+    fn shortened(&self, container: &Container) -> io::Result<Vec<&Place>> {
+        let mut shortened = Vec::new();
         for (place, kept) in self.places.iter().zip(&container.kept) {
-            let is_gone = match kept {
-                Some(kept) => collected::end(&place.path)? < kept.end,
-                None => false,
-            };
-            if is_gone {
-                let path = place.path.display();
-                log::warn!("some of what was collected in {path}.N is gone; lines are missing");
+            if let Some(kept) = kept
+                && collected::end(&place.path)? < kept.end
+            {
+                shortened.push(place);
             }
         }
-        Ok(())
+        Ok(shortened)
     }
 
     /// Prints what is in the files and was not printed yet. Says whether there was anything.
@@ -294,7 +301,9 @@ impl<'a> Shower<'a> {
     /// Prints what is collected and was not printed yet, then what the Engine holds beyond that; with -f until the
     /// container has ended.
     fn show_held(&mut self, container: &Container, tail: Option<u64>) -> Result<(), Stop> {
-        self.tell_what_is_gone(container)?;
+        for place in self.shortened(container)? {
+            log::warn!("some of what was collected in {}.N is gone; lines are missing", place.path.display());
+        }
         let ends: Vec<Option<Spot>> = container.kept.iter().map(|kept| kept.as_ref().map(|kept| kept.end)).collect();
         // Of what the Engine holds; what is written meanwhile is none of the last lines.
         let (mut left_away, mut at_most) = (0, None);

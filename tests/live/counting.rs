@@ -268,7 +268,7 @@ fn run(test: &str, plan: Plan) {
         let mut kills = 0;
         for _ in 0..plan.kills {
             let mut collecting = Collecting::start(test, &dir);
-            thread::sleep(Duration::from_millis(50 + dice.below(2 * life / u64::from(plan.kills))));
+            thread::sleep(Duration::from_millis(50 + dice.below(3 * life / 2 / u64::from(plan.kills))));
             kills += u32::from(collecting.0.try_wait().unwrap().is_none());
         }
         (engine.join().unwrap(), kills)
@@ -300,7 +300,7 @@ fn run(test: &str, plan: Plan) {
         kills,
         cuts,
     );
-    assert!(kills >= plan.kills * 9 / 10, "seed {seed}: {kills} kills; it had ended too soon");
+    assert!(kills >= plan.kills * 4 / 5, "seed {seed}: {kills} kills; it had ended too soon");
     assert!(cuts >= plan.cuts * 9 / 10, "seed {seed}: {cuts} cuts");
     assert!(proxy.path.exists());
     for line in said.lines().filter(|line| line.starts_with("Output:")) {

@@ -483,9 +483,16 @@ fn files_end_where_they_ended_at_first() {
     write(&path, "a\nb\n");
     let (out, err) = (Shared::default(), Shared::default());
     shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);
-    assert!(shower.end_here().is_ok());
+    let Ok(ends) = shower.end_here() else { panic!("no ends") };
     write(&path, "a\nb\nc\n");
+    assert!(shower.begin_at_last_lines(Some(1), &ends, 0).is_ok());
     assert!(matches!(shower.print(), Ok(true)));
-    assert_eq!(out.taken(), "a\nb\n");
+    assert_eq!(out.taken(), "b\n", "the last of those that were there");
+    for (offset, want) in [(5, 0), (6, 0), (7, 1)] {
+        let end = Spot { number: 0, offset };
+        let kept = vec![Some(Kept { container: "c".into(), reached: reached(1, 1, None), end }), None];
+        let container = Container { engine: engine(&[]).engine(), id: "c".into(), source: source(), kept };
+        assert_eq!(shower.shortened(&container).unwrap().len(), want, "{offset} bytes were collected, 6 are there");
+    }
     let _ = fs::remove_dir_all(&dir);
 }

@@ -182,7 +182,8 @@ impl Lines {
             }
             let least = self.at.number + u32::from(self.file.is_some());
             let Some(next) = numbers(&self.path)?.into_iter().find(|number| *number >= least) else { return Ok(false) };
-            if self.end.is_some_and(|end| next > end.number) {
+            if let Some(end) = self.end.filter(|end| next > end.number) {
+                self.missed |= Spot { number: least, offset: 0 } < end;
                 return Ok(false);
             }
             // What came to the file before the next one was begun.
@@ -283,7 +284,7 @@ pub(super) fn numbers(path: &Path) -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
-/// Opens a file of collected output, or of its times; nothing that somebody laid in its place: a link, a FIFO that nobody writes to.
+/// Opens a file of collected output, or of its times. A link in its place is refused, and a FIFO is not waited for.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)

@@ -238,3 +238,27 @@ fn what_somebody_laid_in_place_of_a_file_is_not_followed() {
     assert!(lines.drain(|piece| panic!("{piece:?}")).is_err());
     assert!(last_lines(&[(&paths[0], None)], 1, |_| true).is_err());
 }
+
+#[test]
+fn files_that_are_removed_before_the_end_was_read_are_missed() {
+    let scratch = Scratch::new("missed");
+    let paths = paths(&scratch);
+    for number in 0..4 {
+        write(&paths[0], number, "a\n", &[(0, 1)]);
+    }
+    let mut lines = Lines::new(&paths[0], Stream::Stdout, Spot::default());
+    lines.until(Some(end(&paths[0]).unwrap()));
+    assert!(lines.head().unwrap().is_some(), "it has begun to read");
+    for number in 0..4 {
+        fs::remove_file(layout::file(&paths[0], number)).unwrap();
+    }
+    write(&paths[0], 9, "b\n", &[(0, 1)]);
+    let mut merged = Merged::new(vec![lines]);
+    let mut seen = String::new();
+    let each = |piece: &Piece<'_>| {
+        seen.push_str(str::from_utf8(piece.bytes).unwrap());
+        Ok(())
+    };
+    merged.drain(each).unwrap();
+    assert_eq!((seen.as_str(), merged.streams[0].has_missed()), ("a\n", true));
+}
