@@ -5,7 +5,7 @@
 //!
 //! Docker 20.10, where it compresses rotated files, cannot be trusted: it leaves files out of what it says since a time, and it
 //! mixes them up ([`super::order`]). An answer that does not repeat the record that came last, or brings older ones after newer
-//! ones, is given up there, and all that the Engine holds is asked for next.
+//! ones, is not believed there: its rest goes to nobody, and all that the Engine holds is asked for next.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
