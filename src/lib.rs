@@ -19,6 +19,7 @@ pub mod driver;
 pub mod engine;
 mod host;
 mod http;
+pub mod images;
 #[cfg(feature = "cli")]
 pub mod job;
 pub mod logs;
