@@ -3,4 +3,4 @@
 
 mod reference;
 
-pub use reference::{Index, Reference, ReferenceError};
+pub use reference::{Index, Named, Reference, ReferenceError};
