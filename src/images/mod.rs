@@ -1,6 +1,8 @@
 //! Images: what a reference means, where credentials for a registry come from, how far a pull is, and the coordinator
 //! that pulls each image once, counts who uses it, and removes it when nobody does (driver-spec 5, 6, 15.1).
 
+mod credentials;
 mod reference;
 
+pub use credentials::{CredentialSources, CredentialsError, HelperFault, resolve_credentials};
 pub use reference::{Index, Named, Reference, ReferenceError};
