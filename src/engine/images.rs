@@ -1,4 +1,4 @@
-//! The API's section "Images": list, inspect, load, import, remove. Pulling is not here yet.
+//! The API's section "Images": pull, import, load, list, inspect, remove.
 
 use std::io::Read;
 
@@ -6,11 +6,43 @@ use serde_json::Value;
 
 use super::call::Part::{Fixed, Image};
 use super::query::{Filters, Query, QueryString};
-use super::types::{ImageInspect, ImageRemoved, ImageSummary, List, Progress};
-use super::{Engine, Error, JsonLines};
+use super::types::{AuthConfig, ImageInspect, ImageRemoved, ImageSummary, List, Progress};
+use super::{Engine, Error, ProgressStream};
+use crate::http::Buffers;
 use crate::threads::Hangup;
 
 impl Engine {
+    /// Pulls an image (`POST /images/create?fromImage=`), on a connection of its own that `hangup` ends, however long it
+    /// takes. Returns with the answer's head, which some Engines hold back until they have spoken with the registry; the
+    /// pull goes on while its messages are read, is done at their end, and is given up where they are dropped before.
+    /// `auth` is sent (`X-Registry-Auth`) where there is something in it.
+    ///
+    /// ```no_run
+    /// # use longshore::{Hangup, engine::{Engine, PullQuery, types::AuthConfig}};
+    /// # let engine = Engine::from_env()?;
+    /// let auth = AuthConfig { username: "ann".into(), password: "secret".into(), ..AuthConfig::default() };
+    /// let query = PullQuery::new("registry.example:5000/web", "1.2");
+    /// for message in engine.image_create(&query, Some(&auth), &Hangup::new())? {
+    ///     println!("{}", message?.status);
+    /// }
+    /// # Ok::<(), longshore::engine::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`], or 500, where the registry does not have it, refuses, or does not answer; podman 4.3 says
+    /// all of that in the messages. See [`ProgressStream::next_message`].
+    pub fn image_create(
+        &self,
+        query: &PullQuery,
+        auth: Option<&AuthConfig>,
+        hangup: &Hangup,
+    ) -> Result<ProgressStream, Error> {
+        let request = self.post("image_create", &[Fixed("images"), Fixed("create")]).query(query).credentials(auth)?;
+        // Without an image's name it would be an import.
+        let request = request.refuse(query.from_image.is_empty(), "the image's name is empty");
+        Ok(ProgressStream::new(request.stream(Buffers::CALL, hangup)?))
+    }
+
     /// The Engine's images (`GET /images/json`).
     ///
     /// # Errors
@@ -46,7 +78,7 @@ impl Engine {
         let answer =
             self.post("image_load", &[Fixed("images"), Fixed("load")]).query(query).upload(&mut archive, hangup)?;
         let mut said = Vec::new();
-        for_each(JsonLines::new(answer), |message| said.extend(line(&message)))?;
+        ProgressStream::new(answer).for_each(|message| said.extend(line(&message)))?;
         Ok(said)
     }
 
@@ -59,7 +91,7 @@ impl Engine {
         let answer = self.post("image_create", &[Fixed("images"), Fixed("create")]).query(query);
         let answer = answer.upload(&mut archive, hangup)?;
         let mut id = String::new();
-        for_each(JsonLines::new(answer), |message| id = message.status.trim().to_owned())?;
+        ProgressStream::new(answer).for_each(|message| id = message.status.trim().to_owned())?;
         Ok(id)
     }
 
@@ -73,19 +105,42 @@ impl Engine {
     }
 }
 
-/// Reads messages to the end. An Engine that has said 200 tells an error in one of them.
-fn for_each(mut messages: JsonLines<Progress>, mut each: impl FnMut(Progress)) -> Result<(), Error> {
-    while let Some(message) = messages.next_line()? {
-        if let Some(failure) = message.failure() {
-            return Err(Error::Stream { call: Box::new(messages.call().clone()), message: failure.to_owned() });
-        }
-        each(message);
-    }
-    Ok(())
-}
-
 fn line(message: &Progress) -> Option<String> {
     Some(message.stream.trim()).filter(|text| !text.is_empty()).map(Into::into)
+}
+
+/// What is pulled. By default for the Engine's own platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullQuery {
+    /// The repository: `busybox`, `registry.example:5000/a/b`.
+    pub from_image: String,
+    /// A tag or a digest (`sha256:…`). Empty: what `from_image` says after its name; Docker pulls all tags of the
+    /// repository where that says none.
+    pub tag: String,
+    /// Another platform (from API 1.32 on): `linux/arm64`. Empty: the Engine's own.
+    pub platform: String,
+}
+
+impl PullQuery {
+    /// One image: a repository and a tag, or a digest.
+    pub fn new(from_image: impl Into<String>, tag: impl Into<String>) -> Self {
+        Self { from_image: from_image.into(), tag: tag.into(), platform: String::new() }
+    }
+
+    /// Another platform: `linux/arm64`.
+    #[must_use]
+    pub fn platform(mut self, platform: impl Into<String>) -> Self {
+        self.platform = platform.into();
+        self
+    }
+}
+
+impl Query for PullQuery {
+    fn write(&self, to: &mut QueryString) {
+        to.text("fromImage", &self.from_image);
+        to.some_text("tag", &self.tag);
+        to.some_text("platform", &self.platform);
+    }
 }
 
 /// Which images are listed. By default those that have a name or are nobody's layer.

@@ -1,5 +1,6 @@
 //! What an Engine says of images: list, inspect and removal answers, and the messages of a pull, an import or a load.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::wire::wire;
@@ -137,10 +138,17 @@ wire! {
 }
 
 impl Progress {
-    /// What went wrong, if this message says that something did.
-    pub fn failure(&self) -> Option<&str> {
-        let detail = self.error_detail.as_ref().map_or("", |detail| &detail.message);
-        [detail, &self.error].into_iter().find(|text| !text.is_empty())
+    /// What went wrong, if this message says that something did: a text for people, never empty. An `errorDetail` is a
+    /// failure whatever it holds.
+    pub fn failure(&self) -> Option<Cow<'_, str>> {
+        let detail = self.error_detail.as_ref();
+        let texts = [detail.map_or("", |detail| &detail.message), &self.error];
+        match (texts.into_iter().map(str::trim).find(|text| !text.is_empty()), detail) {
+            (Some(text), _) => Some(text.into()),
+            (None, Some(ErrorDetail { code: 0, .. })) => Some("no reason given".into()),
+            (None, Some(detail)) => Some(format!("no reason given (code {})", detail.code).into()),
+            (None, None) => None,
+        }
     }
 }
 
@@ -158,9 +166,15 @@ mod tests {
             (r#"{"error":"old","errorDetail":{"code":1,"message":"new"}}"#, Some("new")),
             (r#"{"error":"only","errorDetail":{}}"#, Some("only")),
             (r#"{"error":"","errorDetail":{"message":"m"},"progressDetail":null}"#, Some("m")),
+            (r#"{"error":" only\n","errorDetail":null}"#, Some("only")),
+            (r#"{"errorDetail":{"code":1}}"#, Some("no reason given (code 1)")),
+            (r#"{"errorDetail":{"code":401,"message":""},"error":""}"#, Some("no reason given (code 401)")),
+            (r#"{"errorDetail":{}}"#, Some("no reason given")),
+            (r#"{"errorDetail":{"message":null},"error":null}"#, Some("no reason given")),
+            (r#"{"error":"","errorDetail":null,"status":"Pulling"}"#, None),
             (r#"{"aux":{"ID":"sha256:1"}}"#, None),
         ] {
-            assert_eq!(serde_json::from_str::<Progress>(line).unwrap().failure(), want, "{line}");
+            assert_eq!(serde_json::from_str::<Progress>(line).unwrap().failure().as_deref(), want, "{line}");
         }
     }
 }
