@@ -38,7 +38,10 @@ pub use error::Error;
 pub use events::EventsQuery;
 pub use exec::{Attached, ResizeQuery, Stdin};
 pub use frames::{BadFrame, Decoder, Frame, Stream};
-pub use images::{ImageInspectQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery, PullQuery};
+pub use images::{
+    ImageInspectQuery, ImageListQuery, ImagePruneQuery, ImageRemoveQuery, ImageSearchQuery, ImportQuery, LoadQuery,
+    PullQuery, PushQuery, SaveQuery,
+};
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
 pub use logs::{Logs, LogsQuery};
 pub(crate) use phrases::logs_cannot_be_read;

@@ -43,15 +43,12 @@ impl ProgressStream {
         message
     }
 
-    /// Reads to the end, and hands each message on.
-    pub(super) fn for_each(mut self, mut each: impl FnMut(Progress)) -> Result<(), Error> {
-        while let Some(message) = self.next_message()? {
-            each(message);
-        }
-        Ok(())
+    /// The error of messages of which none had a field without which they say nothing.
+    pub(super) fn without(&self, field: &'static str) -> Error {
+        Error::Decode { call: Box::new(self.call().clone()), source: serde::de::Error::missing_field(field) }
     }
 
-    pub(super) fn call(&self) -> &Call {
+    fn call(&self) -> &Call {
         self.lines.call()
     }
 

@@ -1,13 +1,35 @@
-//! How credentials for a registry go to the Engine: the header `X-Registry-Auth`.
+//! The API's section "Distribution", and how credentials for a registry go to the Engine: the header `X-Registry-Auth`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
-use super::Error;
+use super::call::Part::{Fixed, Image};
 use super::call::Request;
-use super::types::AuthConfig;
+use super::types::{AuthConfig, DistributionInspect};
+use super::{Engine, Error};
 
 const HEADER: &str = "X-Registry-Auth";
+
+impl Engine {
+    /// Asks a registry what it has under a name (`GET /distribution/{name}/json`), without pulling it: the digest, and the
+    /// platforms that it is for. podman does not know this call (404).
+    ///
+    /// ```no_run
+    /// # use longshore::engine::Engine;
+    /// # let engine = Engine::from_env()?;
+    /// println!("{}", engine.distribution_inspect("busybox:1.36", None)?.descriptor.digest);
+    /// # Ok::<(), longshore::engine::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// 401, 403, 404 or 500, as the registry answers; [`Error::Decode`] for an answer without a digest.
+    pub fn distribution_inspect(&self, name: &str, auth: Option<&AuthConfig>) -> Result<DistributionInspect, Error> {
+        let request = self.get("distribution_inspect", &[Fixed("distribution"), Image(name), Fixed("json")]);
+        let answer = request.credentials(auth)?.send()?;
+        let inspect: DistributionInspect = answer.json()?;
+        if inspect.descriptor.digest.is_empty() { Err(answer.without("Descriptor")) } else { Ok(inspect) }
+    }
+}
 
 impl Request<'_> {
     /// Sends credentials along, if there are any.

@@ -1,4 +1,5 @@
-//! What an Engine says of images: list, inspect and removal answers, and the messages of a pull, an import or a load.
+//! What an Engine says of images: list, inspect, history, search and removal answers, and the messages of a pull, a push,
+//! an import or a load.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -94,13 +95,55 @@ wire! {
         /// The id of the image or layer that was deleted.
         deleted: String,
     }
+
+    /// The answer of `POST /images/prune`.
+    pub struct ImagesPruned {
+        /// What was untagged and deleted.
+        images_deleted: Vec<ImageRemoved>,
+        /// Bytes that were freed.
+        space_reclaimed: i64,
+    }
+
+    /// A step of an image's history, in the answer of `GET /images/{name}/history`.
+    pub struct ImageHistoryItem {
+        /// The id of the image that the step made; `<missing>` where it is not here.
+        id: String,
+        /// When, in seconds since 1970.
+        created: i64,
+        /// The instruction.
+        created_by: String,
+        /// The names of the image that it made; podman writes whole names.
+        tags: Vec<String>,
+        /// Bytes that it added.
+        size: i64,
+        /// What its maker said.
+        comment: String,
+    }
+}
+
+wire! {
+    case "snake_case";
+
+    /// An image in the answer of `GET /images/search`.
+    pub struct ImageSearchResult {
+        /// Its name, without a tag.
+        name: String,
+        /// What its owner says of it.
+        description: String,
+        /// How many people like it.
+        star_count: i64,
+        /// Whether it is one of Docker's official images.
+        is_official: bool,
+        /// Whether the registry built it; gone from newer registries.
+        is_automated: bool,
+    }
 }
 
 wire! {
     case "camelCase";
 
-    /// A message of `POST /images/create` (pull and import) or `/images/load`: a line of JSON each. An error comes as a message too, after
-    /// the answer's 200.
+    /// A message of `POST /images/create` (pull and import), `/images/{name}/push` or `/images/load`: a line of JSON each. An error comes
+    /// as a message too, after the answer's 200.
     pub struct Progress {
         /// Text of a load or a build, with its newlines.
         stream: String,
