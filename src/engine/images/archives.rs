@@ -92,8 +92,9 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`Error::is_not_found`]; [`Error::Write`] where `to` cannot be written to; [`Error::Stream`] where the Engine fails
-    /// in the midst, and [`Error::Protocol`] where the archive has no end. What was written before an error is no archive.
+    /// [`Error::is_not_found`] (podman, of several: 500); [`Error::Write`] where `to` cannot be written to;
+    /// [`Error::Stream`] where the Engine fails in the midst, and [`Error::Protocol`] where the archive has no end. What was
+    /// written before an error is no archive.
     pub fn image_save(
         &self,
         names: &[impl AsRef<str>],
@@ -134,11 +135,14 @@ fn line(message: &Progress) -> Option<String> {
     Some(message.stream.trim()).filter(|text| !text.is_empty()).map(Into::into)
 }
 
-/// The image's id, in a message that tells one: its whole status, and with podman its id too.
+/// The image's id (`sha256:…`), in a message whose whole status it is.
 fn image_id(message: &Progress) -> Option<&str> {
     let text = message.status.trim();
-    let digits = text.split_once(':').map_or(text, |(_, digits)| digits);
-    (digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(text)
+    let (algorithm, digits) = text.split_once(':').unwrap_or(("", text));
+    let is_id = algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && digits.len() >= 32
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(text)
 }
 
 /// The end of an archive that passes by. An Engine that fails in the midst of one writes its error after the bytes that it

@@ -58,7 +58,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// podman: [`Error::is_not_found`] for an image that is not there. See [`ProgressStream::next_message`].
+    /// podman: [`Error::is_not_found`] for an image that is not there, from 5 on 401 or 500 where the registry refuses.
+    /// Docker says all of that in the messages. See [`ProgressStream::next_message`].
     pub fn image_push(
         &self,
         name: &str,
