@@ -55,6 +55,8 @@ pub(super) struct Request<'a> {
     bad: Option<&'static str>,
     query: QueryString,
     json: Option<Vec<u8>>,
+    /// Header lines that no log may show.
+    secret: String,
     /// Whether the API version goes before the path.
     versioned: bool,
     deadline: Option<Duration>,
@@ -92,7 +94,8 @@ impl<'a> Request<'a> {
             }
         }
         let call = Call { operation, method, path };
-        Self { engine, call, bad, query: QueryString::default(), json: None, versioned: true, deadline: None }
+        let (query, secret) = (QueryString::default(), String::new());
+        Self { engine, call, bad, query, json: None, secret, versioned: true, deadline: None }
     }
 
     pub(super) fn query(mut self, query: &impl Query) -> Self {
@@ -102,9 +105,26 @@ impl<'a> Request<'a> {
 
     /// Sends `body` as JSON.
     pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
-        let bytes = serde_json::to_vec(body);
-        self.json = Some(bytes.map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })?);
+        self.json = Some(serde_json::to_vec(body).map_err(|source| self.unwritable(source))?);
         Ok(self)
+    }
+
+    /// The error of what has no form in JSON.
+    pub(super) fn unwritable(&self, source: serde_json::Error) -> Error {
+        Error::Decode { call: Box::new(self.call.clone()), source }
+    }
+
+    /// Adds a header that no log may show. `value` has no end of a line in it.
+    pub(super) fn secret_header(mut self, name: &'static str, value: &str) -> Self {
+        debug_assert!(!value.contains(['\r', '\n']), "{name}");
+        self.secret.extend([name, ": ", value, "\r\n"]);
+        self
+    }
+
+    /// Refuses what makes no sense, before anything is sent.
+    pub(super) fn refuse(mut self, is_bad: bool, why: &'static str) -> Self {
+        self.bad = self.bad.or(is_bad.then_some(why));
+        self
     }
 
     /// Leaves the API version out of the path.
@@ -211,7 +231,7 @@ impl<'a> Request<'a> {
             "POST" => Method::POST,
             _ => Method::DELETE,
         };
-        http::Request { method, path, query: self.query.as_str(), headers: &[], body }
+        http::Request { method, path, query: self.query.as_str(), headers: &[], unlogged: &self.secret, body }
     }
 
     fn opened(&self, request: http::Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<http::Stream, Error> {

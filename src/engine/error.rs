@@ -85,6 +85,13 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// What came could not be written where the caller wants it.
+    Write {
+        /// Which call.
+        call: Box<Call>,
+        /// Why not.
+        source: io::Error,
+    },
     /// The call makes no sense: nothing was sent.
     Argument {
         /// Which call.
@@ -154,6 +161,7 @@ impl Error {
             | Self::Protocol { call, .. }
             | Self::Decode { call, .. }
             | Self::Source { call, .. }
+            | Self::Write { call, .. }
             | Self::Argument { call, .. } => Some(call),
         }
     }
@@ -196,6 +204,7 @@ impl fmt::Display for Error {
             Self::Protocol { call, .. } => write!(f, "{call}: not an answer that can be read"),
             Self::Decode { call, .. } => write!(f, "{call}: not the JSON expected"),
             Self::Source { call, .. } => write!(f, "{call}: cannot read what is to be sent"),
+            Self::Write { call, .. } => write!(f, "{call}: cannot write what came"),
             Self::Argument { call, why } => write!(f, "{call}: {why}"),
         }
     }
@@ -205,9 +214,10 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Context(e) => Some(e),
-            Self::Connect { source, .. } | Self::Disconnected { source, .. } | Self::Source { source, .. } => {
-                Some(source)
-            }
+            Self::Connect { source, .. }
+            | Self::Disconnected { source, .. }
+            | Self::Source { source, .. }
+            | Self::Write { source, .. } => Some(source),
             Self::Protocol { source, .. } => Some(source.as_ref()),
             Self::Decode { source, .. } => Some(source),
             _ => None,

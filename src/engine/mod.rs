@@ -13,7 +13,9 @@ mod json_lines;
 mod logs;
 mod phrases;
 mod pieces;
+mod progress;
 mod query;
+mod registry;
 mod stats;
 mod system;
 pub mod types;
@@ -36,11 +38,15 @@ pub use error::Error;
 pub use events::EventsQuery;
 pub use exec::{Attached, ResizeQuery, Stdin};
 pub use frames::{BadFrame, Decoder, Frame, Stream};
-pub use images::{ImageInspectQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, LoadQuery};
+pub use images::{
+    ImageInspectQuery, ImageListQuery, ImagePruneQuery, ImageRemoveQuery, ImageSearchQuery, ImportQuery, LoadQuery,
+    PullQuery, PushQuery, SaveQuery,
+};
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
 pub use logs::{Logs, LogsQuery};
 pub(crate) use phrases::logs_cannot_be_read;
 pub use pieces::Piece;
+pub use progress::ProgressStream;
 pub use stats::StatsQuery;
 pub use version::ApiVersion;
 

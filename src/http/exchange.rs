@@ -43,6 +43,9 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a [(&'a str, &'a str)],
+    /// Header lines with secrets, each with its `\r\n`; may be empty. ureq does not see them: `ureq_proto` logs, at trace,
+    /// every byte that it writes. Such a request has a connection of its own.
+    pub(crate) unlogged: &'a str,
     pub(crate) body: Body<'a>,
 }
 
@@ -140,7 +143,7 @@ impl Client {
 
     /// A call on a connection of its own that nobody hangs up: the answer whole, within `deadline` if there is one.
     pub(crate) fn call_alone(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
-        let agent = agent(&self.way, self.timeouts, Buffers::WAIT, None, 0);
+        let agent = agent_for(&self.way, self.timeouts, Buffers::WAIT, None, 0, Extra::of(&request, None));
         exchange(&agent, &mut request, deadline)
     }
 
@@ -148,7 +151,8 @@ impl Client {
     /// There is no deadline; `hangup` ends it.
     pub(crate) fn stream(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Stream, Error> {
         let handover = Arc::new(Handover::default());
-        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, Some(handover.clone()));
+        let extra = Extra::of(&request, Some(&handover));
+        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, extra);
         let asked = match request.body {
             Body::Empty => Some(None),
             Body::Json(json) => Some(Some(json)),
@@ -161,7 +165,8 @@ impl Client {
                 let (method, path, query, headers) = (&request.method, request.path, request.query, request.headers);
                 on_a_stack_of_its_own(&|| {
                     let body = json.map_or(Body::Empty, Body::Json);
-                    send(&agent, &mut Request { method: method.clone(), path, query, headers, body }, None)
+                    let unlogged = request.unlogged;
+                    send(&agent, &mut Request { method: method.clone(), path, query, headers, unlogged, body }, None)
                 })
             }
         };
@@ -175,13 +180,23 @@ impl Client {
     /// that in HTTP's way, 200 where it does so without a word. There is no deadline; `hangup` ends it.
     pub(crate) fn hijack(&self, mut request: Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<Duplex, Error> {
         let handover = Arc::new(Handover::default());
-        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, Some(handover.clone()));
+        let extra = Extra::of(&request, Some(&handover));
+        let agent = agent_for(&self.way, self.timeouts, buffers, Some(hangup.clone()), 0, extra);
         let response = send(&agent, &mut request, None).map_err(|e| hung_up(Some(hangup), e))?;
         Duplex::new(response, agent, &handover, hangup)
     }
 
     fn attempt(&self, request: &mut Request<'_>, deadline: Duration) -> Result<Reply, Error> {
-        let agent = if may_repeat(request) { &self.kept } else { &self.fresh };
+        let own;
+        let agent = match (request.unlogged, may_repeat(request)) {
+            ("", true) => &self.kept,
+            ("", false) => &self.fresh,
+            _ => {
+                let extra = Extra::of(request, None);
+                own = agent_for(&self.way, self.timeouts, Buffers::CALL, self.hangup.clone(), 0, extra);
+                &own
+            }
+        };
         exchange(agent, request, Some(deadline)).map_err(|e| hung_up(self.hangup.as_ref(), e))
     }
 }
@@ -212,7 +227,21 @@ pub(super) fn hung_up(hangup: Option<&Hangup>, error: Error) -> Error {
 }
 
 fn agent(way: &Way, timeouts: Timeouts, buffers: Buffers, hangup: Option<Hangup>, idle: usize) -> Agent {
-    agent_for(way, timeouts, buffers, hangup, idle, None)
+    agent_for(way, timeouts, buffers, hangup, idle, Extra::default())
+}
+
+/// What concerns the transport of one call.
+#[derive(Default)]
+struct Extra {
+    handover: Option<Arc<Handover>>,
+    unlogged: Option<Arc<str>>,
+}
+
+impl Extra {
+    fn of(request: &Request<'_>, handover: Option<&Arc<Handover>>) -> Self {
+        let unlogged = (!request.unlogged.is_empty()).then(|| request.unlogged.into());
+        Self { handover: handover.cloned(), unlogged }
+    }
 }
 
 fn agent_for(
@@ -221,7 +250,7 @@ fn agent_for(
     buffers: Buffers,
     hangup: Option<Hangup>,
     idle: usize,
-    handover: Option<Arc<Handover>>,
+    extra: Extra,
 ) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -239,7 +268,8 @@ fn agent_for(
         .timeout_await_100(Some(Duration::ZERO))
         .build();
     let Way { endpoint, through } = way.clone();
-    let dial = Dial { endpoint, through, buffers, connect_timeout: timeouts.connect, hangup, handover };
+    let Extra { handover, unlogged } = extra;
+    let dial = Dial { endpoint, through, buffers, connect_timeout: timeouts.connect, hangup, handover, unlogged };
     Agent::with_parts(config, dial, NoResolver)
 }
 

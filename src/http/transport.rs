@@ -50,6 +50,8 @@ pub(super) struct Dial {
     pub(super) hangup: Option<Hangup>,
     /// Who wants the socket itself, beside ureq.
     pub(super) handover: Option<Arc<Handover>>,
+    /// Header lines that each connection's first request gets without ureq's knowledge.
+    pub(super) unlogged: Option<Arc<str>>,
 }
 
 /// A socket on its way from ureq to a caller that goes on with it when HTTP is over.
@@ -117,6 +119,7 @@ impl Connector for Dial {
             handover: self.handover.clone(),
             _registration: registration,
             buffers: LazyBuffers::new(self.buffers.input, self.buffers.output),
+            unlogged: self.unlogged.clone(),
             timeouts: [None, None],
             mid_request: false,
         }))
@@ -142,6 +145,8 @@ pub(super) struct SocketTransport {
     _registration: Option<Registration>,
     handover: Option<Arc<Handover>>,
     buffers: LazyBuffers,
+    /// Header lines that have not gone out yet.
+    unlogged: Option<Arc<str>>,
     /// What the socket's read and write timeouts are set to.
     timeouts: [Option<Duration>; 2],
     /// Whether a part of the request has gone out, and no part of its answer has come in.
@@ -193,6 +198,18 @@ impl SocketTransport {
         *set = wanted;
         Ok(())
     }
+
+    /// The first bytes of a request with the unlogged header lines behind its first line. `None`: the output as it is.
+    fn with_unlogged(&mut self, amount: usize) -> Result<Option<Vec<u8>>, ureq::Error> {
+        let Some(lines) = self.unlogged.take() else { return Ok(None) };
+        let output = &self.buffers.output()[..amount];
+        // ureq never sends a part of a request's first line.
+        let Some(end) = memchr::memchr(b'\n', output) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        };
+        let (first, others) = output.split_at(end + 1);
+        Ok(Some([first, lines.as_bytes(), others].concat()))
+    }
 }
 
 /// The moment at which `timeout` is over.
@@ -211,6 +228,8 @@ impl Transport for SocketTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let deadline = deadline(&timeout);
+        let head = self.with_unlogged(amount)?;
+        let amount = head.as_ref().map_or(amount, Vec::len);
         let mut sent = 0;
         while sent < amount {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
@@ -218,7 +237,8 @@ impl Transport for SocketTransport {
                 return Err(ureq::Error::Timeout(timeout.reason));
             }
             self.wait_at_most(Direction::Write, left)?;
-            match (&*self.socket).write(&self.buffers.output()[sent..amount]) {
+            let output = head.as_deref().unwrap_or_else(|| self.buffers.output());
+            match (&*self.socket).write(&output[sent..amount]) {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Ok(n) => {
                     sent += n;

@@ -62,6 +62,8 @@ const TYPED: &[Typed] = &[
     whole::<ImageInspect>("image inspect"),
     whole::<ImageInspect>("image inspect tag param"),
     whole::<List<ImageRemoved>>("image delete tag"),
+    whole::<List<ImageHistoryItem>>("image history"),
+    whole::<ImagesPruned>("images prune"),
     whole::<ContainerCreated>("create c1"),
     whole::<ContainerCreated>("create bad"),
     whole::<ContainerCreated>("create run"),
@@ -109,8 +111,6 @@ const TYPED: &[Typed] = &[
 
 /// Answers of endpoints that have no type: nobody calls them.
 const UNTYPED: &[&str] = &[
-    "image history",
-    "images prune",
     "containers prune",
     "networks prune",
     "volumes prune",

@@ -12,6 +12,7 @@ mod connections;
 mod errors;
 mod execs;
 mod hangups;
+mod images;
 mod lives;
 mod outputs;
 mod sinks;

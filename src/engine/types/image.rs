@@ -1,5 +1,7 @@
-//! What an Engine says of images: list, inspect and removal answers, and the messages of a pull, an import or a load.
+//! What an Engine says of images: list, inspect, history, search and removal answers, and the messages of a pull, a push,
+//! an import or a load.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::wire::wire;
@@ -93,13 +95,55 @@ wire! {
         /// The id of the image or layer that was deleted.
         deleted: String,
     }
+
+    /// The answer of `POST /images/prune`.
+    pub struct ImagesPruned {
+        /// What was untagged and deleted.
+        images_deleted: Vec<ImageRemoved>,
+        /// Bytes that were freed.
+        space_reclaimed: i64,
+    }
+
+    /// A step of an image's history, in the answer of `GET /images/{name}/history`.
+    pub struct ImageHistoryItem {
+        /// The id of the image that the step made; `<missing>` where it is not here.
+        id: String,
+        /// When, in seconds since 1970.
+        created: i64,
+        /// The instruction.
+        created_by: String,
+        /// The names of the image that it made; podman writes whole names.
+        tags: Vec<String>,
+        /// Bytes that it added.
+        size: i64,
+        /// What its maker said.
+        comment: String,
+    }
+}
+
+wire! {
+    case "snake_case";
+
+    /// An image in the answer of `GET /images/search`.
+    pub struct ImageSearchResult {
+        /// Its name, without a tag.
+        name: String,
+        /// What its owner says of it.
+        description: String,
+        /// How many people like it.
+        star_count: i64,
+        /// Whether it is one of Docker's official images.
+        is_official: bool,
+        /// Whether the registry built it; gone from newer registries.
+        is_automated: bool,
+    }
 }
 
 wire! {
     case "camelCase";
 
-    /// A message of `POST /images/create` (pull and import) or `/images/load`: a line of JSON each. An error comes as a message too, after
-    /// the answer's 200.
+    /// A message of `POST /images/create` (pull and import), `/images/{name}/push` or `/images/load`: a line of JSON each. An error comes
+    /// as a message too, after the answer's 200.
     pub struct Progress {
         /// Text of a load or a build, with its newlines.
         stream: String,
@@ -137,10 +181,17 @@ wire! {
 }
 
 impl Progress {
-    /// What went wrong, if this message says that something did.
-    pub fn failure(&self) -> Option<&str> {
-        let detail = self.error_detail.as_ref().map_or("", |detail| &detail.message);
-        [detail, &self.error].into_iter().find(|text| !text.is_empty())
+    /// What went wrong, if this message says that something did: a text for people, never empty. An `errorDetail` is a
+    /// failure whatever it holds.
+    pub fn failure(&self) -> Option<Cow<'_, str>> {
+        let detail = self.error_detail.as_ref();
+        let texts = [detail.map_or("", |detail| &detail.message), &self.error];
+        match (texts.into_iter().map(str::trim).find(|text| !text.is_empty()), detail) {
+            (Some(text), _) => Some(text.into()),
+            (None, Some(ErrorDetail { code: 0, .. })) => Some("no reason given".into()),
+            (None, Some(detail)) => Some(format!("no reason given (code {})", detail.code).into()),
+            (None, None) => None,
+        }
     }
 }
 
@@ -158,9 +209,15 @@ mod tests {
             (r#"{"error":"old","errorDetail":{"code":1,"message":"new"}}"#, Some("new")),
             (r#"{"error":"only","errorDetail":{}}"#, Some("only")),
             (r#"{"error":"","errorDetail":{"message":"m"},"progressDetail":null}"#, Some("m")),
+            (r#"{"error":" only\n","errorDetail":null}"#, Some("only")),
+            (r#"{"errorDetail":{"code":1}}"#, Some("no reason given (code 1)")),
+            (r#"{"errorDetail":{"code":401,"message":""},"error":""}"#, Some("no reason given (code 401)")),
+            (r#"{"errorDetail":{}}"#, Some("no reason given")),
+            (r#"{"errorDetail":{"message":null},"error":null}"#, Some("no reason given")),
+            (r#"{"error":"","errorDetail":null,"status":"Pulling"}"#, None),
             (r#"{"aux":{"ID":"sha256:1"}}"#, None),
         ] {
-            assert_eq!(serde_json::from_str::<Progress>(line).unwrap().failure(), want, "{line}");
+            assert_eq!(serde_json::from_str::<Progress>(line).unwrap().failure().as_deref(), want, "{line}");
         }
     }
 }

@@ -1,8 +1,11 @@
-//! What an Engine is told of a registry: the credentials that a pull or a push is made with.
+//! What an Engine is told of a registry, the credentials that a pull or a push is made with, and what it asks one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+
+use super::wire::wire;
 
 /// Credentials for a registry, as the header `X-Registry-Auth` carries them. Empty fields are not set and are not sent.
 /// `Debug` shows the user and the registry's address only.
@@ -41,6 +44,50 @@ impl fmt::Debug for AuthConfig {
             .field("username", username)
             .field("server_address", server_address)
             .finish_non_exhaustive()
+    }
+}
+
+wire! {
+    /// The answer of `GET /distribution/{name}/json`: what a registry has under a name.
+    pub struct DistributionInspect {
+        /// The manifest, or the list of manifests.
+        descriptor: OciDescriptor,
+        /// The platforms that it is for.
+        platforms: Vec<OciPlatform>,
+    }
+}
+
+wire! {
+    case "camelCase";
+
+    /// What content is, and how it is found, in the OCI's words.
+    pub struct OciDescriptor {
+        /// Its type: `application/vnd.oci.image.index.v1+json`.
+        media_type: String,
+        /// Its digest: `sha256:…`.
+        digest: String,
+        /// Its length in bytes.
+        size: i64,
+        /// Where else it can be had.
+        urls: Vec<String>,
+        /// What its maker noted.
+        annotations: BTreeMap<String, String>,
+    }
+
+    /// What an image runs on, in the OCI's words.
+    pub struct OciPlatform {
+        /// The architecture, in Go's word: `amd64`.
+        architecture: String,
+        /// The operating system: `linux`.
+        os: String,
+        /// The operating system's version (Windows).
+        #[serde(rename = "os.version")]
+        os_version: String,
+        /// What the operating system must have (Windows).
+        #[serde(rename = "os.features")]
+        os_features: Vec<String>,
+        /// The architecture's variant: `v7`.
+        variant: String,
     }
 }
 
