@@ -35,7 +35,7 @@ impl Watcher for Json {
 }
 
 /// Writes a line. Once that has failed nothing more is tried.
-fn show(faults: &Faults, text: &str) {
+pub(super) fn show(faults: &Faults, text: &str) {
     if faults.reader_left() || faults.lost() {
         return;
     }

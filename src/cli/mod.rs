@@ -18,11 +18,14 @@ mod ping;
 mod plan;
 mod printer;
 mod ps;
+#[cfg_attr(not(test), expect(dead_code, reason = "`run` starts it once the driver tells of pulls"))]
+mod pulls;
 mod raw;
 mod record;
 mod recover;
 mod replay;
 mod run;
+mod screen;
 mod signal;
 mod signals;
 mod stats;
@@ -42,6 +45,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use env_logger::Target;
 use log::{Level, LevelFilter};
 
 use args::{Args, Command};
@@ -109,7 +113,7 @@ fn report(failure: &Failure, json: bool) -> u8 {
 
 /// Writes a line to standard error. Where nobody reads it there is nobody to tell.
 fn eprint(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = screen::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes an answer to standard output. A reader that has left has read enough.
@@ -137,5 +141,6 @@ fn log_to_stderr(level: Option<LevelFilter>) {
         Level::Error | Level::Warn => writeln!(to, "longshore: {}", record.args()),
         level => writeln!(to, "longshore: {}: {}: {}", level.as_str().to_lowercase(), record.target(), record.args()),
     });
+    logger.target(Target::Pipe(Box::new(screen::stderr())));
     logger.init();
 }

@@ -13,9 +13,9 @@ use crate::logs::{Record, Sink, Stream};
 use crate::runner::{Event, Happened, Watcher};
 use crate::values::duration;
 
-use super::eprint;
 use super::faults::Faults;
 use super::look::{Label, Look};
+use super::{eprint, screen};
 
 const BUFFER: usize = 64 * 1024;
 /// So much of a line is held back for its end. Only a line that is as long takes as much memory.
@@ -95,8 +95,8 @@ impl Terminal {
     pub(super) fn new(look: Look, faults: Faults) -> Self {
         let streams = Streams {
             writers: [
-                Box::new(BufWriter::with_capacity(BUFFER, io::stdout())),
-                Box::new(BufWriter::with_capacity(BUFFER, io::stderr())),
+                Box::new(BufWriter::with_capacity(BUFFER, screen::stdout())),
+                Box::new(BufWriter::with_capacity(BUFFER, screen::stderr())),
             ],
             dead: [false; 2],
             within_line: [false; 2],

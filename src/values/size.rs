@@ -4,9 +4,14 @@
 
 use std::fmt;
 
-/// In binary units with four significant digits: `4.243 MiB`, `512 B` (driver-spec 5.6).
+/// In binary units with four significant digits: `4.243 MiB`, `512 B`.
 pub fn binary(bytes: u64) -> String {
     written(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
+}
+
+/// The same without the blank: `4.243MiB`, `512B` (driver-spec 5.6, of 2026).
+pub fn binary_compact(bytes: u64) -> String {
+    binary(bytes).replace(' ', "")
 }
 
 /// In decimal units with four significant digits: `4.449 MB`, `512 B`.
@@ -107,6 +112,7 @@ mod tests {
             (u64::MAX, "16 EiB", "18.45 EB"),
         ] {
             assert_eq!(binary(bytes), in_binary, "{bytes} bytes");
+            assert_eq!(binary_compact(bytes), in_binary.replace(' ', ""), "{bytes} bytes");
             assert_eq!(decimal(bytes), in_decimal, "{bytes} bytes");
         }
     }
