@@ -161,13 +161,14 @@ impl Registry {
         log.lines().map(|line| Request::parse(line).unwrap_or_else(|| panic!("no line of a log: {line:?}"))).collect()
     }
 
-    /// How often a pull asked what `repo:tag` is (or `repo@digest`), with success.
+    /// How often it was asked, with success, what `repo:tag` is (or `repo@digest`): once a pull. Docker asks for the tag with
+    /// HEAD and goes on with the digest, podman asks with GET.
     pub(crate) fn manifests_served(&self, repo: &str, reference: &str) -> usize {
         let path = format!("/v2/{repo}/manifests/{reference}");
         self.requests().iter().filter(|request| request.status == 200 && request.path == path).count()
     }
 
-    /// How many layers and configs of `repo` were downloaded.
+    /// How many downloads of layers and configs of `repo` were begun. One that was cut and taken up again counts twice.
     pub(crate) fn blobs_served(&self, repo: &str) -> usize {
         let path = format!("/v2/{repo}/blobs/");
         let is_one =
@@ -272,8 +273,8 @@ impl Sweep {
 
 impl Drop for Sweep {
     fn drop(&mut self) {
-        let query = ImageListQuery { digests: true, ..ImageListQuery::default() };
-        let images = match self.engine.image_list(&query) {
+        // Not with `digests`: Docker tells them anyhow, and podman 5.8 would answer with nothing.
+        let images = match self.engine.image_list(&ImageListQuery::default()) {
             Ok(images) => images,
             Err(e) => return eprintln!("images of {} may be left: {e}", self.prefix),
         };
