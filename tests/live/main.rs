@@ -16,6 +16,7 @@ mod faults;
 mod lives;
 mod outputs;
 mod pauses;
+mod registries;
 mod rows;
 
 macro_rules! on_the_engine {

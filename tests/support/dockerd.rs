@@ -11,14 +11,15 @@
 //! a socket's path ends at 107 bytes.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{IMAGE, unique};
+use super::image::rootfs;
+use super::network::Network;
+use super::{IMAGE, ask, unique};
 
 /// For everything that this file waits for: a first start on a slow disk.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -30,6 +31,8 @@ set -eu
 dir=$1
 shift
 busybox ip link set lo up
+# An address that Docker does not count as loopback, for registries: TLS to it has to be trusted.
+busybox ip addr add 192.0.2.1/32 dev lo
 # Where containerd's shims put their sockets whatever its state folder is: out of the machine's sight.
 mkdir -p /run/containerd
 mount -t tmpfs tmpfs /run/containerd
@@ -69,6 +72,11 @@ pub(crate) struct Dockerd {
 impl Dockerd {
     /// Starts one with more options for `dockerd` (`--live-restore`), and returns when it answers.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with(options, &[])
+    }
+
+    /// The same with more variables in its environment (`SSL_CERT_FILE`).
+    pub(crate) fn start_with(options: &[&str], env: &[(&str, &str)]) -> Self {
         let (name, dir) = loop {
             let name = unique("ls");
             let dir = Path::new("/tmp").join(&name);
@@ -92,6 +100,7 @@ impl Dockerd {
             .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &format!("/{name}")])
             .args(options)
+            .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(dir.join("log")).expect("create the log"))
@@ -143,6 +152,12 @@ impl Dockerd {
         self.dir.join("s")
     }
 
+    /// Its network, whether the daemon runs or not.
+    pub(crate) fn network(&self) -> Network {
+        // `unshare` is in the new namespaces itself, but for that of processes.
+        Network::of_process(self.holder.id())
+    }
+
     /// The last lines of the daemon's log.
     pub(crate) fn log_end(&self) -> String {
         let log = fs::read(self.dir.join("log")).unwrap_or_default();
@@ -153,14 +168,8 @@ impl Dockerd {
 
     /// Gives it the test image. By hand as well: what a test is about is not what prepares it.
     pub(crate) fn import_image(&self) {
-        let made = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/image/rootfs.sh")).output();
-        let tar = match made {
-            Ok(made) if made.status.success() => made.stdout,
-            Ok(made) => panic!("fixtures/image/rootfs.sh: {}", String::from_utf8_lossy(&made.stderr)),
-            Err(e) => panic!("fixtures/image/rootfs.sh: {e}"),
-        };
         let path = format!("/images/create?fromSrc=-&repo={IMAGE}&changes=CMD%20%5B%22sh%22%5D");
-        match self.ask("POST", &path, &tar) {
+        match ask(&self.socket(), "POST", &path, &[], rootfs()) {
             Ok(answer) if answer.contains(" 200 OK") && answer.contains("sha256:") => {}
             other => panic!("importing {IMAGE}: {other:?}"),
         }
@@ -168,19 +177,8 @@ impl Dockerd {
 
     /// Whether it answers a ping. By hand, so that a fault of our client is not taken for one of the daemon.
     fn answers_ping(&self) -> bool {
-        self.ask("GET", "/_ping", b"").is_ok_and(|answer| answer.contains(" 200 OK") && answer.ends_with("OK"))
-    }
-
-    /// One exchange: what came back, head and body.
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> io::Result<String> {
-        let mut stream = UnixStream::connect(self.socket())?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        // Of version 1.0: the end of the answer is the end of the connection.
-        write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len())?;
-        stream.write_all(body)?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        ask(&self.socket(), "GET", "/_ping", &[], b"")
+            .is_ok_and(|answer| answer.contains(" 200 OK") && answer.ends_with("OK"))
     }
 
     fn order(&mut self, word: &str) {
