@@ -17,6 +17,7 @@
 pub mod cli;
 pub mod driver;
 pub mod engine;
+mod files;
 mod host;
 mod http;
 pub mod images;

@@ -6,10 +6,12 @@
 //! beforehand as which number. What keeps other users of the machine out is the way there: the directories above can be
 //! passed, not listed, and the allocation's id is random.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 use super::{Error, ids};
 
@@ -117,7 +119,7 @@ impl DataDir {
         let id = ids::random_uuid().map_err(Error::io("read", "/dev/urandom"))?;
         // Written aside and linked into place: of two processes one wins, and nobody sees half an id.
         let aside = self.root.join(format!("instance.{id}"));
-        let mut file = create(&aside, 0o644)?;
+        let mut file = files::create(&aside, 0o644).map_err(Error::io("make", &aside))?;
         let written = file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all());
         let linked = written.and_then(|()| fs::hard_link(&aside, &path));
         let _ = fs::remove_file(&aside);
@@ -160,14 +162,6 @@ pub(crate) fn check_task_name(task: &str) -> Result<(), Error> {
         return place("this cannot be a directory's name; call the task otherwise");
     }
     Ok(())
-}
-
-/// Makes a new file of this mode, whatever the umask says.
-pub(crate) fn create(path: &Path, mode: u32) -> Result<File, Error> {
-    let file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(Error::io("make", path))?;
-    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::io("set the mode of", path))?;
-    Ok(file)
 }
 
 /// Makes a directory of this mode, whatever the umask says; one that exists stays as it is.

@@ -3,18 +3,19 @@
 //! The file is written before a container is made and after every change, to a temporary file that is synced and renamed,
 //! so that a crash leaves the old or the new state, never half of one. It holds the tasks' environment: mode 0600.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::driver::{ExitResult, TaskConfig, TaskHandle};
+use crate::files;
 
 use super::owner::{self, Ownership};
 use super::restart::{History, Policy};
-use super::{Allocation, DataDir, Error, PlacedTask, dirs};
+use super::{Allocation, DataDir, Error, PlacedTask};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -253,7 +254,7 @@ impl Store {
         let path = self.file(&state.alloc_id, "json");
         let text = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
-        replace(&path, &text)
+        files::replace(&path, &text).map_err(Error::io("write", &path))
     }
 
     fn read<T: for<'a> Deserialize<'a>>(
@@ -290,27 +291,6 @@ impl Store {
         }
         Ok(Some(value))
     }
-}
-
-/// Puts `bytes` in the place of the file at `path`: all of them, or the old content stays. Mode 0600.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let aside = path.with_extension("json.new");
-    // What a crash left of an earlier try.
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &aside)(error)),
-        _ => {}
-    }
-    let mut file = dirs::create(&aside, 0o600)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half of it helps nobody, and a full disk least of all.
-        let _ = fs::remove_file(&aside);
-        return Err(Error::io("write", &aside)(error));
-    }
-    fs::rename(&aside, path).map_err(Error::io("write", path))?;
-    let Some(dir) = path.parent() else { return Ok(()) };
-    // The new name is on the disk only when the directory is.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 use super::Error;
 use super::owner;
-use super::state::{self, Store};
+use super::state::Store;
 
 /// What is wanted of the tasks of an allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ pub(super) fn write(store: &Store, alloc_id: &str, task: &str, wanted: Wanted) -
     let path = store.file(alloc_id, "wish.json");
     let text =
         serde_json::to_vec(&wish).map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
-    state::replace(&path, &text)
+    files::replace(&path, &text).map_err(Error::io("write", &path))
 }
 
 /// What is wanted at present; nothing where nobody wrote anything.

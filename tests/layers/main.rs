@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["images", "logs", "stats"],
     &["engine"],
     &["http"],
-    &["threads", "host", "values"],
+    &["threads", "host", "values", "files"],
 ];
 
 /// What a place in the table alone would allow, and is still wrong.

@@ -1,0 +1,89 @@
+//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve.
+//! It knows no format and no path of ours.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
+///
+/// # Errors
+/// Those of opening and reading; [`io::ErrorKind::InvalidInput`] where it is no regular file,
+/// [`io::ErrorKind::FileTooLarge`] where it is longer.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // Opening a FIFO to read would wait for its writer.
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Makes a new file of this mode, whatever the umask says.
+pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+/// Puts `bytes` in the place of the file at `path`: all of them, or the old content stays. Mode 0600.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = aside(path);
+    // A leftover of a crash.
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = create(&aside, 0o600)?;
+    let done = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&aside, path));
+    if let Err(error) = done {
+        // Half of it helps nobody, and a full disk least of all.
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
+    let Some(dir) = path.parent() else { return Ok(()) };
+    // The new name is on the disk only when the directory is.
+    File::open(dir).and_then(|dir| dir.sync_all())
+}
+
+/// `x.json.new` for `x.json`.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_or_not_at_all() {
+        let dir = std::env::temp_dir().join(format!("longshore-files-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("a.json");
+        fs::write(dir.join("a.json.new"), "left by a crash").unwrap();
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read_regular(&path, 3).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(read_regular(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_regular(&dir, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(read_regular(&dir.join("b"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let fifo = dir.join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read_regular(&fifo, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
