@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::engine::types::LogConfig;
+use crate::images::{CredentialSources, LedgerFile};
 
 /// What holds for every task of a driver. More fields come with more of the driver: write
 /// `DriverConfig { instance: "x".into(), ..DriverConfig::default() }`.
@@ -23,6 +24,22 @@ pub struct DriverConfig {
     pub nomad_labels: bool,
     /// Binds and volumes.
     pub volumes: VolumesConfig,
+    /// Where credentials for registries are looked for, after those of a task itself. Defaults to nowhere
+    /// (driver-spec 6.1).
+    pub auth: CredentialSources,
+    /// What is removed once it is used no more.
+    pub gc: GcConfig,
+    /// How long a pull may take, unless its task says otherwise. Defaults to 5 minutes.
+    pub image_pull_timeout: Duration,
+    /// How long nothing may come of a pull. Defaults to 2 minutes.
+    pub pull_activity_timeout: Duration,
+    /// The first pause before the removal of an image that failed is tried again; each further one is twice as long, up to
+    /// 5 minutes. Defaults to 3 s.
+    pub image_removal_retry: Duration,
+    /// A file that keeps account of images, shared with other processes and later ones. With it only those images are
+    /// removed that were pulled or loaded for a task. Defaults to none: what this driver's tasks used is known to this
+    /// driver alone, and removed wherever it came from, as by Nomad's driver.
+    pub image_ledger: Option<LedgerFile>,
     /// How many processes a task may have, unless it asks for fewer; it cannot ask for more.
     /// Defaults to 0: no limit.
     pub pids_limit: i64,
@@ -52,6 +69,21 @@ pub struct VolumesConfig {
     pub selinuxlabel: String,
 }
 
+/// What a driver removes that is used no more (driver-spec 2.1, `gc`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GcConfig {
+    /// Whether images are removed that no task uses any more. Defaults to true.
+    pub image: bool,
+    /// How long after its last use an image is removed. Defaults to 3 minutes.
+    pub image_delay: Duration,
+}
+
+impl Default for GcConfig {
+    fn default() -> Self {
+        Self { image: true, image_delay: Duration::from_secs(3 * 60) }
+    }
+}
+
 impl Default for DriverConfig {
     fn default() -> Self {
         Self {
@@ -60,6 +92,12 @@ impl Default for DriverConfig {
             disable_log_collection: false,
             nomad_labels: false,
             volumes: VolumesConfig::default(),
+            auth: CredentialSources::default(),
+            gc: GcConfig::default(),
+            image_pull_timeout: Duration::from_secs(5 * 60),
+            pull_activity_timeout: Duration::from_secs(2 * 60),
+            image_removal_retry: Duration::from_secs(3),
+            image_ledger: None,
             pids_limit: 0,
             container_exists_attempts: 5,
             inspect_timeout: Duration::from_secs(10),

@@ -38,6 +38,7 @@ pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Err
         Err(source) => return Err(Error::Inspect { container: container.clone(), source }),
     }
     task.end_threads();
+    inner.images.release(id.as_str());
     inner.tasks.forget(&task);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::create::CreateError;
@@ -12,6 +13,7 @@ use super::handle::HANDLE_VERSION;
 use super::options::OptionProblem;
 use super::task::TaskId;
 use crate::engine;
+use crate::images::{CredentialsError, PullError, ReferenceError};
 
 /// Why the driver could not do a thing.
 #[derive(Debug)]
@@ -43,7 +45,23 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// The Engine does not have the image.
+    /// A text that names no image.
+    Reference(ReferenceError),
+    /// Credentials for an image's registry could not be found out.
+    Credentials {
+        /// The image, as the task names it.
+        image: String,
+        /// Why not.
+        source: CredentialsError,
+    },
+    /// The image could not be pulled. Others that waited for the same pull have the same error.
+    Pull {
+        /// The image, as the task names it.
+        image: String,
+        /// Why not.
+        source: Arc<PullError>,
+    },
+    /// The image was there, and removed again and again before it could be used.
     ImageMissing {
         /// The image, as the task names it.
         image: String,
@@ -75,6 +93,8 @@ pub enum Error {
         image: String,
         /// The archive.
         path: PathBuf,
+        /// What the Engine found in it.
+        holds: Vec<String>,
     },
     /// A container that is not ours has the task's name. It was not touched.
     NameTaken {
@@ -190,6 +210,7 @@ impl Error {
         match self {
             Self::Create { source, .. } => source.is_not_found() || source.is_conflict() || source.is_transient(),
             Self::Inspect { .. } => true,
+            Self::Pull { source, .. } => source.is_recoverable(),
             Self::Image { source, .. }
             | Self::Load { source, .. }
             | Self::Start { source, .. }
@@ -197,14 +218,15 @@ impl Error {
             | Self::Stop { source, .. }
             | Self::Exec { source, .. }
             | Self::Remove { source, .. } => source.is_transient(),
-            Self::Thread(_) | Self::RemovalStuck { .. } => true,
+            Self::Thread(_) | Self::RemovalStuck { .. } | Self::ImageMissing { .. } => true,
             Self::AlreadyStarted { .. }
             | Self::TaskNotFound { .. }
             | Self::ShutDown
             | Self::Options { .. }
             | Self::Plan(_)
             | Self::File { .. }
-            | Self::ImageMissing { .. }
+            | Self::Reference(_)
+            | Self::Credentials { .. }
             | Self::Archive { .. }
             | Self::NotInArchive { .. }
             | Self::NameTaken { .. }
@@ -227,6 +249,9 @@ impl Error {
             Self::Options { .. } => "options",
             Self::Plan(_) => "plan",
             Self::File { .. } => "file",
+            Self::Reference(_) => "reference",
+            Self::Credentials { .. } => "credentials",
+            Self::Pull { .. } => "pull",
             Self::ImageMissing { .. } => "image_missing",
             Self::Image { .. } => "image",
             Self::Archive { .. } => "archive",
@@ -267,15 +292,17 @@ impl fmt::Display for Error {
             }
             Self::Plan(_) => f.write_str("the container cannot be asked for"),
             Self::File { path, .. } => write!(f, "cannot write {}", path.display()),
-            Self::ImageMissing { image } => write!(
-                f,
-                "the Engine has no image {image}: get it with `docker pull {image}`, or name an archive of it in `load`"
-            ),
+            // It names the text and the place.
+            Self::Reference(source) => source.fmt(f),
+            Self::Credentials { image, .. } => write!(f, "cannot find the credentials for {image}"),
+            Self::Pull { image, .. } => write!(f, "cannot pull the image {image}"),
+            Self::ImageMissing { image } => write!(f, "the image {image} is removed again and again"),
             Self::Image { image, .. } => write!(f, "cannot look for the image {image}"),
             Self::Archive { path, .. } => write!(f, "cannot read the image archive {}", path.display()),
             Self::Load { path, .. } => write!(f, "cannot load the image archive {}", path.display()),
-            Self::NotInArchive { image, path } => {
-                write!(f, "the image archive {} holds no image {image}", path.display())
+            Self::NotInArchive { image, path, holds } => {
+                write!(f, "the image archive {} holds no image {image}", path.display())?;
+                if holds.is_empty() { Ok(()) } else { write!(f, ", but {}", holds.join(", ")) }
             }
             Self::NameTaken { name, container } => write!(
                 f,
@@ -315,6 +342,8 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Plan(source) => Some(source),
+            Self::Credentials { source, .. } => Some(source),
+            Self::Pull { source, .. } => Some(source.as_ref()),
             Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => Some(source),
             Self::Thread(source) | Self::ExecIo(source) => Some(source),
             Self::Image { source, .. }

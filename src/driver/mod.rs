@@ -13,6 +13,7 @@ mod events;
 mod exec;
 mod exec_watch;
 mod handle;
+mod image;
 mod inspect;
 pub mod options;
 mod output;
@@ -26,18 +27,22 @@ mod task;
 mod tasks;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-pub use crate::engine::types::{ContainerCreate, LogConfig, SecretMap};
+pub use crate::engine::types::{AuthConfig, ContainerCreate, LogConfig, SecretMap};
 pub use crate::host::{CgroupVersion, Host};
+pub use crate::images::{
+    CredentialSources, ImageRecord, ImageRemoval, LedgerFile, Origin, PullError, PullProgress, PulledImage,
+};
 pub use crate::logs::{Record, Sink, Stamp, Stream};
 pub use crate::stats::{BlkioUsage, CpuUsage, MemoryUsage, NetworkUsage, ResourceUsage};
 pub use crate::values::Signal;
-pub use config::{DriverConfig, VolumesConfig};
+pub use config::{DriverConfig, GcConfig, VolumesConfig};
 pub use error::Error;
 pub use events::TaskEvent;
 pub use exec::{ExecFate, ExecIo, ExecOptions, ExecOutput, ExecResult, TerminalSize};
@@ -46,6 +51,7 @@ pub use options::{LoggingOptions, TaskOptions};
 pub use task::*;
 
 use crate::engine::Engine;
+use crate::images::{Coordinator, CoordinatorConfig};
 use crate::logs::Watch;
 use crate::threads::{Hangup, Worker};
 use create::Facts;
@@ -90,8 +96,9 @@ struct Inner {
     engine: Engine,
     config: DriverConfig,
     facts: OnceLock<Facts>,
-    events: Events,
+    events: Arc<Events>,
     tasks: Tasks,
+    images: Coordinator,
     /// Ends every thread's calls, and every start that is under way.
     hangup: Hangup,
     sweep: Mutex<Option<Worker>>,
@@ -102,13 +109,22 @@ struct Inner {
 impl Driver {
     /// A driver for tasks on `engine`. It starts no thread yet, and sends nothing.
     pub fn new(engine: Engine, config: DriverConfig) -> Self {
+        let hangup = Hangup::new();
+        let images = CoordinatorConfig {
+            remove: config.gc.image,
+            delay: config.gc.image_delay,
+            activity_timeout: config.pull_activity_timeout,
+            retry: config.image_removal_retry,
+            ledger: config.image_ledger.clone(),
+        };
         let inner = Inner {
+            images: Coordinator::new(engine.clone(), images, hangup.child()),
             engine,
             config,
             facts: OnceLock::new(),
-            events: Events::default(),
+            events: Arc::default(),
             tasks: Tasks::default(),
-            hangup: Hangup::new(),
+            hangup,
             sweep: Mutex::default(),
             watch: Watch::default(),
         };
@@ -135,6 +151,7 @@ impl Driver {
     ) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
+        inner.images.remove_when_due();
         let handle = start::start(inner, task, sinks)?;
         let network = handle.network.clone();
         Ok((handle, network))
@@ -213,6 +230,7 @@ impl Driver {
     pub fn recover_task_with(&self, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
+        inner.images.remove_when_due();
         recover::recover(inner, handle, sinks)
     }
 
@@ -289,6 +307,40 @@ impl Driver {
         self.owner.inner.events.subscribe()
     }
 
+    /// Pulls an image, with the driver's credentials and time limits, for no task: it stays until somebody removes it. One
+    /// that is being pulled is waited for (driver-spec 1.4.4, 5).
+    ///
+    /// # Errors
+    /// [`Error::Reference`], [`Error::Credentials`], [`Error::Pull`].
+    pub fn pull_image(&self, image: &str) -> Result<PulledImage, Error> {
+        image::pull(&self.owner.inner, image)
+    }
+
+    /// Gives a channel of how far all pulls are, from now on, a few reports a second for each. It holds 256; while its
+    /// receiver is slow new reports are dropped. It disconnects when the driver is shut down.
+    pub fn pull_progress(&self) -> Receiver<PullProgress> {
+        self.owner.inner.images.progress()
+    }
+
+    /// What is known of images, by id: which tasks use them, and when those that nobody uses are due to be removed
+    /// (driver-spec 5.3 to 5.5). With [`DriverConfig::image_ledger`] those of other processes too. Empty without
+    /// [`GcConfig::image`].
+    pub fn images(&self) -> BTreeMap<String, ImageRecord> {
+        self.owner.inner.images.images()
+    }
+
+    /// Removes images that nobody uses and that are due, or (`only_due` off) all that came here through this driver or its
+    /// ledger. Gives what became of each. One that a container uses stays.
+    pub fn remove_images(&self, only_due: bool) -> Vec<(String, ImageRecord, ImageRemoval)> {
+        self.owner.inner.images.remove_now(only_due)
+    }
+
+    /// Takes those users off all images that `keep` does not know: tasks that ended without a destroy, for their process
+    /// was killed.
+    pub fn retain_image_users(&self, keep: impl Fn(&TaskId) -> bool) {
+        self.owner.inner.images.retain_owners(|owner| keep(&TaskId::from(owner)));
+    }
+
     /// Ends and joins every thread of the driver, and every start that is under way. Containers stay as they are.
     /// Harmless when it is done twice.
     pub fn shutdown(&self) {
@@ -312,6 +364,7 @@ impl Inner {
         for task in self.tasks.close() {
             task.end_threads();
         }
+        self.images.shutdown();
         self.watch.stop();
         self.events.close();
     }

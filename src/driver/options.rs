@@ -4,6 +4,7 @@
 //! Decoding reports every problem, not the first. It is as generous as Nomad: a string for a number or a boolean and the
 //! reverse, a list of maps for a map. A null is "not set", and so is the zero value of an option that is not built yet.
 
+mod auth;
 mod list;
 mod logging;
 mod nearest;
@@ -11,11 +12,15 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 
 pub use list::{ALL, OptionInfo, OptionKind};
 pub use logging::LoggingOptions;
+
+use crate::engine::types::AuthConfig;
+use crate::values::duration;
 use nearest::nearest;
 use value::Reader;
 
@@ -36,6 +41,14 @@ pub struct TaskOptions {
     pub work_dir: String,
     /// An archive that the image is loaded from: a path below the task's local directory.
     pub load: String,
+    /// Credentials for the image's registry. `None`: not said.
+    pub auth: Option<AuthConfig>,
+    /// Whether the image is pulled without credentials where finding them fails.
+    pub auth_soft_fail: bool,
+    /// Whether the image is pulled, or loaded, although the Engine has it.
+    pub force_pull: bool,
+    /// How long a pull may take. `None`: as the driver's.
+    pub image_pull_timeout: Option<Duration>,
     /// Whether the command has a terminal.
     pub tty: bool,
     /// Whether standard input stays open.
@@ -120,6 +133,10 @@ fn read(reader: &mut Reader<'_>) -> TaskOptions {
         labels: reader.map("labels"),
         work_dir: reader.string("work_dir"),
         load: reader.string("load"),
+        auth: reader.block("auth", auth::read),
+        auth_soft_fail: reader.boolean("auth_soft_fail"),
+        force_pull: reader.boolean("force_pull"),
+        image_pull_timeout: pull_timeout(reader),
         tty: reader.boolean("tty"),
         interactive: reader.boolean("interactive"),
         hostname: reader.string("hostname"),
@@ -149,6 +166,14 @@ fn read(reader: &mut Reader<'_>) -> TaskOptions {
         reader.problem("oom_score_adj", &format!("goes from -1000 to 1000, and is {}", options.oom_score_adj));
     }
     options
+}
+
+fn pull_timeout(reader: &mut Reader<'_>) -> Option<Duration> {
+    let text = reader.string("image_pull_timeout");
+    if text.is_empty() {
+        return None;
+    }
+    duration::parse(&text).map_err(|error| reader.problem("image_pull_timeout", &error.to_string())).ok()
 }
 
 /// Job files copy image names out of browsers.
@@ -205,7 +230,8 @@ mod tests {
         let text = |name: &str| Value::from(name);
         let given = json!({
             "image": "https://r.example/a:1", "command": "c", "args": ["a"], "entrypoint": ["e"], "labels": {"l": "1"},
-            "work_dir": "/w", "load": "i.tar", "tty": true, "interactive": true, "hostname": "h", "network_mode": "none",
+            "work_dir": "/w", "load": "i.tar", "tty": true,
+            "auth": {"username": "u"}, "auth_soft_fail": true, "force_pull": true, "image_pull_timeout": "20m", "interactive": true, "hostname": "h", "network_mode": "none",
             "init": true, "cpu_hard_limit": true, "cpu_cfs_period": 2000, "memory_hard_limit": 64, "pids_limit": 9,
             "shm_size": 4096, "readonly_rootfs": true, "logging": {"type": "local"}, "oom_score_adj": -7, "group_add": [12],
         });
@@ -218,6 +244,10 @@ mod tests {
             labels: [("l".to_string(), "1".to_string())].into(),
             work_dir: "/w".into(),
             load: "i.tar".into(),
+            auth: Some(AuthConfig { username: "u".into(), ..AuthConfig::default() }),
+            auth_soft_fail: true,
+            force_pull: true,
+            image_pull_timeout: Some(Duration::from_secs(20 * 60)),
             tty: true,
             interactive: true,
             hostname: "h".into(),
@@ -271,6 +301,10 @@ mod tests {
             (
                 json!({"image": "a", "memory_hard_limit": "-2"}),
                 vec!["memory_hard_limit: is a number of MB, and -2 is below 0"],
+            ),
+            (
+                json!({"image": "a", "image_pull_timeout": "5"}),
+                vec!["image_pull_timeout: \"5\" is no duration: a number needs a unit: ns, us, ms, s, m or h"],
             ),
             (json!({"image": "a", "oom_score_adj": 1001}), vec!["oom_score_adj: goes from -1000 to 1000, and is 1001"]),
             (

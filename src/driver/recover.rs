@@ -8,7 +8,9 @@ use super::inspect::network_of;
 use super::start::threads;
 use super::{Error, Inner, Sink, create, options};
 use crate::engine::InspectQuery;
+use crate::images::Origin;
 use crate::logs::Source;
+use crate::threads::Hangup;
 
 pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
     if !handle.is_usable() {
@@ -23,6 +25,8 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     };
     let hangup = inner.hangup.child();
     let mut handle = handle.clone();
+    // Before its image may be removed.
+    count_image(inner, &handle, &hangup)?;
     // Decided when the container was made; the options that made it are at hand.
     let options = options::decode(&handle.config.options).unwrap_or_default();
     let asked = || create::log_config::chosen(&options, &inner.config);
@@ -35,6 +39,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
             handle.network = network_of(&inspect).or(handle.network);
         }
         Err(e) if e.is_not_found() => {
+            inner.images.release(handle.config.id.as_str());
             return Err(Error::Gone { task: handle.config.id, container: handle.container_id });
         }
         Err(_) if inner.hangup.is_hung_up() => return Err(Error::ShutDown),
@@ -52,4 +57,15 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
         inner.events.emit(&task.handle.config, message, &[("kind", "recovered_unseen")]);
     }
     Ok(())
+}
+
+/// Counts a task's image as used again. Whether it is there shows with its container.
+fn count_image(inner: &Inner, handle: &TaskHandle, hangup: &Hangup) -> Result<(), Error> {
+    if handle.image_id.is_empty() {
+        return Ok(());
+    }
+    let name = options::decode(&handle.config.options).map(|options| options.image).unwrap_or_default();
+    let owner = handle.config.id.as_str();
+    let added = inner.images.add(&handle.image_id, &name, owner, Origin::Found, hangup);
+    added.map(drop).map_err(|_| Error::ShutDown)
 }

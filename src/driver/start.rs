@@ -1,18 +1,17 @@
 //! Starting a task (driver-spec 1.4): plan, image, create, start, threads. Whatever fails, what was created is removed.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::create::{self, CreatePlan, INSTANCE_LABEL, TASK_ID_LABEL};
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
+use super::image::{HeldImage, TaskImage};
 use super::inspect::{has_run, network_of};
-use super::options::{self, TaskOptions};
+use super::options;
 use super::task::TaskConfig;
 use super::{Error, Inner, Sink, output, wait};
 use crate::engine::types::ContainerInspect;
-use crate::engine::{self, Engine, InspectQuery, LoadQuery, RemoveQuery, StartQuery};
+use crate::engine::{self, Engine, InspectQuery, RemoveQuery, StartQuery};
 use crate::logs::Source;
 use crate::threads::{Backoff, Hangup};
 
@@ -36,9 +35,18 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
 
     let hangup = inner.hangup.child();
     let engine = inner.engine.with(&hangup);
-    let image_id = obtain_image(inner, &engine, &task, &options)?;
+    let image = TaskImage { inner, engine: &engine, hangup: &hangup, task: &task, options: &options };
+    let mut held = HeldImage::new(inner, &task.id);
+    let mut image_id = image.obtain(false)?;
     write_files(&plan)?;
-    let mut created = create_container(inner, &engine, &task, &plan)?;
+    let mut created = match create_container(inner, &engine, &task, &plan) {
+        // Somebody removed the image since we looked.
+        Err(Error::Create { source, .. }) if source.is_not_found() => {
+            image_id = image.obtain(true)?;
+            create_container(inner, &engine, &task, &plan)?
+        }
+        created => created?,
+    };
     if !created.running {
         start_container(inner, &engine, &created)?;
     }
@@ -60,6 +68,7 @@ fn steps(inner: &Arc<Inner>, task: TaskConfig, sinks: Vec<Box<dyn Sink>>) -> Res
         return Err(e);
     }
     created.keep();
+    held.keep();
     Ok(handle)
 }
 
@@ -67,43 +76,6 @@ fn inspect(engine: &Engine, container: &str) -> Result<ContainerInspect, Error> 
     engine
         .container_inspect(container, &InspectQuery::default())
         .map_err(|source| Error::Inspect { container: container.into(), source })
-}
-
-/// Makes sure that the Engine has the image; gives its id. An archive is loaded where the image is not there, or may be
-/// an older one (no tag, or `latest`).
-fn obtain_image(inner: &Inner, engine: &Engine, task: &TaskConfig, options: &TaskOptions) -> Result<String, Error> {
-    let image = options.image.as_str();
-    let archive = (!options.load.is_empty()).then(|| archive_path(task, &options.load));
-    if archive.is_none() || !may_be_outdated(image) {
-        match engine.image_inspect(image) {
-            Ok(inspect) => return Ok(inspect.id),
-            Err(e) if e.is_not_found() => {}
-            Err(source) => return Err(Error::Image { image: image.into(), source }),
-        }
-    }
-    let Some(path) = archive else { return Err(Error::ImageMissing { image: image.into() }) };
-    let file = File::open(&path).map_err(|source| Error::Archive { path: path.clone(), source })?;
-    engine
-        .image_load(file, &LoadQuery { quiet: true, ..LoadQuery::default() }, &inner.hangup)
-        .map_err(|source| Error::Load { path: path.clone(), source })?;
-    match engine.image_inspect(image) {
-        Ok(inspect) => Ok(inspect.id),
-        Err(e) if e.is_not_found() => Err(Error::NotInArchive { image: image.into(), path }),
-        Err(source) => Err(Error::Image { image: image.into(), source }),
-    }
-}
-
-fn archive_path(task: &TaskConfig, load: &str) -> PathBuf {
-    match &task.alloc_dir {
-        Some(alloc_dir) => alloc_dir.join(&task.name).join("local").join(load),
-        None => load.into(),
-    }
-}
-
-/// Whether a name stands for whatever is newest: it has no digest, and no tag but `latest`.
-fn may_be_outdated(image: &str) -> bool {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
 fn write_files(plan: &CreatePlan) -> Result<(), Error> {
@@ -283,24 +255,4 @@ pub(super) fn threads(
     let logs = output::collect(inner, task, source, sinks)?;
     task.workers().logs = logs;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_whatever_is_newest() {
-        for (image, want) in [
-            ("busybox", true),
-            ("busybox:latest", true),
-            ("h:5000/busybox", true),
-            ("busybox:1", false),
-            ("h:5000/a/busybox:1", false),
-            ("busybox@sha256:0123", false),
-            ("busybox:latest@sha256:0123", false),
-        ] {
-            assert_eq!(may_be_outdated(image), want, "{image}");
-        }
-    }
 }

@@ -123,6 +123,11 @@ impl Surroundings {
     }
 }
 
+/// The file in which `docker login` keeps credentials: `config.json` below `DOCKER_CONFIG`, or else `~/.docker`. `None`: there is none.
+pub fn docker_config_file() -> Option<PathBuf> {
+    Surroundings::of_this_process().config.map(|folder| folder.join("config.json")).filter(|file| file.exists())
+}
+
 /// A variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

@@ -33,7 +33,7 @@ pub use containers::{
     CreateQuery, InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped,
     WaitCondition,
 };
-pub use context::{ContextError, api_version_from_env, endpoint_from_env};
+pub use context::{ContextError, api_version_from_env, docker_config_file, endpoint_from_env};
 pub use error::Error;
 pub use events::EventsQuery;
 pub use exec::{Attached, ResizeQuery, Stdin};
@@ -44,7 +44,7 @@ pub use images::{
 };
 pub use json_lines::{BadLine, JsonLines, LineDecoder};
 pub use logs::{Logs, LogsQuery};
-pub(crate) use phrases::logs_cannot_be_read;
+pub(crate) use phrases::{image_does_not_exist, loaded_images, logs_cannot_be_read};
 pub use pieces::Piece;
 pub use progress::ProgressStream;
 pub use stats::StatsQuery;

@@ -15,9 +15,9 @@ use crate::engine::types::Progress;
 use crate::values::size;
 
 /// How often a pull is looked at.
-pub const TICK: Duration = Duration::from_secs(10);
+pub(super) const TICK: Duration = Duration::from_secs(10);
 /// How often a pull that takes long is told of as a task's event.
-pub const SLOW_REPORT: Duration = Duration::from_secs(2 * 60);
+pub(super) const SLOW_REPORT: Duration = Duration::from_secs(2 * 60);
 
 /// Over how much of the past the rate is taken.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -106,7 +106,7 @@ impl PullProgress {
 
 /// Follows one pull.
 #[derive(Debug)]
-pub struct Tracker {
+pub(super) struct Tracker {
     image: String,
     started: Instant,
     last_activity: Instant,
@@ -150,7 +150,7 @@ enum LayerState {
 
 impl Tracker {
     /// Follows the pull of an image that is asked for now.
-    pub fn new(image: impl Into<String>, now: Instant) -> Self {
+    pub(super) fn new(image: impl Into<String>, now: Instant) -> Self {
         Self {
             image: image.into(),
             started: now,
@@ -163,7 +163,7 @@ impl Tracker {
     }
 
     /// Takes the Engine's next message.
-    pub fn message(&mut self, message: &Progress, now: Instant) {
+    pub(super) fn message(&mut self, message: &Progress, now: Instant) {
         self.answered = true;
         if !self.said.contains_key(&message.id) && self.said.len() >= MOST_IDS {
             self.last_activity = now;
@@ -183,12 +183,12 @@ impl Tracker {
     }
 
     /// Whether nothing has come for more than `limit`. A message that repeats what the last of the same id said is nothing.
-    pub fn is_inactive(&self, now: Instant, limit: Duration) -> bool {
+    pub(super) fn is_inactive(&self, now: Instant, limit: Duration) -> bool {
         now.saturating_duration_since(self.last_activity) > limit
     }
 
     /// Whether it is time to tell that the pull takes long: once every [`SLOW_REPORT`]. It counts as told.
-    pub fn slow_report_due(&mut self, now: Instant) -> bool {
+    pub(super) fn slow_report_due(&mut self, now: Instant) -> bool {
         let due = now.saturating_duration_since(self.last_slow_report) > SLOW_REPORT;
         if due {
             self.last_slow_report = now;
@@ -197,17 +197,17 @@ impl Tracker {
     }
 
     /// How far the pull is.
-    pub fn snapshot(&self, now: Instant) -> PullProgress {
+    pub(super) fn snapshot(&self, now: Instant) -> PullProgress {
         self.told(PullState::Pulling, now)
     }
 
     /// The last that is told of the pull: it succeeded.
-    pub fn pulled(&self, now: Instant) -> PullProgress {
+    pub(super) fn pulled(&self, now: Instant) -> PullProgress {
         self.told(PullState::Pulled, now)
     }
 
     /// The last that is told of the pull: it failed, and why.
-    pub fn failed(&self, message: impl Into<String>, now: Instant) -> PullProgress {
+    pub(super) fn failed(&self, message: impl Into<String>, now: Instant) -> PullProgress {
         self.told(PullState::Failed { message: message.into() }, now)
     }
 

@@ -40,10 +40,20 @@ impl Bench {
         Self::of(engine, true)
     }
 
-    fn of(engine: Engine, recorded: bool) -> Self {
+    /// On this Engine, with a driver that is configured otherwise.
+    pub(crate) fn configured(engine: Engine, configure: impl FnOnce(&mut DriverConfig)) -> Self {
         let instance = unique("test");
-        let config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
-        Self { driver: Driver::new(engine.clone(), config), engine, instance, recorded }
+        let mut config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
+        // The test image is everybody's.
+        config.gc.image = false;
+        configure(&mut config);
+        Self { driver: Driver::new(engine.clone(), config), engine, instance, recorded: false }
+    }
+
+    fn of(engine: Engine, recorded: bool) -> Self {
+        let mut bench = Self::configured(engine, |_| {});
+        bench.recorded = recorded;
+        bench
     }
 
     /// Whether it is a recording, where time does not pass as it did.

@@ -26,9 +26,12 @@ pub(crate) fn a_command_that_is_not_there(bench: &Bench) {
 }
 
 pub(crate) fn an_image_that_is_not_there(bench: &Bench) {
-    let error = fails(bench, bench.with(json!({"image": "longshore/nosuch:1"})));
-    assert!(matches!(error, Error::ImageMissing { .. }) && !error.is_recoverable(), "{error:?}");
-    assert!(error.to_string().contains("docker pull longshore/nosuch:1"), "{error}");
+    // Nobody listens at this port: no registry is asked.
+    let error = fails(bench, bench.with(json!({"image": "127.0.0.1:1/nosuch:1"})));
+    assert!(matches!(error, Error::Pull { .. }) && error.is_recoverable(), "{error:?}");
+    assert_eq!(error.to_string(), "cannot pull the image 127.0.0.1:1/nosuch:1");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("refused"), "{cause}");
 }
 
 pub(crate) fn a_create_that_the_engine_refuses(bench: &Bench) {

@@ -13,6 +13,7 @@ mod counting;
 mod counts;
 mod execs;
 mod faults;
+mod images;
 mod lives;
 mod outputs;
 mod pauses;

@@ -9,6 +9,7 @@ mod world;
 
 mod bodies;
 mod connections;
+mod coordination;
 mod errors;
 mod execs;
 mod hangups;

@@ -42,7 +42,7 @@ fn a_start_that_fails_leaves_no_container() {
     let refused = |status: u16| Answer::error(status, "no luck");
     type Break = (&'static str, &'static str, u16, &'static str, bool);
     let rows: [Break; 9] = [
-        ("no such image", IMAGE, 404, "image_missing", false),
+        ("no such image", IMAGE, 404, "pull", true),
         ("an Engine that cannot tell", IMAGE, 500, "image", true),
         ("a create that is wrong", CREATE, 400, "create", false),
         ("an image that went away", CREATE, 404, "create", true),
@@ -61,7 +61,7 @@ fn a_start_that_fails_leaves_no_container() {
                 let (driver, task) = (world.driver(), task());
                 let error = start(&driver, &task).unwrap_err();
                 assert_eq!((error.kind(), error.is_recoverable()), (kind, recoverable), "{name}: {}", whole(&error));
-                if kind != "image_missing" {
+                if kind != "pull" {
                     assert!(whole(&error).contains("no luck"), "{name}: {}", whole(&error));
                 }
                 let created = world.scripted.count(CREATE) > 0 && pattern != CREATE;

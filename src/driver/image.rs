@@ -1,0 +1,191 @@
+//! The image of a task: found on the Engine, loaded from its archive, or pulled, and counted as used from then on
+//! (driver-spec 1.4.1, 1.4.4).
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::options::TaskOptions;
+use super::task::{TaskConfig, TaskId};
+use super::{Error, Inner};
+use crate::engine::types::AuthConfig;
+use crate::engine::{Engine, LoadQuery, loaded_images};
+use crate::images::{Origin, PullRequest, PulledImage, Reference, resolve_credentials};
+use crate::threads::Hangup;
+
+/// How often an image is looked for again that is just being removed.
+const LOOKS: u32 = 5;
+
+/// What a task says of its image, and what it is asked with.
+pub(super) struct TaskImage<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) engine: &'a Engine,
+    pub(super) hangup: &'a Hangup,
+    pub(super) task: &'a TaskConfig,
+    pub(super) options: &'a TaskOptions,
+}
+
+/// Counts a task's images as used. Dropping it takes the task away from them, unless it is kept.
+pub(super) struct HeldImage<'a> {
+    inner: &'a Inner,
+    owner: TaskId,
+    kept: bool,
+}
+
+impl<'a> HeldImage<'a> {
+    pub(super) fn new(inner: &'a Inner, owner: &TaskId) -> Self {
+        Self { inner, owner: owner.clone(), kept: false }
+    }
+
+    /// The task runs: whoever destroys it takes it away.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for HeldImage<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.inner.images.release(self.owner.as_str());
+        }
+    }
+}
+
+impl TaskImage<'_> {
+    /// Makes sure that the Engine has the image, counts it as used, and gives its id. `anew`: it is not there, whatever was
+    /// found before.
+    pub(super) fn obtain(&self, mut anew: bool) -> Result<String, Error> {
+        let reference = parse(&self.options.image)?;
+        for _ in 0..LOOKS {
+            let (id, origin) = self.find(&reference, anew)?;
+            let owner = self.task.id.as_str();
+            let added = self.inner.images.add(&id, &self.options.image, owner, origin, self.hangup);
+            if added.map_err(|_| Error::ShutDown)? {
+                return Ok(id);
+            }
+            // It was removed while we looked.
+            anew = false;
+        }
+        Err(Error::ImageMissing { image: self.options.image.clone() })
+    }
+
+    fn find(&self, reference: &Reference, anew: bool) -> Result<(String, Origin), Error> {
+        let may_be_here = !anew && !self.options.force_pull && reference.is_checked_locally();
+        if may_be_here && let Some(id) = self.inspect()? {
+            return Ok((id, Origin::Found));
+        }
+        // Only the account of several processes asks where an image came from.
+        let before = match self.inner.config.image_ledger {
+            Some(_) if !may_be_here => self.inspect()?,
+            _ => None,
+        };
+        let id = match self.options.load.as_str() {
+            "" => self.pull(reference)?.id,
+            archive => self.load(reference, &archive_path(self.task, archive))?,
+        };
+        let origin = if before.is_some_and(|before| before == id) { Origin::Found } else { Origin::Brought };
+        Ok((id, origin))
+    }
+
+    fn inspect(&self) -> Result<Option<String>, Error> {
+        let image = &self.options.image;
+        match self.engine.image_inspect(image) {
+            Ok(inspect) => Ok(Some(inspect.id)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(source) => Err(Error::Image { image: image.clone(), source }),
+        }
+    }
+
+    /// Loads the archive (driver-spec 7). The image must be in it, whatever the Engine has had before.
+    fn load(&self, reference: &Reference, path: &PathBuf) -> Result<String, Error> {
+        let file = File::open(path).map_err(|source| Error::Archive { path: path.clone(), source })?;
+        let query = LoadQuery { quiet: true, ..LoadQuery::default() };
+        let said = self
+            .engine
+            .image_load(file, &query, self.hangup)
+            .map_err(|source| Error::Load { path: path.clone(), source })?;
+        let holds = loaded_images(&said);
+        let absent =
+            || Error::NotInArchive { image: self.options.image.clone(), path: path.clone(), holds: holds.clone() };
+        // An Engine that names none leaves it to the look below.
+        if !holds.is_empty() && !holds.iter().any(|name| is_same(reference, name)) {
+            return Err(absent());
+        }
+        self.inspect()?.ok_or_else(absent)
+    }
+
+    fn pull(&self, reference: &Reference) -> Result<PulledImage, Error> {
+        let image = &self.options.image;
+        let auth = match credentials_for(self.inner, reference, self.options.auth.as_ref(), self.hangup) {
+            Err(Error::Credentials { source, .. }) if self.options.auth_soft_fail => {
+                log::warn!("image {image}: it is pulled without credentials: {source}");
+                None
+            }
+            auth => auth?,
+        };
+        let events = self.inner.events.clone();
+        let annotations = [("kind", "image_pull"), ("image", &*reference.image_ref())];
+        events.emit(self.task, "Downloading image", &annotations);
+        let (task, name) = (self.task.clone(), image.clone());
+        let request = PullRequest {
+            image: reference.clone(),
+            auth,
+            timeout: self.options.image_pull_timeout.unwrap_or(self.inner.config.image_pull_timeout),
+            slow: Box::new(move |progress| {
+                let message = format!("Docker image pull progress: {}", progress.status_text());
+                events.emit(&task, message, &[("kind", "image_pull_progress"), ("image", &name)]);
+            }),
+        };
+        let pulled = self.inner.images.pull(request, self.hangup);
+        pulled.map_err(|source| Error::Pull { image: image.clone(), source })
+    }
+}
+
+/// Pulls an image for nobody's task (the program's `pull`).
+pub(super) fn pull(inner: &Inner, image: &str) -> Result<PulledImage, Error> {
+    let (reference, hangup) = (parse(image)?, inner.hangup.child());
+    let engine = inner.engine.with(&hangup);
+    let before = engine.image_inspect(image).ok().map(|image| image.id);
+    let request = PullRequest {
+        auth: credentials_for(inner, &reference, None, &hangup)?,
+        image: reference,
+        timeout: inner.config.image_pull_timeout,
+        slow: Box::new(|_| {}),
+    };
+    let pulled = inner.images.pull(request, &hangup);
+    let pulled = pulled.map_err(|source| Error::Pull { image: image.to_owned(), source })?;
+    if before.as_ref() != Some(&pulled.id) {
+        inner.images.request(&pulled.id, image);
+    }
+    Ok(pulled)
+}
+
+fn parse(image: &str) -> Result<Reference, Error> {
+    image.parse().map_err(Error::Reference)
+}
+
+fn credentials_for(
+    inner: &Inner,
+    reference: &Reference,
+    task: Option<&AuthConfig>,
+    hangup: &Hangup,
+) -> Result<Option<AuthConfig>, Error> {
+    let found = resolve_credentials(task, &inner.config.auth, reference.index(), hangup);
+    found.map_err(|source| Error::Credentials { image: reference.to_string(), source })
+}
+
+/// Whether an archive's own word for an image means the one that is wanted.
+fn is_same(wanted: &Reference, name: &str) -> bool {
+    if wanted.to_string() == name {
+        return true;
+    }
+    let Ok(other) = name.parse::<Reference>() else { return false };
+    wanted.image_ref() == other.image_ref()
+        || matches!((wanted.pull_name(), other.pull_name()), (Ok(wanted), Ok(other)) if wanted == other)
+}
+
+fn archive_path(task: &TaskConfig, load: &str) -> PathBuf {
+    match &task.alloc_dir {
+        Some(alloc_dir) => alloc_dir.join(&task.name).join("local").join(load),
+        None => load.into(),
+    }
+}
