@@ -114,6 +114,19 @@ pub(super) enum Command {
     ///
     /// A task that ends by it is started again by its policy; `stop` ends one for good.
     Signal(SendSignal),
+    /// Pull images, with the credentials that a run would use
+    ///
+    /// Writes each image with its id. They stay until `gc` removes them, or somebody else.
+    Pull(Pull),
+    /// List the images that tasks use or that longshore brought: id, tags, users, since when, size, when it goes
+    ///
+    /// An image that was pulled or loaded for a task goes three minutes after its last task; `longshore`, whatever it is asked to
+    /// do then, removes what is due. Images that were there before are never removed.
+    Images(Images),
+    /// Remove the images that longshore brought and that no task uses, due or not
+    ///
+    /// One that a container uses stays.
+    Gc(Gc),
     /// Ask the Engine what it is, and how quickly it answers
     Ping(Ping),
 }
@@ -208,6 +221,33 @@ pub(super) struct Replay {
     /// Do something wrong on purpose: cut:BYTES, delay:DURATION, reset, garbage or 500; `once:` before it, `@METHOD /path` after it (may be repeated)
     #[arg(long, value_name = "KIND")]
     pub(super) fault: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Pull {
+    /// An image: a name with tag or digest
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(super) images: Vec<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Images {
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Gc {
+    /// Only say what would be removed, and when it goes by itself
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::driver::{CredentialSources, DriverConfig, LedgerFile};
 use crate::engine::{self, Engine, EngineConfig};
 use crate::http::Endpoint;
 use crate::replay::Player;
@@ -66,4 +67,17 @@ pub(super) fn data_dir(args: &Args) -> Result<DataDir, Failure> {
         )
     })?;
     Ok(DataDir::new(root)?)
+}
+
+/// How the program's drivers are configured: images are accounted for in the data directory, and credentials are those of
+/// `docker login`.
+pub(super) fn driver_config(data: &DataDir, engine: &Engine, engine_id: &str, instance: String) -> DriverConfig {
+    let engine = if engine_id.is_empty() { engine.endpoint().to_string() } else { engine_id.to_owned() };
+    let ledger = LedgerFile { path: data.root().join("images.json"), engine };
+    DriverConfig {
+        instance,
+        auth: CredentialSources { config: engine::docker_config_file(), ..CredentialSources::default() },
+        image_ledger: Some(ledger),
+        ..DriverConfig::default()
+    }
 }

@@ -53,6 +53,11 @@ impl Failure {
         Self { recoverable: error.is_transient(), ..Self::new("engine", line) }
     }
 
+    /// What the driver did not do.
+    pub(super) fn driver(error: &driver::Error) -> Self {
+        Self { recoverable: error.is_recoverable(), ..Self::new(error.kind(), chain(error)) }
+    }
+
     /// Why it cannot be told where the Engine is, or what is to be spoken with it.
     pub(super) fn context(error: &engine::ContextError) -> Self {
         let line = match error {

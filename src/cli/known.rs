@@ -1,10 +1,11 @@
 //! What commands need that work on what runs already: the saved states of the data directory, the tasks that arguments
 //! name, and a driver that only looks.
 
-use crate::driver::{Driver, DriverConfig, TaskHandle};
+use crate::driver::{Driver, ImageRemoval, TaskHandle, TaskId};
 use crate::engine::Engine;
 use crate::runner::{
-    AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskView, chain, find, find_ended_too, look_at,
+    AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskRecord, TaskView, chain, find, find_ended_too,
+    look_at,
 };
 
 use super::args::Args;
@@ -89,10 +90,39 @@ impl Known {
         })
     }
 
+    /// Takes those tasks off all images that no state knows any more: their process was killed, and their containers are
+    /// gone. Not where a state cannot be read.
+    fn forget_lost_users(&self, driver: &Driver) -> Result<(), Failure> {
+        // In this order: a task's state is written before its image is counted.
+        let before = driver.images();
+        let (states, unreadable) = self.store.states()?;
+        // Of an allocation that has ended only containers that were to be kept still use an image.
+        let uses = |alloc: &AllocState, task: &TaskRecord| match alloc.ended {
+            true => task.ended && task.handle.is_some(),
+            false => !task.is_cleared_away(),
+        };
+        let is_known = |id: &TaskId| {
+            let of = |alloc: &AllocState| alloc.tasks.iter().any(|task| task.config.id == *id && uses(alloc, task));
+            states.iter().any(of)
+        };
+        if unreadable.is_empty() {
+            let is_new = |id: &TaskId| !before.values().any(|image| image.owners.contains_key(id.as_str()));
+            driver.retain_image_users(|id| is_new(id) || is_known(id));
+        }
+        Ok(())
+    }
+
     fn reached(&self, engine: Engine) -> Result<Reached, Failure> {
         let engine_id = context::engine_id(&engine)?;
         let instance = self.data.known_instance()?.unwrap_or_default();
-        let driver = Driver::new(engine.clone(), DriverConfig { instance, ..DriverConfig::default() });
+        let driver = Driver::new(engine.clone(), context::driver_config(&self.data, &engine, &engine_id, instance));
+        self.forget_lost_users(&driver)?;
+        // Whoever let go of them did not wait until they were due.
+        for (id, _, removal) in driver.remove_images(true) {
+            if let ImageRemoval::Failed(error) = removal {
+                log::warn!("cannot remove the image {id}, which nobody uses: {}", chain(&error));
+            }
+        }
         Ok(Reached { engine, engine_id, driver })
     }
 }

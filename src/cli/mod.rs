@@ -9,6 +9,8 @@ mod events;
 mod exec;
 mod failure;
 mod faults;
+mod gc;
+mod images;
 mod job_file;
 mod json;
 mod known;
@@ -18,7 +20,7 @@ mod ping;
 mod plan;
 mod printer;
 mod ps;
-#[cfg_attr(not(test), expect(dead_code, reason = "`run` starts it once the driver tells of pulls"))]
+mod pull;
 mod pulls;
 mod raw;
 mod record;
@@ -79,6 +81,9 @@ pub fn main() -> ExitCode {
         Command::Stop(options) => (false, stop::stop(&args, options)),
         Command::Destroy(options) => (false, stop::destroy(&args, options)),
         Command::Signal(options) => (false, signal::signal(&args, options)),
+        Command::Pull(options) => (options.json, pull::pull(&args, options)),
+        Command::Images(options) => (options.json, images::images(&args, options)),
+        Command::Gc(options) => (options.json, gc::gc(&args, options)),
         Command::Ping(options) => (options.json, ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))

@@ -3,11 +3,11 @@
 use crate::runner::{Error, FAILED, Stop, chain, find_alloc, take_up};
 
 use super::args::{Args, Recover};
-use super::eprint;
 use super::failure::Failure;
 use super::known::Known;
 use super::signals::Listener;
 use super::supervise::Supervisor;
+use super::{context, eprint};
 
 pub(super) fn recover(global: &Args, args: &Recover) -> Result<u8, Failure> {
     let known = Known::read(global)?;
@@ -49,7 +49,7 @@ pub(super) fn recover(global: &Args, args: &Recover) -> Result<u8, Failure> {
     let instance = known.data.instance()?;
     let supervisor = Supervisor {
         engine: reached.engine.clone(),
-        instance,
+        config: context::driver_config(&known.data, &reached.engine, &reached.engine_id, instance),
         stop,
         signals: &signals,
         color: global.color,

@@ -47,7 +47,7 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     }
     let supervisor = Supervisor {
         engine: engine.clone(),
-        instance,
+        config: context::driver_config(&data, &engine, &engine_id, instance),
         stop,
         signals: &signals,
         color: global.color,

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::faults::Faults;
 use super::json::Json;
 use super::look::Look;
+use super::pulls::{Mode, Pulls};
 use super::signals::{FORCED, Listener};
 use super::terminal::Terminal;
 use super::{TIMED_OUT, eprint, print};
@@ -19,7 +20,7 @@ use super::{TIMED_OUT, eprint, print};
 /// What the tasks of allocations are run with.
 pub(super) struct Supervisor<'a> {
     pub(super) engine: Engine,
-    pub(super) instance: String,
+    pub(super) config: DriverConfig,
     pub(super) stop: Stop,
     pub(super) signals: &'a Listener,
     pub(super) color: Color,
@@ -33,9 +34,11 @@ impl Supervisor<'_> {
         let faults = Faults::new(self.stop.clone());
         let watcher = self.watcher(allocs, &faults);
         let driver = self.driver();
+        let pulls = self.pulls(&driver, &faults);
         let runner = Runner { driver: &driver, watcher: watcher.as_ref(), stop: &self.stop };
         let outcomes = runner.run(allocs, owned);
         driver.shutdown();
+        drop(pulls);
         match exit_code(&outcomes) {
             _ if self.signals.forced() => FORCED,
             0 if faults.lost() => FAILED,
@@ -53,10 +56,12 @@ impl Supervisor<'_> {
         let faults = Faults::new(self.stop.clone());
         let watcher = Quiet(self.watcher(allocs, &faults));
         let driver = self.driver();
+        let pulls = self.pulls(&driver, &faults);
         let runner = Runner { driver: &driver, watcher: &watcher, stop: &self.stop };
         let healthy = wait.map(|until| Healthy { engine: &self.engine, until });
         let detached = runner.detach(allocs, owned, healthy);
         driver.shutdown();
+        drop(pulls);
         match detached {
             Detached::Left { tasks, unhealthy, late } => {
                 if !self.json {
@@ -86,9 +91,16 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Shows how far pulls are. Without a thread for that they are made all the same.
+    fn pulls(&self, driver: &Driver, faults: &Faults) -> Option<Pulls> {
+        let mode = if self.json { Mode::Json(faults.clone()) } else { Mode::of_standard_error() };
+        Pulls::start(driver.pull_progress(), mode)
+            .inspect_err(|error| log::warn!("no thread shows pulls: {error}"))
+            .ok()
+    }
+
     fn driver(&self) -> Driver {
-        let config = DriverConfig { instance: self.instance.clone(), ..DriverConfig::default() };
-        Driver::new(self.engine.clone(), config)
+        Driver::new(self.engine.clone(), self.config.clone())
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn words(event: &Value) -> String {
             format!("starts again in {} (restart {restart} of {attempts})", pause("after_ms"))
         }
         "finished" => format!("has ended for good: {}", text("message")),
+        "image_pull" => format!("{}: {}", text("image"), text("message")),
         "detached" => "runs on without an owner".into(),
         _ => match text("message") {
             "" => text("event").to_owned(),

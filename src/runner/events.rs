@@ -89,6 +89,13 @@ pub enum Happened {
         /// Its part of the exit code.
         exit_code: u8,
     },
+    /// Its image is being pulled, or still is.
+    ImagePull {
+        /// Which.
+        image: String,
+        /// What the driver says of it.
+        message: String,
+    },
     /// Something that a person should know.
     Notice {
         /// What.

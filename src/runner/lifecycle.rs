@@ -97,7 +97,10 @@ impl Runner<'_> {
                 alloc_id: news.alloc_id,
                 task_name: news.task_name,
                 task_id: news.task_id,
-                happened: Happened::Notice { message: news.message },
+                happened: match news.annotations.get("image") {
+                    Some(image) => Happened::ImagePull { image: image.clone(), message: news.message },
+                    None => Happened::Notice { message: news.message },
+                },
             };
             let journal = allocs.iter().zip(owned).find(|(alloc, _)| alloc.id == event.alloc_id);
             if let Some((_, owned)) = journal

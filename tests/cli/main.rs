@@ -12,6 +12,7 @@ mod engines;
 mod execs;
 mod faults;
 mod hostile;
+mod images;
 mod logs;
 mod looks;
 mod output;

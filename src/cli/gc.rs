@@ -1,0 +1,62 @@
+//! `longshore gc`: removes images that longshore brought to the Engine and that no task uses.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::driver::{ImageRecord, ImageRemoval, Origin};
+use crate::runner::{FAILED, chain};
+
+use super::args::{Args, Gc};
+use super::failure::Failure;
+use super::images::{self, Image};
+use super::known::{Known, Reached};
+use super::{eprint, print};
+
+pub(super) fn gc(global: &Args, args: &Gc) -> Result<u8, Failure> {
+    let known = Known::read(global)?;
+    let reached = known.reach(global)?;
+    match args.dry_run {
+        true => list(&reached, args.json),
+        false => remove(&reached, args.json),
+    }
+}
+
+/// Says what a removal would remove.
+fn list(reached: &Reached, json: bool) -> Result<u8, Failure> {
+    let unused = |record: &ImageRecord| record.owners.is_empty() && record.origin != Origin::Found;
+    let records = reached.driver.images().into_iter().filter(|(_, record)| unused(record));
+    let images = images::look(&reached.engine, records)?;
+    let now = SystemTime::now();
+    print(&match json {
+        true => format!("{:#}\n", Value::from(images.iter().map(Image::to_json).collect::<Vec<_>>())),
+        false => images.iter().map(|image| format!("unused: {}, goes {}\n", image.name(), image.goes(now))).collect(),
+    })?;
+    Ok(0)
+}
+
+fn remove(reached: &Reached, json: bool) -> Result<u8, Failure> {
+    let (mut code, mut told) = (0, Vec::new());
+    for (id, record, removal) in reached.driver.remove_images(false) {
+        let name = record.names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let (word, error) = match &removal {
+            ImageRemoval::Removed => ("removed", None),
+            ImageRemoval::InUse => ("in_use", None),
+            ImageRemoval::Failed(error) => ("failed", Some(chain(error))),
+        };
+        if let Some(error) = &error {
+            eprint(&format!("longshore: cannot remove the image {name}: {error}"));
+            code = FAILED;
+        }
+        match (json, &removal) {
+            (true, _) => told.push(json!({"id": id, "names": record.names, "result": word, "error": error})),
+            (false, ImageRemoval::Removed) => print(&format!("removed: {name} ({id})\n"))?,
+            (false, ImageRemoval::InUse) => print(&format!("stays, a container uses it: {name} ({id})\n"))?,
+            (false, ImageRemoval::Failed(_)) => {}
+        }
+    }
+    if json {
+        print(&format!("{:#}\n", Value::from(told)))?;
+    }
+    Ok(code)
+}
