@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::query::{Query, QueryString, encode};
-use super::types::error_message;
+use super::types::{List, error_message};
 use super::{Engine, Error, phrases};
 use crate::http::{self, Buffers, Method, Reply};
 use crate::threads::Hangup;
@@ -293,6 +293,14 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.reply.body)
             .map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })
+    }
+
+    /// Its body as a list. podman 5.8 says nothing at all where it has no images and is asked for digests.
+    pub(super) fn list<T: DeserializeOwned + Default>(&self) -> Result<Vec<T>, Error> {
+        if self.reply.body.trim_ascii().is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.json::<List<T>>()?.0)
     }
 
     /// The error of an answer that lacks a field without which it says nothing.

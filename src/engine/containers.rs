@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::call::Part::{Fixed, Id};
 use super::query::{Filters, Query, QueryString};
 use super::types::{
-    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, List, WaitError, WaitResult,
+    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, WaitError, WaitResult,
 };
 use super::{Engine, Error};
 use crate::http::Buffers;
@@ -126,7 +126,7 @@ impl Engine {
     /// 400 (podman: 500) for a filter that the Engine does not know.
     pub fn container_list(&self, query: &ListQuery) -> Result<Vec<ContainerSummary>, Error> {
         let answer = self.get("container_list", &[Fixed("containers"), Fixed("json")]).query(query).send()?;
-        Ok(answer.json::<List<ContainerSummary>>()?.0)
+        answer.list::<ContainerSummary>()
     }
 
     /// Removes a container (`DELETE /containers/{id}`).

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::call::Part::{Fixed, Image};
 use super::query::{Filters, Query, QueryString};
-use super::types::{ImageHistoryItem, ImageInspect, ImageRemoved, ImageSearchResult, ImageSummary, ImagesPruned, List};
+use super::types::{ImageHistoryItem, ImageInspect, ImageRemoved, ImageSearchResult, ImageSummary, ImagesPruned};
 use super::{Engine, Error};
 
 pub use archives::{ImportQuery, LoadQuery, SaveQuery};
@@ -31,7 +31,7 @@ impl Engine {
     /// 400 (podman: 500) for a filter that the Engine does not know.
     pub fn image_list(&self, query: &ImageListQuery) -> Result<Vec<ImageSummary>, Error> {
         let answer = self.get("image_list", &[Fixed("images"), Fixed("json")]).query(query).send()?;
-        Ok(answer.json::<List<ImageSummary>>()?.0)
+        answer.list::<ImageSummary>()
     }
 
     /// All that the Engine knows of an image (`GET /images/{name}/json`).
@@ -79,7 +79,7 @@ impl Engine {
     /// [`Error::is_not_found`].
     pub fn image_history(&self, name: &str) -> Result<Vec<ImageHistoryItem>, Error> {
         let answer = self.get("image_history", &[Fixed("images"), Image(name), Fixed("history")]).send()?;
-        Ok(answer.json::<List<ImageHistoryItem>>()?.0)
+        answer.list::<ImageHistoryItem>()
     }
 
     /// Gives an image one more name, `repo:tag` (`POST /images/{name}/tag`); takes it from whichever image had it before.
@@ -113,7 +113,7 @@ impl Engine {
     /// [`Error::is_not_found`]; [`Error::is_conflict`] while a container uses it.
     pub fn image_remove(&self, name: &str, query: &ImageRemoveQuery) -> Result<Vec<ImageRemoved>, Error> {
         let answer = self.delete("image_remove", &[Fixed("images"), Image(name)]).query(query).send()?;
-        Ok(answer.json::<List<ImageRemoved>>()?.0)
+        answer.list::<ImageRemoved>()
     }
 
     /// Removes images that no container uses (`POST /images/prune`): those without a name, or as `query` says. Gives what
@@ -150,7 +150,7 @@ impl Engine {
     pub fn image_search(&self, term: &str, query: &ImageSearchQuery) -> Result<Vec<ImageSearchResult>, Error> {
         let request = self.get("image_search", &[Fixed("images"), Fixed("search")]).query(&Term(term)).query(query);
         let answer = request.refuse(term.is_empty(), "there is nothing to search for").send()?;
-        Ok(answer.json::<List<ImageSearchResult>>()?.0)
+        answer.list::<ImageSearchResult>()
     }
 }
 

@@ -55,6 +55,7 @@ fn listed() -> BTreeSet<String> {
 #[test]
 fn each_recording_is_small_and_listed_and_so_is_each_live_test_without_one() {
     const MOST: u64 = 150 * 1024;
+    let listed = listed();
     let mut names = BTreeSet::new();
     for file in fs::read_dir(folder()).unwrap().map(|file| file.unwrap()) {
         let path = file.path();
@@ -75,9 +76,12 @@ fn each_recording_is_small_and_listed_and_so_is_each_live_test_without_one() {
         let text = fs::read_to_string(&file).unwrap();
         let tests = text.lines().zip(text.lines().skip(1)).filter(|(line, _)| line.starts_with("#[ignore"));
         let tests = tests.filter_map(|(_, line)| line.strip_prefix("fn ")?.strip_suffix("() {"));
-        names.extend(tests.map(|test| format!("{module}::{test}")));
+        // One row may speak for a whole module.
+        let all = format!("{module}::…");
+        let listed_as = |test: &str| if listed.contains(&all) { all.clone() } else { format!("{module}::{test}") };
+        names.extend(tests.map(listed_as));
     }
-    assert_eq!(names, listed());
+    assert_eq!(names, listed);
 }
 
 /// Says what was not recorded where a case fails: that may be why.

@@ -134,7 +134,7 @@ fn an_archive_that_cannot_be_read_is_our_own_fault() {
 #[test]
 fn nothing_is_nothing() {
     let scripted = Scripted::unix().unwrap();
-    for body in ["null", "[]", "null\n"] {
+    for body in ["null", "[]", "null\n", ""] {
         scripted.answers("GET /containers/json", [Answer::body(200, body)]);
         scripted.answers("GET /images/json", [Answer::body(200, body)]);
         let engine = scripted.engine();
