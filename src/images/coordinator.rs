@@ -49,8 +49,11 @@ pub(crate) struct PullRequest {
     /// How long the pull may take; the first one's too.
     pub(crate) timeout: Duration,
     /// Told how far the pull is, every two minutes.
-    pub(crate) slow: Box<dyn Fn(&PullProgress) + Send + Sync>,
+    pub(crate) slow: Slow,
 }
+
+/// Who is told of a slow pull.
+pub(crate) type Slow = Box<dyn Fn(&PullProgress) + Send + Sync>;
 
 /// What became of an image that nobody uses.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ struct Pull {
 struct PullState {
     outcome: Option<Outcome>,
     waiters: usize,
-    slow: Vec<Box<dyn Fn(&PullProgress) + Send + Sync>>,
+    slow: Vec<Slow>,
 }
 
 /// Times that other processes understand, and that no setting of the clock moves while this one lives.

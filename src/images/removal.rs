@@ -18,14 +18,13 @@ pub(super) enum Removal {
 /// Removes an image. With `ours` only what these references name, so that a name that somebody else gave it stays.
 pub(super) fn remove(engine: &Engine, id: &str, ours: Option<&BTreeSet<String>>) -> Result<Removal, engine::Error> {
     let Some(ours) = ours else {
-        return match remove_name(engine, id)? {
-            // Docker says the same of an image with several names and of one in use.
-            Removal::InUse => {
-                let names = names(engine, id)?;
-                if names.len() > 1 { remove_names(engine, id, &names) } else { Ok(Removal::InUse) }
-            }
-            gone => Ok(gone),
+        let refused = match remove_name(engine, id) {
+            Ok(Removal::Gone) => return Ok(Removal::Gone),
+            refused => refused,
         };
+        // Docker says 409 and podman 500 of an image with several names, and not only then.
+        let names = names(engine, id)?;
+        return if names.len() > 1 { remove_names(engine, id, &names) } else { refused };
     };
     let names = names(engine, id)?;
     let (mine, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| ours.iter().any(|our| same(our, name)));

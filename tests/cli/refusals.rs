@@ -21,8 +21,13 @@ fn a_command_or_an_image_that_is_not_there() {
     let text = std::fs::read_to_string(place.job(&[("t", "x")], "", "")).unwrap();
     let file = place.file("command.hcl", &text.replace("command = \"sh\"", "command = \"/no/such\""));
     one_line(&place, &place.run(&file, &[]), &["cannot start", "/no/such"]);
-    let file = place.file("image.hcl", &text.replace(IMAGE, "longshore/nosuch:1"));
-    one_line(&place, &place.run(&file, &[]), &["longshore/nosuch:1", "docker pull"]);
+    // Nobody listens at this port: no registry is asked.
+    let file = place.file("image.hcl", &text.replace(IMAGE, "127.0.0.1:1/nosuch:1"));
+    let mut ran = place.run(&file, &[]);
+    let pulling = "longshore: pulling 127.0.0.1:1/nosuch:1\n";
+    assert!(ran.err.starts_with(pulling), "{}", ran.err);
+    ran.err = ran.err.replacen(pulling, "", 1);
+    one_line(&place, &ran, &["cannot pull", "127.0.0.1:1/nosuch:1", "refused"]);
 }
 
 #[test]

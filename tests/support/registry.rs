@@ -59,9 +59,14 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Starts one for the machine's Engine, and returns when it takes connections.
+    /// Starts one for the machine's Engine, and returns when it takes connections. Where `LONGSHORE_TEST_REGISTRY` says
+    /// `localhost:PORT` it is there and called so, for podman, which speaks plain HTTP only with those that it was told of.
     pub(crate) fn start(options: Options) -> Self {
-        Self::start_at(options, None)
+        let Ok(name) = std::env::var("LONGSHORE_TEST_REGISTRY") else { return Self::start_at(options, None) };
+        let address: &'static str = name.replace("localhost", "127.0.0.1").leak();
+        let mut registry = Self::start_at(Options { address: Some(address), ..options }, None);
+        registry.host = name;
+        registry
     }
 
     /// Starts one in the network of a private dockerd.

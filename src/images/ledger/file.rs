@@ -35,19 +35,14 @@ impl LedgerFile {
     /// Does `change` to the ledger, and writes it where that made a difference. The lock is held meanwhile, for the length
     /// of a read and a write. `memory` lends its running removals, and becomes what is on disk; it stays as it is on an error.
     pub(crate) fn update<R>(&self, memory: &mut Ledger, change: impl FnOnce(&mut Ledger) -> R) -> io::Result<R> {
-        let lock = match self.lock() {
-            // Without its folder there is nothing to read, and nothing is made to look.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            lock => Some(lock?),
-        };
+        // Who only looks need not be able to write there, and makes nothing to do so.
+        let lock = self.lock();
         let mut content = self.read()?;
         let before = content.engines.remove(&self.engine).unwrap_or_default();
         let mut ledger = Ledger { removing: memory.removing.clone(), ..before.clone() };
         let result = change(&mut ledger);
         if ledger.images != before.images {
-            if lock.is_none() {
-                return Err(io::ErrorKind::NotFound.into());
-            }
+            let _held = lock?;
             if !ledger.images.is_empty() {
                 content.engines.insert(self.engine.clone(), ledger.clone());
             }
