@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::driver::{CredentialSources, DriverConfig, LedgerFile};
+use crate::driver::{CredentialSources, DriverConfig, GcConfig, LedgerFile};
 use crate::engine::{self, Engine, EngineConfig};
 use crate::http::Endpoint;
 use crate::replay::Player;
@@ -72,12 +72,21 @@ pub(super) fn data_dir(args: &Args) -> Result<DataDir, Failure> {
 /// How the program's drivers are configured: images are accounted for in the data directory, and credentials are those of
 /// `docker login`.
 pub(super) fn driver_config(data: &DataDir, engine: &Engine, engine_id: &str, instance: String) -> DriverConfig {
-    let engine = if engine_id.is_empty() { engine.endpoint().to_string() } else { engine_id.to_owned() };
-    let ledger = LedgerFile { path: data.root().join("images.json"), engine };
+    if let Endpoint::Replay(_) = engine.endpoint() {
+        // What a recording says of images is about no Engine of ours.
+        let gc = GcConfig { image: false, ..GcConfig::default() };
+        return DriverConfig { instance, gc, ..DriverConfig::default() };
+    }
     DriverConfig {
         instance,
         auth: CredentialSources { config: engine::docker_config_file(), ..CredentialSources::default() },
-        image_ledger: Some(ledger),
+        image_ledger: Some(image_ledger(data, engine, engine_id)),
         ..DriverConfig::default()
     }
+}
+
+/// Where the program keeps account of an Engine's images.
+pub(super) fn image_ledger(data: &DataDir, engine: &Engine, engine_id: &str) -> LedgerFile {
+    let engine = if engine_id.is_empty() { engine.endpoint().to_string() } else { engine_id.to_owned() };
+    LedgerFile { path: data.root().join("images.json"), engine }
 }

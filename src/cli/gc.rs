@@ -16,6 +16,7 @@ use super::{eprint, print};
 pub(super) fn gc(global: &Args, args: &Gc) -> Result<u8, Failure> {
     let known = Known::read(global)?;
     let reached = known.reach(global)?;
+    reached.check_ledger(&known)?;
     match args.dry_run {
         true => list(&reached, args.json),
         false => remove(&reached, args.json),
@@ -51,7 +52,7 @@ fn remove(reached: &Reached, json: bool) -> Result<u8, Failure> {
         match (json, &removal) {
             (true, _) => told.push(json!({"id": id, "names": record.names, "result": word, "error": error})),
             (false, ImageRemoval::Removed) => print(&format!("removed: {name} ({id})\n"))?,
-            (false, ImageRemoval::InUse) => print(&format!("stays, a container uses it: {name} ({id})\n"))?,
+            (false, ImageRemoval::InUse) => print(&format!("stays, it is in use: {name} ({id})\n"))?,
             (false, ImageRemoval::Failed(_)) => {}
         }
     }

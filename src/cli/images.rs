@@ -32,6 +32,7 @@ pub(super) struct Image {
 pub(super) fn images(global: &Args, args: &Images) -> Result<u8, Failure> {
     let known = Known::read(global)?;
     let reached = known.reach(global)?;
+    reached.check_ledger(&known)?;
     let images = look(&reached.engine, reached.driver.images())?;
     let now = SystemTime::now();
     print(&match args.json {

@@ -92,14 +92,18 @@ impl Known {
 
     /// Takes those tasks off all images that no state knows any more: their process was killed, and their containers are
     /// gone. Not where a state cannot be read.
-    fn forget_lost_users(&self, driver: &Driver) -> Result<(), Failure> {
+    fn forget_lost_users(&self, engine: &Engine, driver: &Driver) -> Result<(), Failure> {
         // In this order: a task's state is written before its image is counted.
         let before = driver.images();
         let (states, unreadable) = self.store.states()?;
         // Of an allocation that has ended only containers that were to be kept still use an image.
-        let uses = |alloc: &AllocState, task: &TaskRecord| match alloc.ended {
-            true => task.ended && task.handle.is_some(),
-            false => !task.is_cleared_away(),
+        let uses = |alloc: &AllocState, task: &TaskRecord| match (&task.handle, alloc.ended) {
+            (Some(handle), true) => {
+                let state = engine.container_state(&handle.container_id);
+                task.ended && !state.is_err_and(|error| error.is_not_found())
+            }
+            (None, true) => false,
+            (_, false) => !task.is_cleared_away(),
         };
         let is_known = |id: &TaskId| {
             let of = |alloc: &AllocState| alloc.tasks.iter().any(|task| task.config.id == *id && uses(alloc, task));
@@ -116,18 +120,32 @@ impl Known {
         let engine_id = context::engine_id(&engine)?;
         let instance = self.data.known_instance()?.unwrap_or_default();
         let driver = Driver::new(engine.clone(), context::driver_config(&self.data, &engine, &engine_id, instance));
-        self.forget_lost_users(&driver)?;
-        // Whoever let go of them did not wait until they were due.
-        for (id, _, removal) in driver.remove_images(true) {
-            if let ImageRemoval::Failed(error) = removal {
-                log::warn!("cannot remove the image {id}, which nobody uses: {}", chain(&error));
-            }
-        }
+        self.forget_lost_users(&engine, &driver)?;
         Ok(Reached { engine, engine_id, driver })
     }
 }
 
+/// Whoever let go of images did not wait until they were due: a command does, once it has done what it was asked for.
+impl Drop for Reached {
+    fn drop(&mut self) {
+        for (id, _, removal) in self.driver.remove_images(true) {
+            if let ImageRemoval::Failed(error) = removal {
+                log::warn!("cannot remove the image {id}, which nobody uses: {}", chain(&error));
+            }
+        }
+    }
+}
+
 impl Reached {
+    /// Whether the account of images can be read: who is asked for it must not say that there are none.
+    pub(super) fn check_ledger(&self, known: &Known) -> Result<(), Failure> {
+        let ledger = context::image_ledger(&known.data, &self.engine, &self.engine_id);
+        ledger.check().map_err(|error| {
+            let path = ledger.path.display();
+            Failure::new("io", format!("cannot read the account of images in {path}: {error}: move the file away, and what longshore brought so far stays"))
+        })
+    }
+
     pub(super) fn site<'a>(&'a self, known: &'a Known) -> Site<'a> {
         Site { engine: &self.engine, engine_id: &self.engine_id, data: &known.data }
     }

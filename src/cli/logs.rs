@@ -205,7 +205,7 @@ impl<'a> Shower<'a> {
             kept.push(of_place.filter(|kept| kept.container == container.id));
         }
         let source = reached.driver.source_of(&container, &found.task.config);
-        Ok(Some(Container { engine: reached.engine, id: container.id, source, kept }))
+        Ok(Some(Container { engine: reached.engine.clone(), id: container.id, source, kept }))
     }
 
     fn without_the_rest(&self, mut failure: Failure) -> Failure {

@@ -1,14 +1,15 @@
 //! The image of a task: found on the Engine, loaded from its archive, or pulled, and counted as used from then on
 //! (driver-spec 1.4.1, 1.4.4).
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::options::TaskOptions;
+use super::options::{TaskOptions, without_scheme};
 use super::task::{TaskConfig, TaskId};
 use super::{Error, Inner};
 use crate::engine::types::AuthConfig;
-use crate::engine::{Engine, LoadQuery, loaded_images};
+use crate::engine::{Engine, ImageListQuery, LoadQuery, loaded_images};
 use crate::images::{Origin, PullRequest, PulledImage, Reference, resolve_credentials};
 use crate::threads::Hangup;
 
@@ -51,18 +52,25 @@ impl Drop for HeldImage<'_> {
 }
 
 impl TaskImage<'_> {
-    /// Makes sure that the Engine has the image, counts it as used, and gives its id. `anew`: it is not there, whatever was
-    /// found before.
+    /// Makes sure that the Engine has the image, counts it as used, and gives its id. `anew`: the Engine has just said that
+    /// it is not there, so no look is taken before it is pulled or loaded.
     pub(super) fn obtain(&self, mut anew: bool) -> Result<String, Error> {
         let reference = parse(&self.options.image)?;
+        let mut brought = None;
         for _ in 0..LOOKS {
-            let (id, origin) = self.find(&reference, anew)?;
+            let (id, mut origin) = self.find(&reference, anew)?;
+            if brought.as_ref() == Some(&id) {
+                origin = Origin::Brought;
+            }
             let owner = self.task.id.as_str();
             let added = self.inner.images.add(&id, &self.options.image, owner, origin, self.hangup);
             if added.map_err(|_| Error::ShutDown)? {
                 return Ok(id);
             }
-            // It was removed while we looked.
+            // It was being removed; what the pull brought may be there all the same.
+            if origin == Origin::Brought {
+                brought = Some(id);
+            }
             anew = false;
         }
         Err(Error::ImageMissing { image: self.options.image.clone() })
@@ -73,16 +81,12 @@ impl TaskImage<'_> {
         if may_be_here && let Some(id) = self.inspect()? {
             return Ok((id, Origin::Found));
         }
-        // Only the account of several processes asks where an image came from.
-        let before = match self.inner.config.image_ledger {
-            Some(_) if !may_be_here => self.inspect()?,
-            _ => None,
-        };
+        let before = Before::look(self.inner, self.engine);
         let id = match self.options.load.as_str() {
             "" => self.pull(reference)?.id,
             archive => self.load(reference, &archive_path(self.task, archive))?,
         };
-        let origin = if before.is_some_and(|before| before == id) { Origin::Found } else { Origin::Brought };
+        let origin = before.origin_of(&id);
         Ok((id, origin))
     }
 
@@ -140,23 +144,51 @@ impl TaskImage<'_> {
     }
 }
 
+/// Which images the Engine had before one was pulled or loaded. Only the account of several processes asks for it.
+struct Before<'a> {
+    inner: &'a Inner,
+    theirs: Option<BTreeSet<String>>,
+}
+
+impl<'a> Before<'a> {
+    fn look(inner: &'a Inner, engine: &Engine) -> Self {
+        let theirs = inner.config.image_ledger.as_ref().map(|_| {
+            let list = engine.image_list(&ImageListQuery { all: true, ..ImageListQuery::default() });
+            // Before the pull, for one of ours may be removed while it goes on, and come back by it.
+            let ids = list.unwrap_or_default().into_iter().map(|image| image.id);
+            ids.filter(|id| !inner.images.is_ours(id)).collect()
+        });
+        Self { inner, theirs }
+    }
+
+    fn origin_of(&self, id: &str) -> Origin {
+        match &self.theirs {
+            Some(theirs) if theirs.contains(id) && !self.inner.images.is_ours(id) => Origin::Found,
+            _ => Origin::Brought,
+        }
+    }
+}
+
 /// Pulls an image for nobody's task (the program's `pull`).
 pub(super) fn pull(inner: &Inner, image: &str) -> Result<PulledImage, Error> {
+    let image = without_scheme(image);
     let (reference, hangup) = (parse(image)?, inner.hangup.child());
-    let engine = inner.engine.with(&hangup);
-    let before = engine.image_inspect(image).ok().map(|image| image.id);
-    let request = PullRequest {
-        auth: credentials_for(inner, &reference, None, &hangup)?,
-        image: reference,
-        timeout: inner.config.image_pull_timeout,
-        slow: Box::new(|_| {}),
-    };
-    let pulled = inner.images.pull(request, &hangup);
-    let pulled = pulled.map_err(|source| Error::Pull { image: image.to_owned(), source })?;
-    if before.as_ref() != Some(&pulled.id) {
-        inner.images.request(&pulled.id, image);
+    for _ in 0..LOOKS {
+        let before = Before::look(inner, &inner.engine.with(&hangup));
+        let request = PullRequest {
+            auth: credentials_for(inner, &reference, None, &hangup)?,
+            image: reference.clone(),
+            timeout: inner.config.image_pull_timeout,
+            slow: Box::new(|_| {}),
+        };
+        let pulled = inner.images.pull(request, &hangup);
+        let pulled = pulled.map_err(|source| Error::Pull { image: image.to_owned(), source })?;
+        let noted = inner.images.request(&pulled.id, image, before.origin_of(&pulled.id), &hangup);
+        if noted.map_err(|_| Error::ShutDown)? {
+            return Ok(pulled);
+        }
     }
-    Ok(pulled)
+    Err(Error::ImageMissing { image: image.to_owned() })
 }
 
 fn parse(image: &str) -> Result<Reference, Error> {

@@ -151,8 +151,10 @@ impl Driver {
     ) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
+        let started = start::start(inner, task, sinks);
+        // Not before: what is due may be what this task needs.
         inner.images.remove_when_due();
-        let handle = start::start(inner, task, sinks)?;
+        let handle = started?;
         let network = handle.network.clone();
         Ok((handle, network))
     }
@@ -230,8 +232,9 @@ impl Driver {
     pub fn recover_task_with(&self, handle: &TaskHandle, sinks: Vec<Box<dyn Sink>>) -> Result<(), Error> {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
+        let recovered = recover::recover(inner, handle, sinks);
         inner.images.remove_when_due();
-        recover::recover(inner, handle, sinks)
+        recovered
     }
 
     /// Looks at a task that another driver runs, or none at present, by its handle: after this it can be inspected, stopped,

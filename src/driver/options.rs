@@ -126,7 +126,7 @@ pub fn decode(options: &Value) -> Result<TaskOptions, Vec<OptionProblem>> {
 
 fn read(reader: &mut Reader<'_>) -> TaskOptions {
     let options = TaskOptions {
-        image: without_scheme(reader.string("image")),
+        image: without_scheme(&reader.string("image")).to_owned(),
         command: reader.string("command"),
         args: reader.list("args"),
         entrypoint: reader.list("entrypoint"),
@@ -177,8 +177,8 @@ fn pull_timeout(reader: &mut Reader<'_>) -> Option<Duration> {
 }
 
 /// Job files copy image names out of browsers.
-fn without_scheme(image: String) -> String {
-    image.strip_prefix("https://").map_or(image.clone(), Into::into)
+pub(super) fn without_scheme(image: &str) -> &str {
+    image.strip_prefix("https://").unwrap_or(image)
 }
 
 fn unbuilt(given: &serde_json::Map<String, Value>) -> impl Iterator<Item = OptionProblem> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::handle::{Task, TaskHandle};
+use super::image::HeldImage;
 use super::inspect::network_of;
 use super::start::threads;
 use super::{Error, Inner, Sink, create, options};
@@ -26,6 +27,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     let hangup = inner.hangup.child();
     let mut handle = handle.clone();
     // Before its image may be removed.
+    let mut held = HeldImage::new(inner, &handle.config.id);
     count_image(inner, &handle, &hangup)?;
     // Decided when the container was made; the options that made it are at hand.
     let options = options::decode(&handle.config.options).unwrap_or_default();
@@ -39,10 +41,12 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
             handle.network = network_of(&inspect).or(handle.network);
         }
         Err(e) if e.is_not_found() => {
-            inner.images.release(handle.config.id.as_str());
             return Err(Error::Gone { task: handle.config.id, container: handle.container_id });
         }
-        Err(_) if inner.hangup.is_hung_up() => return Err(Error::ShutDown),
+        Err(_) if inner.hangup.is_hung_up() => {
+            held.keep();
+            return Err(Error::ShutDown);
+        }
         Err(e) => away = Some(e),
     }
     let task = Arc::new(Task::new(handle, hangup));
@@ -50,8 +54,11 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     let running = threads(inner, &task, &source, sinks).and_then(|()| reservation.fill(task.clone()));
     if let Err(e) = running {
         task.end_threads();
+        // Its container runs on, for somebody else to take up.
+        held.keep();
         return Err(e);
     }
+    held.keep();
     if let Some(error) = away {
         let message = format!("The task is taken up while the Engine does not answer: {error}");
         inner.events.emit(&task.handle.config, message, &[("kind", "recovered_unseen")]);

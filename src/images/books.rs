@@ -1,5 +1,7 @@
 //! The ledger in use: in memory, or in a file that other processes use too.
 
+use std::io;
+
 use super::ledger::{Ledger, LedgerFile};
 
 /// A ledger, and the file that it is kept in, if there is one.
@@ -26,11 +28,28 @@ impl Books {
                 result
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
-                    log::warn!("cannot keep account of images in {}: {error}", file.path.display());
-                }
+                self.complain(&error);
                 change(&mut self.memory)
             }
+        }
+    }
+
+    /// The ledger as it is now.
+    pub(super) fn read(&mut self) -> &Ledger {
+        if let Some(file) = &self.file {
+            match file.load(&self.memory) {
+                Ok(ledger) => self.memory = ledger,
+                Err(error) => self.complain(&error),
+            }
+        }
+        &self.memory
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        let Some(file) = &self.file else { return };
+        if !std::mem::replace(&mut self.complained, true) {
+            let path = file.path.display();
+            log::warn!("cannot keep account of images in {path}, and so they stay: {error}");
         }
     }
 }

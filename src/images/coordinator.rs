@@ -2,7 +2,8 @@
 //! images that nobody uses, some time later (driver-spec 5.1 to 5.5).
 //!
 //! One lock guards all of it, and one condition says that something changed: a pull ended, a removal ended, an image became
-//! due, a caller was hung up. It is never held over a call to the Engine. A thread per pull, and one for all removals.
+//! due, a caller was hung up. It is never held over a call to the Engine, only over a change of the ledger, which may be a
+//! file. A thread per pull, and one for all removals.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::books::Books;
-use super::ledger::{Ledger, Removes};
+use super::ledger::{BeingRemoved, Ledger, Removes};
 use super::progress::PullProgress;
 use super::pull::{Job, Outcome, Report};
 use super::removal::{self, Removal};
@@ -162,7 +163,7 @@ impl Coordinator {
         }
     }
 
-    /// Adds a user of an image. False: the image was just removed; look for it again.
+    /// Adds a user of an image. False: the image is being removed, which was waited for, and nobody was added.
     pub(crate) fn add(
         &self,
         id: &str,
@@ -171,31 +172,43 @@ impl Coordinator {
         origin: Origin,
         hangup: &Hangup,
     ) -> Result<bool, HungUp> {
+        let now = self.shared.clock.now();
+        self.unless_removed(id, hangup, |ledger| ledger.add(id, name, owner, origin, now))
+    }
+
+    /// Notes an image that was pulled because somebody asked for it by name. False: as of [`Coordinator::add`].
+    pub(crate) fn request(&self, id: &str, name: &str, origin: Origin, hangup: &Hangup) -> Result<bool, HungUp> {
+        self.unless_removed(id, hangup, |ledger| ledger.request(id, name, origin))
+    }
+
+    /// Whether an image came to the Engine through longshore.
+    pub(crate) fn is_ours(&self, id: &str) -> bool {
+        self.shared.lock().books.read().is_ours(id)
+    }
+
+    /// Does `change` to the ledger, or waits for the end of the removal that forbids it.
+    fn unless_removed(
+        &self,
+        id: &str,
+        hangup: &Hangup,
+        change: impl Fn(&mut Ledger) -> Result<(), BeingRemoved>,
+    ) -> Result<bool, HungUp> {
         if !self.shared.config.remove {
             return Ok(true);
         }
         let _registered = hangup.register(self.weak())?;
         let mut state = self.shared.lock();
-        let mut waited = false;
-        loop {
-            let now = self.shared.clock.now();
-            if state.books.update(|ledger| ledger.add(id, name, owner, origin, now)).is_ok() {
-                state.retries.remove(id);
-                return Ok(!waited);
-            }
+        if state.books.update(&change).is_ok() {
+            state.retries.remove(id);
+            return Ok(true);
+        }
+        while state.books.read().is_being_removed(id) {
             if hangup.is_hung_up() {
                 return Err(HungUp);
             }
-            waited = true;
             state = self.shared.wait(state, None);
         }
-    }
-
-    /// Notes an image that was pulled because somebody asked for it by name.
-    pub(crate) fn request(&self, id: &str, name: &str) {
-        if self.shared.config.remove {
-            self.shared.lock().books.update(|ledger| ledger.request(id, name));
-        }
+        Ok(false)
     }
 
     /// Takes a user away. The image that nobody uses any more goes after the delay.
@@ -234,11 +247,11 @@ impl Coordinator {
     /// Makes sure that somebody waits for the next image that is due.
     fn watch(&self, state: &mut State) {
         let shared = &self.shared;
-        if state.closed || state.books.update(|ledger| ledger.next_due()).is_none() {
+        if state.closed || state.books.read().next_due().is_none() {
             return;
         }
         shared.changed.notify_all();
-        if state.remover.is_some() {
+        if state.remover.as_ref().is_some_and(|remover| !remover.has_ended()) {
             return;
         }
         let body = {
@@ -254,18 +267,26 @@ impl Coordinator {
     /// Removes images that are due, or all unused ones that longshore brought, and says what became of each.
     pub(crate) fn remove_now(&self, only_due: bool) -> Vec<(String, ImageRecord, ImageRemoval)> {
         let now = self.shared.clock.now();
-        let ids = self.shared.lock().books.update(|ledger| match only_due {
-            true => ledger.due(now),
-            false => ledger.unused(),
-        });
-        ids.iter()
-            .filter_map(|id| self.shared.remove(id).map(|(record, removal)| (id.clone(), record, removal)))
-            .collect()
+        let ids = {
+            let mut state = self.shared.lock();
+            let ledger = state.books.read();
+            if only_due { ledger.due(now) } else { ledger.unused() }
+        };
+        let remove = |id: &String| self.shared.remove(id).map(|(record, removal)| (id.clone(), record, removal));
+        let removed = ids.iter().filter_map(remove).collect();
+        // Those that the thread has begun: whoever shuts down next would cut them off.
+        if let Ok(_registered) = self.shared.hangup.register(self.weak()) {
+            let mut state = self.shared.lock();
+            while state.books.read().is_removing() && !self.shared.hangup.is_hung_up() {
+                state = self.shared.wait(state, None);
+            }
+        }
+        removed
     }
 
     /// What is known of images, by id.
     pub(crate) fn images(&self) -> BTreeMap<String, ImageRecord> {
-        self.shared.lock().books.update(|ledger| ledger.images().clone())
+        self.shared.lock().books.read().images().clone()
     }
 
     /// How far all pulls are, from now on: a channel that holds 256 reports; while its receiver is slow new ones are dropped.
@@ -380,7 +401,8 @@ impl Shared {
         let mut state = self.lock();
         while !self.hangup.is_hung_up() {
             let now = self.clock.now();
-            let (due, next) = state.books.update(|ledger| (ledger.due(now), ledger.next_due()));
+            let ledger = state.books.read();
+            let (due, next) = (ledger.due(now), ledger.next_due());
             if due.is_empty() {
                 let until = next.map(|next| next.duration_since(now).unwrap_or_default());
                 state = self.wait(state, until);
@@ -408,12 +430,12 @@ impl Shared {
         let removal = match removal {
             Ok(Removal::Gone) => {
                 log::info!("the image {id} is removed: nobody uses it");
-                state.books.update(|ledger| ledger.removed(id));
+                state.books.update(|ledger| ledger.removed(id, &record));
                 ImageRemoval::Removed
             }
             Ok(Removal::InUse) => {
                 log::debug!("the image {id} stays: a container uses it");
-                state.books.update(|ledger| ledger.in_use(id));
+                state.books.update(|ledger| ledger.in_use(id, &record));
                 ImageRemoval::InUse
             }
             Err(error) => {

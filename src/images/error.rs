@@ -46,6 +46,18 @@ impl PullError {
     }
 }
 
+impl PullError {
+    /// The error with its causes, in one text.
+    pub(super) fn whole(&self) -> String {
+        let (mut text, mut cause) = (self.to_string(), error::Error::source(self));
+        while let Some(source) = cause {
+            text = format!("{text}: {source}");
+            cause = source.source();
+        }
+        text
+    }
+}
+
 impl fmt::Display for PullError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

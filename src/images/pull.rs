@@ -60,7 +60,7 @@ impl Job {
         let pulled = pulled.map_err(|error| if self.hangup.is_hung_up() { PullError::ShutDown } else { error });
         report(Report::Now(&match &pulled {
             Ok(_) => tracker.pulled(Instant::now()),
-            Err(error) => tracker.failed(error.to_string(), Instant::now()),
+            Err(error) => tracker.failed(error.whole(), Instant::now()),
         }));
         pulled
     }

@@ -1,10 +1,12 @@
 //! A ledger on disk: one file for all Engines and processes of a data directory, changed under a lock, replaced whole.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ use crate::files;
 const VERSION: u32 = 1;
 /// The longest file that is read, in bytes: some ten thousand images.
 const LONGEST: u64 = 16 * 1024 * 1024;
+/// How long the lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a ledger is kept, so that other processes, and later ones, know what is used and what is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +37,24 @@ struct Content {
 }
 
 impl LedgerFile {
+    /// Says why the file cannot be read.
+    ///
+    /// # Errors
+    /// It cannot be read, is no ledger, or is one of a later version. That there is none is no error.
+    pub fn check(&self) -> io::Result<()> {
+        self.read().map(drop)
+    }
+
+    /// The ledger as it is on disk, with `memory`'s running removals. The file is always whole: it needs no lock.
+    pub(crate) fn load(&self, memory: &Ledger) -> io::Result<Ledger> {
+        let ledger = self.read()?.engines.remove(&self.engine).unwrap_or_default();
+        Ok(Ledger { removing: memory.removing.clone(), ..ledger })
+    }
+
     /// Does `change` to the ledger, and writes it where that made a difference. The lock is held meanwhile, for the length
     /// of a read and a write. `memory` lends its running removals, and becomes what is on disk; it stays as it is on an error.
     pub(crate) fn update<R>(&self, memory: &mut Ledger, change: impl FnOnce(&mut Ledger) -> R) -> io::Result<R> {
-        // Who only looks need not be able to write there, and makes nothing to do so.
+        // Who changes nothing need not be able to write there.
         let lock = self.lock();
         let mut content = self.read()?;
         let before = content.engines.remove(&self.engine).unwrap_or_default();
@@ -54,13 +73,24 @@ impl LedgerFile {
         Ok(result)
     }
 
-    /// The lock is a file of its own: the ledger's is replaced.
+    /// Takes the lock, which is a file of its own: the ledger's is replaced. A process that was stopped while it has the
+    /// lock must not stop the others: it is waited for at most [`LOCK_PATIENCE`].
     fn lock(&self) -> io::Result<File> {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        file.lock()?;
-        Ok(file)
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if begun.elapsed() >= LOCK_PATIENCE => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds its lock"));
+                }
+                // Nothing tells when a file's lock is given back in time.
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            }
+        }
     }
 
     fn read(&self) -> io::Result<Content> {

@@ -81,19 +81,43 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes an image that somebody asked for by name, and that no task uses yet.
-    pub(crate) fn request(&mut self, id: &str, name: &str) {
-        let image = self.record(id, name, Origin::Requested);
-        image.due = None;
+    /// Notes an image that somebody asked for by name. One that was there before (`Found`) is noted only where it came for a
+    /// task: it is not to go with its last task any more.
+    pub(crate) fn request(&mut self, id: &str, name: &str, origin: Origin) -> Result<(), BeingRemoved> {
+        if self.removing.contains(id) {
+            return Err(BeingRemoved);
+        }
+        if origin != Origin::Found || self.is_ours(id) {
+            self.record(id, name, Origin::Requested).due = None;
+        }
+        Ok(())
+    }
+
+    /// Whether the Engine is asked for its removal at this moment.
+    pub(crate) fn is_being_removed(&self, id: &str) -> bool {
+        self.removing.contains(id)
+    }
+
+    /// Whether that is so of any.
+    pub(crate) fn is_removing(&self) -> bool {
+        !self.removing.is_empty()
+    }
+
+    /// Whether an image came to the Engine through longshore.
+    pub(crate) fn is_ours(&self, id: &str) -> bool {
+        self.images.get(id).is_some_and(|image| image.origin != Origin::Found)
     }
 
     fn record(&mut self, id: &str, name: &str, origin: Origin) -> &mut ImageRecord {
         let image =
             self.images.entry(id.to_owned()).or_insert_with(|| ImageRecord { origin, ..ImageRecord::default() });
-        // What was there before stays somebody else's; what was asked for by name outlives its tasks.
-        if image.origin == Origin::Brought && origin == Origin::Requested {
-            image.origin = origin;
-        }
+        // One that was brought was not there just before, whatever another task found: it had gone, or has just come. What
+        // was asked for by name outlives its tasks.
+        image.origin = match (image.origin, origin) {
+            (Origin::Requested, _) | (_, Origin::Requested) => Origin::Requested,
+            (Origin::Brought, _) | (_, Origin::Brought) => Origin::Brought,
+            (Origin::Found, Origin::Found) => Origin::Found,
+        };
         if !name.is_empty() {
             image.names.insert(name.to_owned());
         }
@@ -142,20 +166,22 @@ impl Ledger {
         self.removing.insert(id.to_owned()).then_some(image)
     }
 
-    /// Ends a removal: the image is gone, or no longer ours.
-    pub(crate) fn removed(&mut self, id: &str) {
+    /// Ends a removal: the image is gone, or no longer ours. `began` is its record from when the removal began: where
+    /// another process has used the image since then, it came back, and its record stays.
+    pub(crate) fn removed(&mut self, id: &str, began: &ImageRecord) {
         self.removing.remove(id);
-        self.images.remove(id);
+        if self.images.get(id) == Some(began) {
+            self.images.remove(id);
+        }
     }
 
     /// Ends a removal without effect, for a container of somebody else uses the image.
-    pub(crate) fn in_use(&mut self, id: &str) {
+    pub(crate) fn in_use(&mut self, id: &str, began: &ImageRecord) {
         self.removing.remove(id);
-        if let Some(image) = self.images.get_mut(id) {
-            image.due = None;
-            if image.origin == Origin::Found {
-                self.images.remove(id);
-            }
+        match self.images.get_mut(id) {
+            Some(image) if image == began && image.origin == Origin::Found => drop(self.images.remove(id)),
+            Some(image) if image == began => image.due = None,
+            _ => {}
         }
     }
 
