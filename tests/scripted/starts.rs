@@ -57,6 +57,9 @@ fn a_start_that_fails_leaves_no_container() {
             // Side by side, for some are tried again for seconds.
             scope.spawn(move || {
                 let world = World::new();
+                world
+                    .scripted
+                    .always("POST /images/create", || Answer::chunked(200).chunk("{\"status\":\"Done\"}\n").end());
                 world.scripted.always(pattern, move || refused(status));
                 let (driver, task) = (world.driver(), task());
                 let error = start(&driver, &task).unwrap_err();
