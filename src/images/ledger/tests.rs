@@ -239,3 +239,16 @@ fn any_interleaving_leaves_what_a_model_leaves() {
         }
     }
 }
+
+#[test]
+fn a_ledger_and_its_lock_are_regular_files() {
+    let dir = std::env::temp_dir().join(format!("longshore-ledger-odd-{}", std::process::id()));
+    for odd in ["images.json", "images.json.lock"] {
+        std::fs::create_dir(&dir).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.join(odd), rustix::fs::Mode::RWXU).unwrap();
+        let file = LedgerFile { path: dir.join("images.json"), engine: "e".into() };
+        let error = file.update(&mut Ledger::default(), |_| ()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{odd}: {error}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
