@@ -349,7 +349,7 @@ pub(super) struct Exec {
     /// How long it may take; then it is ended, where that can be done
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) timeout: Option<Duration>,
-    /// With -it: the keys that leave the command and let it go on; empty: none
+    /// With -it: the keys that leave the command and let it go on; empty: none. The first ones alone reach the command after half a second
     #[arg(long, value_name = "KEYS", value_parser = detach_keys::parse, default_value = "ctrl-p,ctrl-q")]
     pub(super) detach_keys: DetachKeys,
     /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id

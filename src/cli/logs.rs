@@ -22,6 +22,7 @@ use super::args::{Args, Logs};
 use super::failure::Failure;
 use super::known::Known;
 use super::printer::{Counter, Filter, Printer};
+use super::reader::Reader;
 use super::signals::FORCED;
 
 /// How often it is asked whether a task has ended, or lost its collector, while its files are followed.
@@ -34,8 +35,15 @@ pub(super) fn logs(global: &Args, args: &Logs) -> Result<u8, Failure> {
     let found = known.find_ended_too(&args.task)?;
     end_at_ctrl_c().map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let mut shower = Shower::new(global, args, &known, &found);
+    // Who asked for nothing but standard error has its reader only there.
+    let _reader = match args.stderr && !args.stdout {
+        _ if !args.follow => None,
+        true => Reader::of_standard_error(&shower.left),
+        false => Reader::of_standard_output(&shower.left),
+    };
     match shower.show() {
         Ok(code) => Ok(code),
+        Err(Stop::Left) => Ok(0),
         Err(Stop::Failed(failure)) => Err(failure),
         Err(Stop::Io(error)) => match shower.printer.failed() {
             // A reader that has left has read enough.
@@ -54,6 +62,8 @@ enum Stop {
     Failed(Failure),
     /// Files cannot be read, or our own streams not be written.
     Io(io::Error),
+    /// Nobody reads any more.
+    Left,
 }
 
 impl From<io::Error> for Stop {
@@ -95,6 +105,8 @@ struct Shower<'a> {
     printer: Printer,
     /// Whether it was told that the container is gone.
     is_gone_told: bool,
+    /// Closed when nobody reads any more.
+    left: Hangup,
 }
 
 impl<'a> Shower<'a> {
@@ -112,7 +124,19 @@ impl<'a> Shower<'a> {
         let merged = Merged::new(lines.collect());
         let filter = Filter { since: args.since, until: args.until };
         let printer = Printer::new(filter, args.timestamps);
-        Self { global, args, known, alloc_id, task, filter, places, merged, printer, is_gone_told: false }
+        Self {
+            global,
+            args,
+            known,
+            alloc_id,
+            task,
+            filter,
+            places,
+            merged,
+            printer,
+            is_gone_told: false,
+            left: Hangup::new(),
+        }
     }
 
     fn show(&mut self) -> Result<u8, Stop> {
@@ -154,7 +178,7 @@ impl<'a> Shower<'a> {
                 return Ok(0);
             }
             // Its owner may start it again.
-            thread::sleep(LOOK);
+            self.pause(LOOK)?;
         }
     }
 
@@ -277,9 +301,10 @@ impl<'a> Shower<'a> {
         loop {
             if !self.print()? {
                 // Another task's output must not keep us busy; what grows meanwhile ends the wait at once.
-                thread::sleep(BREATH);
+                self.pause(BREATH)?;
                 watch.wait(LOOK);
             }
+            self.pause(Duration::ZERO)?;
             if looked.elapsed() < LOOK {
                 continue;
             }
@@ -298,6 +323,11 @@ impl<'a> Shower<'a> {
         }
     }
 
+    /// Waits, unless nobody reads any more.
+    fn pause(&self, time: Duration) -> Result<(), Stop> {
+        if self.left.sleep(time) { Ok(()) } else { Err(Stop::Left) }
+    }
+
     /// Prints what is collected and was not printed yet, then what the Engine holds beyond that; with -f until the
     /// container has ended.
     fn show_held(&mut self, container: &Container, tail: Option<u64>) -> Result<(), Stop> {
@@ -311,7 +341,8 @@ impl<'a> Shower<'a> {
             let mut counter = Counter { filter: self.filter, lines: 0 };
             // All of them are beyond what is collected: nothing was printed yet.
             let held = self.held(container, &vec![0; self.places.len()])?;
-            if let Err(error) = held.read(&Hangup::new(), &mut counter) {
+            if let Err(error) = held.read(&self.left, &mut counter) {
+                self.pause(Duration::ZERO)?;
                 self.begin_at_last_lines(Some(tail), &[], 0)?;
                 self.print()?;
                 return Err(self.told(container, error));
@@ -339,11 +370,11 @@ impl<'a> Shower<'a> {
             self.printer.show_at_most(lines);
         }
         let held = self.held(container, &known)?;
-        let hangup = Hangup::new();
         let done = match self.args.follow {
-            true => held.follow(&hangup, &mut self.printer),
-            false => held.read(&hangup, &mut self.printer),
+            true => held.follow(&self.left, &mut self.printer),
+            false => held.read(&self.left, &mut self.printer),
         };
+        self.pause(Duration::ZERO)?;
         self.printer.flush()?;
         let new = done.map_err(|error| self.told(container, error))?;
         // Somebody may collect it from now on.

@@ -23,6 +23,7 @@ mod ps;
 mod pull;
 mod pulls;
 mod raw;
+mod reader;
 mod record;
 mod recover;
 mod replay;
@@ -64,6 +65,9 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(answer) => return ExitCode::from(asked_otherwise(&answer)),
     };
+    if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_some_and(|filter| filter.to_str().is_none()) {
+        return ExitCode::from(report(&Failure::not_utf8(env_logger::DEFAULT_FILTER_ENV), false));
+    }
     log_to_stderr(args.log_level);
     let (json, done) = match &args.command {
         Command::Run(options) => (options.json, run::run(&args, options)),

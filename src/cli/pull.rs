@@ -11,9 +11,10 @@ use super::args::{Args, Pull};
 use super::failure::Failure;
 use super::known::Known;
 use super::pulls::{Mode, Pulls};
-use super::{print, report};
+use super::{context, print, report};
 
 pub(super) fn pull(global: &Args, args: &Pull) -> Result<u8, Failure> {
+    context::check_content_trust()?;
     let known = Known::read(global)?;
     // What is pulled is noted there.
     known.data.make_state()?;

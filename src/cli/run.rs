@@ -17,6 +17,7 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     let file = job_file::read(&args.job.file)?;
     let data = context::data_dir(global)?;
     let instance = data.instance()?;
+    context::check_content_trust()?;
     let engine = context::silent_engine(global)?;
     let machine = Machine::of(machine(&engine), &instance);
     let mut placement = file.place(&args.job, &machine, &data, &mut |_, _| random_uuid())?;

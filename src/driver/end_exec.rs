@@ -7,7 +7,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Inner;
 use super::exec::{ExecFate, MARK};
-use crate::engine::types::{Env, ExecCreate};
+use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::http::Endpoint;
 use crate::threads::Worker;
 
@@ -84,7 +84,7 @@ fn kill_inside(inner: &Inner, container: &str, mark: &str) -> bool {
     let engine = inner.engine.with(&hangup);
     let done = || -> Result<bool, crate::engine::Error> {
         let exec = engine.exec_create(container, &body)?.id;
-        let mut attached = engine.exec_start(&exec, false, &hangup)?;
+        let mut attached = engine.exec_start(&exec, &ExecStart::default(), &hangup)?;
         while attached.next_piece()?.is_some() {}
         let inspect = engine.exec_inspect(&exec)?;
         Ok(!inspect.running && inspect.exit_code == Some(0))

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::end_exec::{self, Target};
-use super::exec_watch::{Clock, Pulse, Watch};
+use super::exec_watch::{Clock, Pulse, Sizes, newest, watch_terminal};
 use super::handle::Task;
 use super::task::{ExitResult, TaskId};
 use super::{Error, Inner};
-use crate::engine::types::{Env, ExecCreate};
+use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::engine::{self, Attached, ResizeQuery, Stdin, Stream};
 use crate::threads::{Backoff, Hangup};
 
@@ -63,7 +63,8 @@ pub struct ExecIo {
     pub stdout: Box<dyn Write + Send>,
     /// Where its standard error goes; nowhere with a terminal.
     pub stderr: Box<dyn Write + Send>,
-    /// The sizes of its terminal, as they change. `None`, or a channel that closes: it stays as it is.
+    /// The sizes of its terminal, as they change; it begins with the last one that is there then. `None`, or a channel that
+    /// closes: it stays as it is.
     pub resize: Option<Receiver<TerminalSize>>,
 }
 
@@ -168,7 +169,7 @@ fn run(
     let clock = options.timeout.map(|timeout| Clock::start(inner, &target, &hangup, timeout));
     let clock = clock.transpose().map_err(Error::Thread)?;
     let command = Command { inner, task, target: &target, hangup: &hangup, options, begun };
-    let ended = command.begin(stdin.is_some()).and_then(|attached| command.follow(attached, stdin, resize, take));
+    let ended = command.begin(stdin.is_some(), resize).and_then(|begun| command.follow(begun, stdin, take));
     let fate = clock.and_then(Clock::stop);
     let out_of_time =
         |fate| Error::ExecTimeout { after: options.timeout.unwrap_or_default(), fate, output: Box::default() };
@@ -204,6 +205,12 @@ enum Broken {
     ShutDown,
 }
 
+/// A command that was started.
+struct Begun {
+    attached: Attached,
+    _sizes: Option<Sizes>,
+}
+
 /// A command.
 struct Command<'a> {
     inner: &'a Arc<Inner>,
@@ -216,14 +223,19 @@ struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Starts it, and attaches to it.
-    fn begin(&self, reads: bool) -> Result<Attached, Broken> {
+    /// Starts it, and attaches to it. Its terminal has a size as early as the Engine allows: with its first breath from API
+    /// 1.42 on, and else as soon as there is a terminal, which is asked for before it is.
+    fn begin(&self, reads: bool, resize: Option<Receiver<TerminalSize>>) -> Result<Begun, Broken> {
+        let resize = resize.filter(|_| self.options.tty);
+        let size = resize.as_ref().and_then(newest);
+        let console_size = size.map(|size| [u32::from(size.height), u32::from(size.width)]);
         let body = ExecCreate {
             attach_stdin: reads,
             attach_stdout: true,
             attach_stderr: true,
             detach_keys: if self.options.tty { NO_DETACH_KEYS.into() } else { String::new() },
             tty: self.options.tty,
+            console_size,
             env: Env::from(vec![format!("{MARK}={}", self.target.mark)]),
             cmd: self.options.command.clone(),
             ..ExecCreate::default()
@@ -231,7 +243,12 @@ impl Command<'_> {
         let failed = |e: engine::Error| if e.is_hung_up() { self.cut() } else { Broken::Engine(e) };
         let engine = self.inner.engine.with(self.hangup);
         let exec = engine.exec_create(&self.target.container, &body).map_err(failed)?.id;
-        engine.exec_start(self.target.exec.get_or_init(|| exec), self.options.tty, self.hangup).map_err(failed)
+        let exec = self.target.exec.get_or_init(|| exec);
+        let sizes = resize.map(|resize| Sizes::start(&self.inner.engine, exec, size, resize, self.hangup));
+        let sizes = sizes.transpose().map_err(Broken::Io)?;
+        let body = ExecStart { tty: self.options.tty, console_size, ..ExecStart::default() };
+        let attached = engine.exec_start(exec, &body, self.hangup).map_err(failed)?;
+        Ok(Begun { attached, _sizes: sizes })
     }
 
     /// Why its latch is closed, while it had more to say.
@@ -245,13 +262,8 @@ impl Command<'_> {
     }
 
     /// Passes on what is said until it has ended, or is out of time.
-    fn follow(
-        &self,
-        mut attached: Attached,
-        stdin: Option<Box<dyn Read + Send>>,
-        resize: Option<Receiver<TerminalSize>>,
-        take: Take<'_>,
-    ) -> Result<ExitResult, Broken> {
+    fn follow(&self, begun: Begun, stdin: Option<Box<dyn Read + Send>>, take: Take<'_>) -> Result<ExitResult, Broken> {
+        let Begun { mut attached, _sizes } = begun;
         let (to, has_stdin) = (attached.stdin(), stdin.is_some());
         if let Some(from) = stdin {
             // Blocked in a read of the caller's, which no latch can end: it is left to itself, and ends with its source.
@@ -267,7 +279,8 @@ impl Command<'_> {
         let exec = self.target.exec.get().map_or("", String::as_str);
         let pulse = Arc::<Pulse>::default();
         let engine = &self.inner.engine;
-        let _watch = Watch::start(engine, exec, self.options.tty, resize, self.hangup, &pulse).map_err(Broken::Io)?;
+        let watch = self.options.tty.then(|| watch_terminal(engine, exec, self.hangup, &pulse));
+        let _watch = watch.transpose().map_err(Broken::Io)?;
         loop {
             match attached.next_piece() {
                 Ok(None) => break,

@@ -33,7 +33,7 @@ pub use containers::{
     CreateQuery, InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped,
     WaitCondition,
 };
-pub use context::{ContextError, api_version_from_env, docker_config_file, endpoint_from_env};
+pub use context::{ContextError, api_version_from_env, check_tls_from_env, docker_config_file, endpoint_from_env};
 pub use error::Error;
 pub use events::EventsQuery;
 pub use exec::{Attached, ResizeQuery, Stdin};

@@ -8,11 +8,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use super::cursor::Reached;
 use super::digest::{Digest, LOOKED_AT};
 use super::record::Stamp;
+use crate::files;
 
 const MAGIC: &[u8; 8] = b"lscursr3";
 /// The longest container id that is kept, in bytes: Docker's and podman's have 64.
@@ -79,8 +78,9 @@ impl KeptFile {
     pub(super) fn write(&mut self, reached: [Reached; 2], within_line: [bool; 2], place: Place) -> io::Result<()> {
         let slot = encode(self.writes, &self.container, reached, within_line, place)?;
         if self.file.is_none() {
-            let file = options().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
-            self.file = Some(file);
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            self.file = Some(files::open_regular(&self.path, &mut options)?);
         }
         if let Some(file) = &self.file {
             file.write_all_at(&slot, (self.writes % 2) * SLOT)?;
@@ -123,15 +123,8 @@ impl Slots {
     }
 }
 
-/// Not to be opened as what waits for somebody.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    options
-}
-
 fn read_slots(path: &Path) -> io::Result<Slots> {
-    let file = match options().read(true).open(path) {
+    let file = match files::open_regular(path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Slots::Empty),
         Err(e) => return Err(e),
@@ -300,5 +293,19 @@ mod tests {
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         std::fs::write(&path, b"").unwrap();
         assert_eq!(read(&path).unwrap(), None, "made, and not written yet");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let folder = Folder::new();
+        let path = folder.path().join(".t.cursor");
+        let (mut file, _) = KeptFile::open(&path, "c").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        for path in [path.as_path(), Path::new("/dev/zero")] {
+            assert_eq!(read(path).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(KeptFile::open(path, "c").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        let written = file.write(reached(1), [false; 2], Place::default());
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

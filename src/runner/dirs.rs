@@ -6,8 +6,8 @@
 //! beforehand as which number. What keeps other users of the machine out is the way there: the directories above can be
 //! passed, not listed, and the allocation's id is random.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -175,13 +175,27 @@ fn make(path: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
-fn read_instance(path: &Path) -> Result<Option<String>, Error> {
-    let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
+/// Reads a file of the data directory, of at most `limit` bytes; `None`: there is none.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is no regular file, or longer; it cannot be read.
+pub(super) fn read_own(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match files::read_regular(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            io::ErrorKind::InvalidInput => Err(Error::Corrupt { path: path.to_owned(), why: format!("it is {error}") }),
+            io::ErrorKind::FileTooLarge => {
+                Err(Error::Corrupt { path: path.to_owned(), why: format!("it has {error}") })
+            }
+            _ => Err(Error::io("read", path)(error)),
+        },
     }
+}
+
+fn read_instance(path: &Path) -> Result<Option<String>, Error> {
+    let Some(bytes) = read_own(path, 4096)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
     let id = text.trim();
     if !ids::is_alloc_id(id) {
         return Err(Error::Corrupt {
@@ -252,6 +266,10 @@ mod tests {
         assert_eq!(fs::read_dir(data.root()).unwrap().count(), 1, "nothing is left beside it");
         fs::write(data.root().join("instance"), "not an id!").unwrap();
         assert!(matches!(data.instance(), Err(Error::Corrupt { .. })));
+        fs::write(data.root().join("instance"), format!("{id}{}", " ".repeat(4096))).unwrap();
+        assert!(matches!(data.instance(), Err(Error::Corrupt { .. })), "too long");
+        scratch.lay_fifo(&data.root().join("instance"));
+        assert!(matches!(data.instance(), Err(Error::Corrupt { .. })), "a FIFO");
     }
 
     #[test]

@@ -7,11 +7,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::files;
+
 use super::Error;
 use super::events::Event;
 
 /// When a file is full, in bytes.
 const FULL: u64 = 1 << 20;
+/// How long a file may be, in bytes: the line that fills it is longer than any that is written.
+pub(super) const LONGEST: u64 = 8 << 20;
 
 /// The event file of an allocation.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Journal {
         if fs::metadata(&self.path).is_ok_and(|file| file.len() >= FULL) {
             fs::rename(&self.path, rotated(&self.path)).map_err(Error::io("rotate", &self.path))?;
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        let file = files::open_regular(&self.path, OpenOptions::new().append(true).create(true).mode(0o600));
         // One write, so that a reader sees whole lines.
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", &self.path))
     }
@@ -79,5 +83,9 @@ mod tests {
         let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap().lines().count();
         assert_eq!((lines("events.jsonl"), lines("events.jsonl.1")), (4, 4), "twelve lines of a third of a file");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+        scratch.lay_fifo(&file(scratch.path()));
+        assert!(journal.append(&event).is_err(), "a FIFO that nobody reads is not waited for");
+        let _reader = fs::File::options().read(true).write(true).open(file(scratch.path())).unwrap();
+        assert!(journal.append(&event).is_err(), "nor one that somebody reads written to");
     }
 }

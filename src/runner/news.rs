@@ -1,21 +1,23 @@
 //! The events of an allocation, read by who does not own it: the last ones, or those that come. The owner writes whole
 //! lines and never waits for a reader; a file that is full is renamed, and a new one begun (`journal.rs`).
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::journal::{file, rotated};
+use crate::files;
+
+use super::journal::{LONGEST, file, rotated};
 
 /// The last events of a task, oldest first, at most `most`. What cannot be read is left out.
 pub fn last_events(alloc_dir: &Path, task: &str, most: usize) -> Vec<Value> {
     let file = file(alloc_dir);
     let mut events = Vec::new();
     for path in [rotated(&file), file] {
-        let text = fs::read(&path).unwrap_or_default();
+        let text = files::read_regular(&path, LONGEST).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
         events.extend(lines.filter(|event| event["task_name"] == task));
     }
@@ -60,7 +62,7 @@ impl Follower {
         let mut bytes = std::mem::take(&mut self.rest);
         if let Some(file) = &mut self.file {
             // Nothing is written to it once another has its name.
-            file.read_to_end(&mut bytes)?;
+            bytes.append(&mut files::read_at_most(file, LONGEST)?);
         }
         let same = match (&self.file, &newest) {
             (Some(held), Some(newest)) => identity(held)? == identity(newest)?,
@@ -68,17 +70,21 @@ impl Follower {
             (None, Some(_)) => false,
         };
         if !same && let Some(mut file) = newest {
-            file.read_to_end(&mut bytes)?;
+            bytes.append(&mut files::read_at_most(&mut file, LONGEST)?);
             self.file = Some(file);
         }
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         self.rest = bytes.split_off(whole);
+        if self.rest.len() as u64 > LONGEST {
+            self.rest.clear();
+            return Err(files::too_large(LONGEST));
+        }
         Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+    match files::open_regular(path, OpenOptions::new().read(true)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -94,6 +100,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
+    use std::fs;
     use std::io::Write;
 
     fn append(path: &Path, text: &str) {
@@ -121,6 +128,22 @@ mod tests {
         assert_eq!(late.lines().unwrap(), ["3", "4", "5", "6"]);
         assert_eq!(whole.lines().unwrap(), ["6"], "the file before is not this one's");
         assert!(early.lines().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_journal_is_not_waited_for() {
+        let scratch = Scratch::new("news-odd");
+        let path = file(scratch.path());
+        append(&path, "1\n");
+        let mut early = Follower::from_now(scratch.path()).unwrap();
+        append(&path, "2");
+        File::options().write(true).open(&path).unwrap().set_len(LONGEST + 10).unwrap();
+        assert_eq!(early.lines().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(last_events(scratch.path(), "a", 3).is_empty());
+        scratch.lay_fifo(&path);
+        assert!(Follower::from_now(scratch.path()).is_err());
+        assert!(Follower::from_start(scratch.path()).lines().is_err());
+        assert!(last_events(scratch.path(), "a", 3).is_empty());
     }
 
     #[test]

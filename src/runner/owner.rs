@@ -11,6 +11,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::files;
+
 use super::journal::Journal;
 use super::state::{AllocState, Store, TaskRecord};
 use super::wish::{self, Wish};
@@ -121,7 +123,7 @@ pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
 /// Whether somebody owns an allocation at present. Disturbs nobody.
 pub(super) fn ownership(store: &Store, alloc_id: &str) -> Result<Ownership, Error> {
     let path = store.file(alloc_id, "lock");
-    let mut file = match File::open(&path) {
+    let mut file = match files::open_regular(&path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Nobody),
         Err(error) => return Err(Error::io("open", &path)(error)),
@@ -150,7 +152,7 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
 fn gate(store: &Store) -> Result<File, Error> {
     let path = store.dir().join(PEEK);
     // Who looks may not be able to write there, and need not.
-    match File::open(&path) {
+    match files::open_regular(&path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path),
         opened => opened.map_err(Error::io("open", &path)),
     }
@@ -174,14 +176,9 @@ pub(super) fn placing(store: &Store) -> Result<Lock, Error> {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io("open", path))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    files::open_regular(path, &mut options).map_err(Error::io("open", path))
 }
 
 /// The owner may be about to write it: then it is not known.
@@ -196,6 +193,19 @@ mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
     use std::fs;
+
+    #[test]
+    fn locks_are_regular_files() {
+        let scratch = Scratch::new("owner-fifo");
+        let data = DataDir::new(scratch.path()).unwrap();
+        data.make_state().unwrap();
+        let store = Store::open(&data).unwrap();
+        for name in ["a1.lock", "wish.lock", "placing.lock", PEEK] {
+            scratch.lay_fifo(&store.dir().join(name));
+        }
+        assert!(claim(&store, "a1").is_err() && ownership(&store, "a1").is_err());
+        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store).is_err());
+    }
 
     #[test]
     fn one_owner_at_a_time() {

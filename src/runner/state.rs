@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::driver::{ExitResult, TaskConfig, TaskHandle};
 use crate::files;
 
+use super::dirs::read_own;
 use super::owner::{self, Ownership};
 use super::restart::{History, Policy};
 use super::{Allocation, DataDir, Error, PlacedTask};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
+/// Bytes that a state may have: it holds an allocation's part of a job, of which a file has 4 MiB at most.
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// All that is known of an allocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,6 +257,10 @@ impl Store {
         let path = self.file(&state.alloc_id, "json");
         let text = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
+        if text.len() as u64 > LONGEST {
+            // Nobody could read it again.
+            return Err(Error::io("write", &path)(files::too_large(LONGEST)));
+        }
         files::replace(&path, &text).map_err(Error::io("write", &path))
     }
 
@@ -263,14 +270,7 @@ impl Store {
         check: impl Fn(&T) -> (u32, &str),
     ) -> Result<Option<T>, Error> {
         let path = self.file(alloc_id, "json");
-        match fs::metadata(&path) {
-            Ok(found) if found.is_file() => {}
-            // A FIFO would be waited at for ever.
-            Ok(_) => return Err(Error::Corrupt { path, why: "it is no file".into() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        }
-        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let Some(text) = read_own(&path, LONGEST)? else { return Ok(None) };
         let corrupt = |why: String| {
             let why = format!("{why}; see what of it still runs, then move the file away");
             Error::Corrupt { path: path.clone(), why }
@@ -362,6 +362,28 @@ mod tests {
         store.save(&state("a3")).unwrap();
         let heads: Vec<_> = store.heads().unwrap().into_iter().map(|head| (head.alloc_id, head.ended)).collect();
         assert_eq!(heads, [("a1".to_owned(), true), ("a2".into(), false), ("a3".into(), false)]);
+    }
+
+    #[test]
+    fn a_state_is_a_regular_file_with_a_bound() {
+        let scratch = Scratch::new("state-odd");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let mut big = state("a1");
+        store.save(&big).unwrap();
+        big.tasks[0].config.env.insert("BIG".into(), "x".repeat(usize::try_from(LONGEST).unwrap()));
+        assert!(matches!(store.save(&big), Err(Error::Io { .. })), "nobody could read it");
+        let kept = store.load("a1").unwrap().unwrap();
+        assert!(!kept.tasks[0].config.env.contains_key("BIG"), "the one before stays");
+        let path = store.file("a1", "json");
+        fs::File::options().write(true).open(&path).unwrap().set_len(LONGEST + 1).unwrap();
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "too long");
+        scratch.lay_fifo(&path);
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "a FIFO");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "a device");
+        let (states, unreadable) = store.states().unwrap();
+        assert_eq!((states.len(), unreadable.len()), (0, 1));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use longshore::driver::{Error, ExecFate, ExecIo, ExecOptions, TerminalSize};
 use longshore::engine::Stream;
-use longshore::replay::scripted::{Answer, PATIENCE, frame};
+use longshore::replay::scripted::{self, Answer, PATIENCE, frame};
 use serde_json::json;
 
 use crate::world::{World, started};
@@ -180,6 +180,54 @@ fn a_source_that_panics_is_an_end() {
     let result = driver.exec_task_streaming(&id, &options(false, Some(PATIENCE)), io);
     assert_eq!(result.unwrap().exit_code, 3);
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_terminals_first_size_is_there_as_early_as_the_engine_allows() {
+    let size = TerminalSize { height: 33, width: 111 };
+    for (row, version, tty, known, want) in [
+        ("old", "1.41", true, true, None),
+        ("the first that takes it", "1.42", true, true, Some(json!([33, 111]))),
+        ("new", "1.51", true, true, Some(json!([33, 111]))),
+        ("no terminal", "1.51", false, true, None),
+        ("not known", "1.51", true, false, None),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.always("GET /_ping", move || Answer::ping(version));
+        world.scripted.always("HEAD /_ping", move || Answer::ping(version));
+        // It is asked for before the start is answered; an Engine that has no terminal yet may refuse it.
+        let resized = Arc::new(Mutex::new(0));
+        let counted = resized.clone();
+        world.scripted.always(RESIZE, move || {
+            *counted.lock().unwrap() += 1;
+            Answer::empty(if *counted.lock().unwrap() < 3 { 500 } else { 200 })
+        });
+        let waits = tty && known;
+        world.scripted.always(START, move || {
+            let resized = resized.clone();
+            Answer::nothing().until(move || !waits || *resized.lock().unwrap() >= 3).and(Answer::upgrade().close())
+        });
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let (sizes, resize) = bounded(2);
+        if known {
+            sizes.send(TerminalSize { height: 1, width: 1 }).unwrap();
+            sizes.send(size).unwrap();
+        }
+        let io =
+            ExecIo { stdin: None, stdout: Box::new(io::sink()), stderr: Box::new(io::sink()), resize: Some(resize) };
+        assert_eq!(driver.exec_task_streaming(&id, &options(tty, None), io).unwrap().exit_code, 3, "{row}");
+        for pattern in [CREATE, START] {
+            let body: serde_json::Value = world.scripted.requests(pattern)[0].json().unwrap();
+            assert_eq!(body.get("ConsoleSize").filter(|size| !size.is_null()), want.as_ref(), "{row}: {body}");
+        }
+        let resizes = world.scripted.requests(RESIZE);
+        assert_eq!(!resizes.is_empty(), waits, "{row}");
+        let newest = |asked: &scripted::Request| {
+            (asked.parameter("h").as_deref(), asked.parameter("w").as_deref()) == (Some("33"), Some("111"))
+        };
+        assert!(resizes.iter().all(newest), "{row}");
+    }
 }
 
 #[test]
