@@ -2,6 +2,7 @@
 //! (driver-spec 1.4.1, 1.4.4).
 
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::options::TaskOptions;
@@ -99,9 +100,10 @@ impl TaskImage<'_> {
     fn load(&self, reference: &Reference, path: &PathBuf) -> Result<String, Error> {
         let file = File::open(path).map_err(|source| Error::Archive { path: path.clone(), source })?;
         let query = LoadQuery { quiet: true, ..LoadQuery::default() };
+        let archive = UntilHungUp { source: file, hangup: self.hangup };
         let said = self
             .engine
-            .image_load(file, &query, self.hangup)
+            .image_load(archive, &query, self.hangup)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let holds = loaded_images(&said);
         let absent =
@@ -137,6 +139,21 @@ impl TaskImage<'_> {
         };
         let pulled = self.inner.images.pull(request, self.hangup);
         pulled.map_err(|source| Error::Pull { image: image.clone(), source })
+    }
+}
+
+/// A source that ends with a latch, between two reads: one without end must not keep its start alive.
+struct UntilHungUp<'a, R> {
+    source: R,
+    hangup: &'a Hangup,
+}
+
+impl<R: Read> Read for UntilHungUp<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.hangup.is_hung_up() {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => self.source.read(buf),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ fn is_over(site: &Site<'_>, store: &Store, state: &AllocState) -> Result<bool, E
         return Ok(false);
     }
     for task in &state.tasks {
-        if look(site.engine, task)?.is_some_and(|container| container.state.is_running()) {
+        if look(site.engine, task)?.is_some_and(|container| !container.state.is_idle()) {
             return Ok(false);
         }
     }
@@ -195,7 +195,8 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
     let mut stopped = Vec::new();
     for task in &state.tasks {
         match look(site.engine, task)? {
-            Some(container) if container.state.is_running() => {
+            // What is not known may run.
+            Some(container) if !container.state.is_idle() => {
                 let name = &task.container_name;
                 return Err(live(format!(
                     "nobody owns it and its container {name} runs; take it up with --recover, or end it with `longshore stop {alloc_id}/{}`",
