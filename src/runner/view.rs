@@ -41,6 +41,8 @@ pub enum View {
     Exited,
     /// It has ended for good.
     Ended,
+    /// It has ended for good, and its failed start has left a container.
+    Left,
     /// Its container is not there any more, and nobody here removed it.
     Gone,
     /// The Engine does not answer, or says what is not known here.
@@ -167,6 +169,7 @@ fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen) -> View {
         Seen::Container(inspect) if inspect.state.paused => View::Paused,
         Seen::Container(inspect) if inspect.state.is_running() => View::Running,
         Seen::Container(inspect) if !inspect.state.is_idle() => View::Unknown,
+        Seen::Container(_) if task.may_be_left() => View::Left,
         _ if task.ended || alloc.ended => View::Ended,
         _ if task.restart_at.is_some() => View::Restarting,
         Seen::Container(inspect) if ExitResult::of(&inspect.state).is_some() => View::Exited,
@@ -236,6 +239,24 @@ mod tests {
             let view = TaskView::new(&found, &seen, Ownership::Process { pid: Some(7) });
             assert_eq!((view.state, view.exit_result.map(|exit| exit.exit_code)), (want, code), "{row}");
             assert_eq!((view.owned, view.owner_pid), (true, Some(7)), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_a_failed_start_has_left() {
+        let created = r#"{"Id":"c","State":{"Status":"created","StartedAt":"0001-01-01T00:00:00Z"}}"#;
+        let runs = r#"{"Id":"c","State":{"Status":"running","Running":true,"StartedAt":"2026-11-25T03:36:04Z"}}"#;
+        for (row, seen, want) in [
+            ("a container that was not started", container(created), View::Left),
+            ("one that runs", container(runs), View::Running),
+            ("none after all", Seen::Nothing, View::Ended),
+            ("nobody knows", Seen::Unknown, View::Unknown),
+        ] {
+            let mut alloc = testing::state("a1", &["t"]);
+            (alloc.tasks[0].ended, alloc.tasks[0].container_may_exist) = (true, true);
+            let found = Found { alloc: &alloc, task: &alloc.tasks[0] };
+            assert!(!found.task.is_cleared_away(), "{row}");
+            assert_eq!(TaskView::new(&found, &seen, Ownership::Nobody).state, want, "{row}");
         }
     }
 
