@@ -78,6 +78,7 @@ pub(super) fn state(view: &TaskView) -> &'static str {
         View::Restarting => "restarting",
         View::Exited => "exited",
         View::Ended => "ended",
+        View::Left => "left",
         View::Gone => "gone",
         View::Elsewhere => "elsewhere",
         _ => "unknown",

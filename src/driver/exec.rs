@@ -30,6 +30,9 @@ const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-^,ctrl-_,ctrl-_,ctrl-^,c
 /// How often it is asked whether a command has ended: nothing tells.
 pub(super) const PACE: Duration = Duration::from_millis(100);
 
+/// How often a command is looked at again that has ended, by the Engine's word, and has no exit code.
+const CODE_LOOKS: u32 = 10;
+
 /// What a command wrote: of each stream the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecOutput {
@@ -184,6 +187,7 @@ fn run(
         }
         (Err(Broken::ShutDown), _) => Err(Error::ShutDown),
         (_, Some(fate)) => Err(out_of_time(fate)),
+        (Err(Broken::NoCode), None) => Err(Error::ExecNoCode { container: container.clone() }),
         (Err(Broken::OutOfTime), None) => Err(out_of_time(end_exec::end(inner, &target))),
         (Err(Broken::Engine(source)), None) => Err(Error::Exec { container: container.clone(), source }),
     }
@@ -201,6 +205,8 @@ fn mark() -> u128 {
 enum Broken {
     Engine(engine::Error),
     Io(io::Error),
+    /// It has ended, and the Engine does not say how.
+    NoCode,
     OutOfTime,
     ShutDown,
 }
@@ -300,13 +306,17 @@ impl Command<'_> {
         // Its own connection was hung up, perhaps: that must not end this.
         let engine = self.inner.engine.with(&self.task.hangup).within(self.inner.config.inspect_timeout);
         let mut backoff = Backoff::new(Duration::from_millis(5), PACE);
+        let mut looks = CODE_LOOKS;
         loop {
             let failed = |e: engine::Error| if e.is_hung_up() { Broken::ShutDown } else { Broken::Engine(e) };
             let inspect = engine.exec_inspect(exec).map_err(failed)?;
             match inspect.exit_code {
+                _ if inspect.running => looks = CODE_LOOKS,
                 // podman says 0 while it runs.
-                Some(exit_code) if !inspect.running => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
-                _ => {}
+                Some(exit_code) => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
+                // It does not run, and its output has ended: a code that is not there by now does not come.
+                None if looks == 0 => return Err(Broken::NoCode),
+                None => looks -= 1,
             }
             if self.is_out_of_time() {
                 return Err(Broken::OutOfTime);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::options::{TaskOptions, without_scheme};
@@ -103,9 +104,10 @@ impl TaskImage<'_> {
     fn load(&self, reference: &Reference, path: &PathBuf) -> Result<String, Error> {
         let file = File::open(path).map_err(|source| Error::Archive { path: path.clone(), source })?;
         let query = LoadQuery { quiet: true, ..LoadQuery::default() };
+        let archive = UntilHungUp { source: file, hangup: self.hangup };
         let said = self
             .engine
-            .image_load(file, &query, self.hangup)
+            .image_load(archive, &query, self.hangup)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let holds = loaded_images(&said);
         let absent =
@@ -165,6 +167,21 @@ impl<'a> Before<'a> {
         match &self.theirs {
             Some(theirs) if theirs.contains(id) && !self.inner.images.is_ours(id) => Origin::Found,
             _ => Origin::Brought,
+        }
+    }
+}
+
+/// A source that ends with a latch, between two reads: one without end must not keep its start alive.
+struct UntilHungUp<'a, R> {
+    source: R,
+    hangup: &'a Hangup,
+}
+
+impl<R: Read> Read for UntilHungUp<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.hangup.is_hung_up() {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => self.source.read(buf),
         }
     }
 }

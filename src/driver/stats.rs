@@ -84,7 +84,7 @@ fn with_before(mut sample: Stats, last: &mut Option<Stats>) -> Option<Stats> {
 
 /// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
 fn has_ended(engine: &Engine, task: &Task) -> bool {
-    task.attached && engine.container_state(&task.handle.container_id).is_ok_and(|state| !state.is_running())
+    task.attached && engine.container_state(&task.handle.container_id).is_ok_and(|state| state.is_idle())
 }
 
 fn one(engine: &Engine, task: &Task, hangup: &Hangup) -> Result<Option<Stats>, crate::engine::Error> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::query::{Query, QueryString, encode};
-use super::types::{List, error_message};
+use super::types::{List, error_message, is_engines_error};
 use super::{Engine, Error, phrases};
 use crate::http::{self, Buffers, Method, Reply};
 use crate::threads::Hangup;
@@ -149,11 +149,11 @@ impl<'a> Request<'a> {
         Ok(Answer { call: self.call, reply })
     }
 
-    /// The same on a connection of its own that nothing but its own `deadline` ends.
-    pub(super) fn send_alone(mut self, deadline: Option<Duration>) -> Result<Answer, Error> {
+    /// The same on a connection of its own that nothing but its own `deadline` and `hangup` end.
+    pub(super) fn send_alone(mut self, deadline: Option<Duration>, hangup: Option<&Hangup>) -> Result<Answer, Error> {
         self.deadline = deadline;
         let reply = self.negotiated(|path| {
-            let reply = self.engine.client.call_alone(self.request(path, http::Body::Empty), deadline);
+            let reply = self.engine.client.call_alone(self.request(path, http::Body::Empty), deadline, hangup);
             self.checked(reply.map_err(|e| self.failed(e))?)
         })?;
         Ok(Answer { call: self.call, reply })
@@ -270,8 +270,9 @@ fn not_a_name(name: &str) -> Option<&'static str> {
 }
 
 fn refused(call: &Call, reply: &Reply) -> Error {
-    let message = error_message(&reply.body, reply.header("content-type"));
-    Error::Status { call: Box::new(call.clone()), status: reply.status, message }
+    let kind = reply.header("content-type");
+    let (message, own) = (error_message(&reply.body, kind), is_engines_error(&reply.body, kind));
+    Error::Status { call: Box::new(call.clone()), status: reply.status, message, own }
 }
 
 /// An answer taken whole.

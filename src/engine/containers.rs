@@ -83,8 +83,21 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::Timeout`] after [`StopQuery::deadline`].
     pub fn container_stop(&self, id: &str, query: &StopQuery) -> Result<Stopped, Error> {
+        self.stop(id, query, None)
+    }
+
+    /// As [`Engine::container_stop`], but `hangup` ends it: for who does not care any more what becomes of the container, or
+    /// knows that it has ended. An Engine may then kill it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::container_stop`]; [`Error::HungUp`].
+    pub fn container_stop_under(&self, id: &str, query: &StopQuery, hangup: &Hangup) -> Result<Stopped, Error> {
+        self.stop(id, query, Some(hangup))
+    }
+
+    fn stop(&self, id: &str, query: &StopQuery, hangup: Option<&Hangup>) -> Result<Stopped, Error> {
         let request = self.post("container_stop", &[Fixed("containers"), Id(id), Fixed("stop")]);
-        let answer = request.query(query).send_alone(query.deadline)?;
+        let answer = request.query(query).send_alone(query.deadline, hangup)?;
         Ok(if answer.status() == 304 { Stopped::Already } else { Stopped::Now })
     }
 

@@ -56,6 +56,9 @@ pub enum Error {
         status: u16,
         /// The Engine's own text.
         message: String,
+        /// Whether the answer is the Engine's own, by its form: JSON with a `message`. A proxy before it may have written
+        /// any other, and such an answer says nothing of the thing asked about.
+        own: bool,
     },
     /// The Engine said yes, and then no, in the answer's body.
     Stream {
@@ -102,14 +105,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the Engine does not know the thing (404).
+    /// Whether the Engine does not know the thing: 404, in the Engine's own form. A proxy's page with that status is none.
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
+        matches!(self, Self::Status { status: 404, own: true, .. })
     }
 
-    /// Whether the thing is in a state that forbids it, or the name is taken (409).
+    /// Whether the thing is in a state that forbids it, or the name is taken: 409, in the Engine's own form.
     pub fn is_conflict(&self) -> bool {
-        self.status() == Some(409)
+        matches!(self, Self::Status { status: 409, own: true, .. })
     }
 
     /// Whether it was ended from our side.
@@ -128,9 +131,11 @@ impl Error {
     }
 
     /// Whether the same call may well succeed later: the Engine could not be reached, or had trouble of its own
-    /// (500, 502, 503, 504).
+    /// (500, 502, 503, 504), or somebody else answered in its place (404 and 409 in a form that is not the Engine's).
     pub fn is_transient(&self) -> bool {
-        self.is_unreachable() || matches!(self.status(), Some(500 | 502..=504))
+        self.is_unreachable()
+            || matches!(self.status(), Some(500 | 502..=504))
+            || matches!(self, Self::Status { status: 404 | 409, own: false, .. })
     }
 
     /// The HTTP status of the Engine's no.
@@ -199,7 +204,7 @@ impl fmt::Display for Error {
             Self::Timeout { call, after } => write!(f, "{call}: no answer within {after:?}"),
             Self::HungUp { call } => write!(f, "{call}: ended from this side"),
             Self::Disconnected { call, .. } => write!(f, "{call}: the connection ended before the answer did"),
-            Self::Status { call, status, message } => write!(f, "{call}: {message} ({status})"),
+            Self::Status { call, status, message, .. } => write!(f, "{call}: {message} ({status})"),
             Self::Stream { call, message } => write!(f, "{call}: {message}"),
             Self::Protocol { call, .. } => write!(f, "{call}: not an answer that can be read"),
             Self::Decode { call, .. } => write!(f, "{call}: not the JSON expected"),

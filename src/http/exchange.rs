@@ -141,10 +141,17 @@ impl Client {
         }
     }
 
-    /// A call on a connection of its own that nobody hangs up: the answer whole, within `deadline` if there is one.
-    pub(crate) fn call_alone(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
-        let agent = agent_for(&self.way, self.timeouts, Buffers::WAIT, None, 0, Extra::of(&request, None));
-        exchange(&agent, &mut request, deadline)
+    /// A call on a connection of its own that the client's latch does not end, but `hangup`, if there is one: the answer
+    /// whole, within `deadline` if there is one.
+    pub(crate) fn call_alone(
+        &self,
+        mut request: Request<'_>,
+        deadline: Option<Duration>,
+        hangup: Option<&Hangup>,
+    ) -> Result<Reply, Error> {
+        let extra = Extra::of(&request, None);
+        let agent = agent_for(&self.way, self.timeouts, Buffers::WAIT, hangup.cloned(), 0, extra);
+        exchange(&agent, &mut request, deadline).map_err(|e| hung_up(hangup, e))
     }
 
     /// A long call on a connection of its own: the answer's head, however late it comes, and its body as a stream.

@@ -146,9 +146,10 @@ impl Collection {
     fn container(&mut self) -> Container {
         match self.reading.engine.container_state(&self.reading.settings.id) {
             Ok(state) if state.is_running() => Container::Runs,
-            // A state that says nothing is not an end.
-            Ok(state) if state.status.is_empty() => Container::Unknown,
-            Ok(state) => Container::Ended { settled: self.is_long_ago(&state.finished_at) },
+            Ok(state) if state.is_idle() => Container::Ended { settled: self.is_long_ago(&state.finished_at) },
+            // A state that says nothing is not an end, and a word that is not known is none either.
+            Ok(state) if state.status.is_empty() && !state.is_running() => Container::Unknown,
+            Ok(_) => Container::Runs,
             Err(e) if e.is_not_found() => Container::Ended { settled: false },
             Err(_) => Container::Unknown,
         }

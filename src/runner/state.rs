@@ -60,6 +60,10 @@ pub struct TaskRecord {
     pub container_name: String,
     /// The driver's handle, from the start until the container is destroyed.
     pub handle: Option<TaskHandle>,
+    /// Whether a container of it may exist of which there is no handle: from before its start on until it has started, or
+    /// until the Engine has said that the failed start has left none.
+    #[serde(default)]
+    pub container_may_exist: bool,
     /// What it is sent when it is to stop.
     pub kill_signal: Option<String>,
     /// How long it then has.
@@ -70,6 +74,9 @@ pub struct TaskRecord {
     pub history: History,
     /// When its pending restart is due.
     pub restart_at: Option<SystemTime>,
+    /// How long that restart was to be waited for.
+    #[serde(default)]
+    pub restart_after: Option<Duration>,
     /// How its last try ended.
     pub last_exit: Option<ExitResult>,
     /// Whether it has ended for good.
@@ -108,11 +115,13 @@ impl AllocState {
             order: task.order,
             container_name: container_name(&task.config),
             handle: None,
+            container_may_exist: false,
             kill_signal: task.kill_signal.map(|signal| signal.to_string()),
             kill_timeout: task.kill_timeout,
             restart: task.restart,
             history: History::default(),
             restart_at: None,
+            restart_after: None,
             last_exit: None,
             ended: false,
         });
@@ -134,7 +143,12 @@ impl AllocState {
 impl TaskRecord {
     /// Whether it has ended for good and its container was removed: no Engine has more to say of it.
     pub fn is_cleared_away(&self) -> bool {
-        self.ended && self.handle.is_none()
+        self.ended && self.handle.is_none() && !self.container_may_exist
+    }
+
+    /// Whether it has ended for good without ever having been started, and its failed start may have left a container.
+    pub fn may_be_left(&self) -> bool {
+        self.ended && self.handle.is_none() && self.container_may_exist
     }
 }
 
@@ -320,11 +334,13 @@ mod tests {
             order: (0, 0),
             container_name: format!("t-{id}"),
             handle: Some(TaskHandle { config, container_id: "c1".into(), ..TaskHandle::default() }),
+            container_may_exist: false,
             kill_signal: Some("SIGINT".into()),
             kill_timeout: Duration::from_millis(1500),
             restart,
             history,
             restart_at: Some(SystemTime::now()),
+            restart_after: Some(Duration::from_secs(2)),
             last_exit: Some(ExitResult { exit_code: 3, ..ExitResult::default() }),
             ended: false,
         };

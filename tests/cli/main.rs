@@ -15,6 +15,7 @@ mod hostile;
 mod images;
 mod logs;
 mod looks;
+mod orders;
 mod output;
 mod outside;
 mod place;

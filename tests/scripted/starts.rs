@@ -58,6 +58,7 @@ fn a_start_that_fails_leaves_no_container() {
             scope.spawn(move || {
                 let world = World::new();
                 world.scripted.always(pattern, move || refused(status));
+                world.scripted.always("POST /images/create", || Answer::chunked(200).end());
                 let (driver, task) = (world.driver(), task());
                 let error = start(&driver, &task).unwrap_err();
                 assert_eq!((error.kind(), error.is_recoverable()), (kind, recoverable), "{name}: {}", whole(&error));

@@ -14,6 +14,14 @@ pub fn error_message(body: &[u8], content_type: Option<&str>) -> String {
     if text.is_empty() { "no reason given".into() } else { text }
 }
 
+/// Whether the body of an error answer has the form of an Engine's own: a JSON object with a `message`, as Docker and podman write it.
+/// What is no more than a text, or a page, may be a proxy's.
+pub(crate) fn is_engines_error(body: &[u8], content_type: Option<&str>) -> bool {
+    let plain = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/"));
+    !plain
+        && serde_json::from_slice::<Value>(body).is_ok_and(|error| error.get("message").is_some_and(Value::is_string))
+}
+
 /// What a JSON error says.
 fn said(error: &Value) -> Option<&str> {
     let text = |value: &'_ Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
@@ -38,7 +46,7 @@ fn shortened(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::error_message;
+    use super::{error_message, is_engines_error};
 
     #[test]
     fn says_what_the_engine_says() {
@@ -69,6 +77,29 @@ mod tests {
             (r#"{"message":" "}"#, json, r#"{"message":" "}"#),
         ] {
             assert_eq!(error_message(body.as_bytes(), kind), want, "{body}");
+        }
+    }
+
+    #[test]
+    fn whose_error_it_is() {
+        let json = Some("application/json");
+        for (body, kind, want) in [
+            (r#"{"message":"No such container: x"}"#, json, true),
+            (r#"{"message":"No such container: x"}"#, None, true),
+            (r#"{"cause":"no such container","message":"","response":404}"#, json, true),
+            (r#"{"message":"not json"}"#, Some("text/html"), false),
+            ("<html>404 Not Found</html>", Some("text/html"), false),
+            ("404 page not found", Some("text/plain"), false),
+            ("<html>404 Not Found</html>", None, false),
+            (r#"{"error":"not found"}"#, json, false),
+            (r#"{"message":null}"#, json, false),
+            (r#"{"message":{"text":"x"}}"#, json, false),
+            (r#"["message"]"#, json, false),
+            (r#""message""#, json, false),
+            (r#"{"message":"cut of"#, json, false),
+            ("", None, false),
+        ] {
+            assert_eq!(is_engines_error(body.as_bytes(), kind), want, "{body}");
         }
     }
 
