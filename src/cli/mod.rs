@@ -53,6 +53,7 @@ use log::{Level, LevelFilter};
 use args::{Args, Command};
 use failure::Failure;
 
+use crate::limits::raise_open_files;
 use crate::runner::FAILED;
 
 /// The exit code where a deadline passed.
@@ -65,6 +66,9 @@ pub fn main() -> ExitCode {
         Err(answer) => return ExitCode::from(asked_otherwise(&answer)),
     };
     log_to_stderr(args.log_level);
+    if let Err(error) = raise_open_files() {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
     let (json, done) = match &args.command {
         Command::Run(options) => (options.json, run::run(&args, options)),
         Command::Validate(options) => (false, validate::validate(&args, options)),
