@@ -1,5 +1,7 @@
-//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve.
-//! It knows no format and no path of ours.
+//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve; and
+//! (`folder`) files in directories where others may write. It knows no format and no path of ours.
+
+mod folder;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,18 +10,25 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+pub(crate) use folder::{Entry, Folder, Held};
+
+/// Opens a regular file for reading, through links on the way. A FIFO or a device is refused, and not waited for.
+///
+/// # Errors
+/// Those of opening; [`io::ErrorKind::InvalidInput`] where it is no regular file.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    // Opening a FIFO to read would wait for its writer.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    folder::regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?)
+}
+
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
 ///
 /// # Errors
 /// Those of opening and reading; [`io::ErrorKind::InvalidInput`] where it is no regular file,
 /// [`io::ErrorKind::FileTooLarge`] where it is longer.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Opening a FIFO to read would wait for its writer.
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    let file = open_regular(path)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
