@@ -56,6 +56,7 @@ pub(super) fn collect(
 fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane<'static>>, Error> {
     let failed = |what: String| move |source| Error::Logs { what, source };
     let container = &task.handle.container_id;
+    let anchor = task.handle.config.alloc_dir.as_deref();
     let mut lanes = Vec::new();
     let targets = targets(inner, &task.handle.config.logs);
     if let [out, err] = &*targets
@@ -65,11 +66,11 @@ fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<La
         return Err(failed(out.path().display().to_string())(source));
     }
     for target in targets {
-        lanes.extend(Lane::open(&target, container).map_err(failed(target.path().display().to_string()))?);
+        lanes.extend(Lane::open(&target, container, anchor).map_err(failed(target.path().display().to_string()))?);
     }
     for sink in sinks {
         let what = sink.cursor().map_or_else(String::new, |path| path.display().to_string());
-        lanes.push(Lane::live(sink, container).map_err(failed(what))?);
+        lanes.push(Lane::live(sink, container, anchor).map_err(failed(what))?);
     }
     Ok(lanes)
 }

@@ -314,7 +314,7 @@ mod tests {
         assert!(entry.hold().unwrap().names().unwrap().contains(&"t.0".into()));
         for swapped in ["alloc", "alloc/logs"] {
             fs::remove_dir_all(real.join(swapped)).unwrap();
-            symlink(scratch.0.join("elsewhere").join(&swapped[5..].trim_start_matches('/')), real.join(swapped))
+            symlink(scratch.0.join("elsewhere").join(swapped[5..].trim_start_matches('/')), real.join(swapped))
                 .unwrap();
             let error = entry.open(OFlags::WRONLY | OFlags::CREATE, 0o644).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{swapped}: {error}");

@@ -133,7 +133,7 @@ impl Allocation {
             let beside = job_folder.join(load);
             let beside = std::path::absolute(&beside).unwrap_or(beside);
             // A link in its local directory is the task's, and refused when it is loaded.
-            if !local.is_some_and(|path| path.symlink_metadata().is_ok()) && beside.exists() {
+            if local.is_none_or(|path| path.symlink_metadata().is_err()) && beside.exists() {
                 task.config.image_archive = Some(beside);
             }
         }
