@@ -2,6 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
+#[cfg(feature = "cli")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use super::handle::Task;
 use super::task::{LogTarget, LogTargets};
@@ -10,6 +13,11 @@ use crate::logs::{Collected, Collector, Lane, Rotation, Source, Target};
 
 #[cfg(feature = "cli")]
 impl super::Driver {
+    /// Whether some of a task's output could not be passed on; it tells when the task is destroyed, and from then on.
+    pub(crate) fn output_lost(&self, id: &super::TaskId) -> Result<Arc<AtomicBool>, Error> {
+        Ok(self.owner.inner.tasks.find(id)?.output_lost.clone())
+    }
+
     /// What the Engine keeps of the output of a task's container.
     pub(crate) fn source_of(
         &self,
@@ -36,6 +44,9 @@ pub(super) fn collect(
     let report = {
         let (inner, task) = (inner.clone(), task.clone());
         move |said| {
+            if matches!(said, Collected::SinkFailed(_) | Collected::Panicked(_)) {
+                task.output_lost.store(true, Ordering::Relaxed);
+            }
             let (message, kind) = match said {
                 Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
                 Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),

@@ -6,6 +6,7 @@
 //! grace, the thread still listens for its end and for the order to kill: the stop has a thread of its own. What others wish
 //! (`wish.rs`) is looked up before a start, after it, before the restart policy and now and then during a pause.
 
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -326,9 +327,14 @@ impl TaskThread<'_> {
     /// Waits for the rest of the task's output and removes its container. False: that failed, which has been told.
     fn destroy(&self) -> bool {
         self.drain();
+        let lost = self.runner.driver.output_lost(&self.task.config.id);
         if let Err(source) = self.runner.driver.destroy_task(&self.task.config.id, false) {
             self.error(&self.failed("remove the container of", source));
             return false;
+        }
+        // With its container went what the Engine still had of it.
+        if lost.is_ok_and(|lost| lost.load(Ordering::Relaxed)) {
+            self.owned.note_lost_output(self.number);
         }
         self.save(|task| task.handle = None);
         true
