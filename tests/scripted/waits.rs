@@ -331,7 +331,7 @@ fn no_descriptor_is_no_exit() {
     let events = driver.task_events();
     let id = started(&driver, Vec::new());
     let whole = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..whole.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..whole }).unwrap();
     let error = world.scripted.engine().ping().unwrap_err();
     assert!(error.is_exhausted() && error.is_unreachable() && error.is_transient() && !error.is_timeout(), "{error:?}");
     let text = error.to_string();
