@@ -1,5 +1,7 @@
-//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve.
-//! It knows no format and no path of ours.
+//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve; and
+//! (`folder`) files in directories where others may write. It knows no format and no path of ours.
+
+mod folder;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+pub(crate) use folder::{Entry, Folder, Held};
 
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
 ///

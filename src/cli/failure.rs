@@ -44,11 +44,14 @@ impl Failure {
     pub(super) fn engine(endpoint: &Endpoint, error: &engine::Error) -> Self {
         let place = match error {
             // They name it themselves.
-            engine::Error::Connect { .. } | engine::Error::Version { .. } => String::new(),
+            engine::Error::Connect { .. } | engine::Error::Exhausted { .. } | engine::Error::Version { .. } => {
+                String::new()
+            }
             _ => format!("the Engine at {endpoint}: "),
         };
         let way_out = match error {
             engine::Error::Connect { endpoint, source } => way_in(endpoint, source),
+            engine::Error::Exhausted { .. } => String::new(),
             _ if error.is_unreachable() => ": is the Engine well? Another one can be named with -H".into(),
             _ => String::new(),
         };

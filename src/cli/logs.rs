@@ -4,7 +4,6 @@
 //! count of bytes that were shown beyond the collected ones tells where to go on.
 
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use crate::driver::LogTarget;
 use crate::engine::Engine;
+use crate::files::Entry;
 use crate::logs::{Held, HeldError, KnownStream, Reached, Sink, Source, Stream};
 use crate::runner::collected::{self, Kept, Lines, Merged, Piece, Spot, Watch, last_lines};
 use crate::runner::{AllocState, Error, Found, Ownership, Seen, look_at};
@@ -81,7 +81,7 @@ impl From<Failure> for Stop {
 /// One stream that is wanted.
 struct Place {
     stream: Stream,
-    path: PathBuf,
+    at: Entry,
 }
 
 /// A container whose output the Engine may hold.
@@ -118,9 +118,9 @@ impl<'a> Shower<'a> {
         let places: Vec<Place> = wanted
             .into_iter()
             .filter(|(_, wanted)| *wanted)
-            .map(|(stream, _)| Place { stream, path: collected::path(&dir, task, stream) })
+            .map(|(stream, _)| Place { stream, at: collected::place(&dir, task, stream) })
             .collect();
-        let lines = places.iter().map(|place| Lines::new(&place.path, place.stream, Spot::default()));
+        let lines = places.iter().map(|place| Lines::new(&place.at, place.stream, Spot::default()));
         let merged = Merged::new(lines.collect());
         let filter = Filter { since: args.since, until: args.until };
         let printer = Printer::new(filter, args.timestamps);
@@ -222,8 +222,8 @@ impl<'a> Shower<'a> {
         };
         let mut kept = Vec::new();
         for place in &self.places {
-            let of_place = collected::kept(&place.path, place.stream).unwrap_or_else(|error| {
-                log::warn!("how far {} is collected cannot be read: {error}", place.path.display());
+            let of_place = collected::kept(&place.at, place.stream).unwrap_or_else(|error| {
+                log::warn!("how far {} is collected cannot be read: {error}", place.at.path().display());
                 None
             });
             kept.push(of_place.filter(|kept| kept.container == container.id));
@@ -244,7 +244,7 @@ impl<'a> Shower<'a> {
     fn begin_at_last_lines(&mut self, tail: Option<u64>, ends: &[Option<Spot>], later: u64) -> Result<(), Stop> {
         let Some(tail) = tail else { return Ok(()) };
         let end = |number: usize| ends.get(number).copied().flatten();
-        let streams: Vec<_> = self.places.iter().enumerate().map(|(n, place)| (place.path.as_path(), end(n))).collect();
+        let streams: Vec<_> = self.places.iter().enumerate().map(|(n, place)| (&place.at, end(n))).collect();
         let begins = last_lines(&streams, tail.saturating_sub(later), |stamp| self.filter.passes(stamp))?;
         for (lines, begin) in self.merged.streams.iter_mut().zip(begins) {
             lines.go_to(begin, 0);
@@ -256,7 +256,7 @@ impl<'a> Shower<'a> {
     fn end_here(&mut self) -> Result<Vec<Option<Spot>>, Stop> {
         let mut ends = Vec::new();
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
-            let end = Some(collected::end(&place.path)?);
+            let end = Some(collected::end(&place.at)?);
             lines.until(end);
             ends.push(end);
         }
@@ -268,7 +268,7 @@ impl<'a> Shower<'a> {
         let mut shortened = Vec::new();
         for (place, kept) in self.places.iter().zip(&container.kept) {
             if let Some(kept) = kept
-                && collected::end(&place.path)? < kept.end
+                && collected::end(&place.at)? < kept.end
             {
                 shortened.push(place);
             }
@@ -286,7 +286,7 @@ impl<'a> Shower<'a> {
         self.printer.flush()?;
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
             if lines.has_missed() {
-                let path = place.path.display();
+                let path = place.at.path().display();
                 log::warn!("files {path}.N were removed before they were read; lines are missing");
             }
         }
@@ -332,7 +332,7 @@ impl<'a> Shower<'a> {
     /// container has ended.
     fn show_held(&mut self, container: &Container, tail: Option<u64>) -> Result<(), Stop> {
         for place in self.shortened(container)? {
-            log::warn!("some of what was collected in {}.N is gone; lines are missing", place.path.display());
+            log::warn!("some of what was collected in {}.N is gone; lines are missing", place.at.path().display());
         }
         let ends: Vec<Option<Spot>> = container.kept.iter().map(|kept| kept.as_ref().map(|kept| kept.end)).collect();
         // Of what the Engine holds; what is written meanwhile is none of the last lines.
@@ -356,7 +356,7 @@ impl<'a> Shower<'a> {
         for ((lines, place), end) in self.merged.streams.iter_mut().zip(&self.places).zip(&ends) {
             bases.push(match end {
                 Some(end) => *end,
-                None => collected::end(&place.path)?,
+                None => collected::end(&place.at)?,
             });
             lines.until(*end);
         }
@@ -390,7 +390,7 @@ impl<'a> Shower<'a> {
         let mut streams = Vec::new();
         for ((place, kept), beyond) in self.places.iter().zip(&container.kept).zip(known) {
             let (reached, within_line) = match kept {
-                Some(kept) => (kept.reached, collected::is_within_line(&place.path, kept.end)?),
+                Some(kept) => (kept.reached, collected::is_within_line(&place.at, kept.end)?),
                 None => (Reached::default(), false),
             };
             streams.push(KnownStream { stream: place.stream, reached, beyond: *beyond, within_line });

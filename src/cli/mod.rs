@@ -54,6 +54,7 @@ use log::{Level, LevelFilter};
 use args::{Args, Command};
 use failure::Failure;
 
+use crate::limits::raise_open_files;
 use crate::runner::FAILED;
 
 /// The exit code where a deadline passed.
@@ -69,6 +70,9 @@ pub fn main() -> ExitCode {
         return ExitCode::from(report(&Failure::not_utf8(env_logger::DEFAULT_FILTER_ENV), false));
     }
     log_to_stderr(args.log_level);
+    if let Err(error) = raise_open_files() {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
     let (json, done) = match &args.command {
         Command::Run(options) => (options.json, run::run(&args, options)),
         Command::Validate(options) => (false, validate::validate(&args, options)),

@@ -1,6 +1,7 @@
 //! Destroying a task (driver-spec 1.8): its output read to the end, its container removed, its threads joined, its id free.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -79,6 +80,7 @@ fn settle(inner: &Inner, task: &Task) {
     let Some(progress) = progress.filter(|progress| !progress.settle(inner.config.log_drain)) else { return };
     log::warn!("task {}: its output was not read, or not taken, to the end in time", task.handle.config.id);
     for behind in progress.behind() {
+        task.output_lost.store(true, Ordering::Relaxed);
         let message = format!("Output is lost unless its container is kept: {behind}");
         inner.events.emit(&task.handle.config, message, &[("kind", "logs_notice")]);
     }

@@ -14,6 +14,7 @@ use super::options::OptionProblem;
 use super::task::TaskId;
 use crate::engine;
 use crate::images::{CredentialsError, PullError, ReferenceError};
+use crate::limits;
 
 /// Why the driver could not do a thing.
 #[derive(Debug)]
@@ -235,25 +236,26 @@ impl Error {
             | Self::Exec { source, .. }
             | Self::Remove { source, .. } => source.is_transient(),
             Self::Thread(_) | Self::RemovalStuck { .. } | Self::ImageMissing { .. } => true,
+            // What this process has no more of at present it may have later.
+            Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => {
+                limits::is_exhausted(source)
+            }
+            Self::ExecIo(source) => limits::is_exhausted(source),
             Self::AlreadyStarted { .. }
             | Self::TaskNotFound { .. }
             | Self::ShutDown
             | Self::GivenUp
             | Self::Options { .. }
             | Self::Plan(_)
-            | Self::File { .. }
             | Self::Reference(_)
             | Self::Credentials { .. }
-            | Self::Archive { .. }
             | Self::NotInArchive { .. }
             | Self::NameTaken { .. }
-            | Self::Logs { .. }
             | Self::Handle { .. }
             | Self::Gone { .. }
             | Self::NoCommand
             | Self::ExecNoCode { .. }
             | Self::ExecTimeout { .. }
-            | Self::ExecIo(_)
             | Self::StillRunning { .. } => false,
         }
     }
@@ -345,7 +347,9 @@ impl fmt::Display for Error {
             Self::Start { name, .. } => write!(f, "cannot start the container {name}"),
             Self::Inspect { container, .. } => write!(f, "cannot tell how the container {container:.12} is"),
             Self::Logs { what, .. } => write!(f, "cannot collect the task's output: {what}"),
-            Self::Thread(_) => f.write_str("cannot start a thread"),
+            Self::Thread(_) => {
+                f.write_str("cannot start a thread (its limits are those of ulimit -u, and of the service)")
+            }
             Self::Signal { container, signal, .. } => {
                 write!(f, "cannot send {signal} to the container {container:.12}")
             }

@@ -31,6 +31,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
                 engine: inner.engine.with(&task.hangup).within(inner.config.inspect_timeout),
                 backoff: Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit),
                 lost: false,
+                exhausted: false,
                 inner: &inner,
                 task: &task,
             };
@@ -61,6 +62,8 @@ struct Wait<'a> {
     backoff: Backoff,
     /// Whether it was told that the Engine is away.
     lost: bool,
+    /// Whether it is this process that could not ask it.
+    exhausted: bool,
     inner: &'a Inner,
     task: &'a Task,
 }
@@ -138,7 +141,10 @@ impl Wait<'_> {
                     Seen::Odd
                 }
                 Err(e) if e.is_not_found() => Seen::Gone,
-                Err(e) => Seen::Unknown(with_cause(&e)),
+                Err(e) => {
+                    self.exhausted = e.is_exhausted();
+                    Seen::Unknown(with_cause(&e))
+                }
             };
             if self.task.hangup.is_hung_up() {
                 return None;
@@ -172,7 +178,8 @@ impl Wait<'_> {
     }
 
     fn away(&mut self, why: &str) {
-        self.lose(format!("The Engine does not answer; the task is taken to run on: {why}"));
+        let what = if self.exhausted { "The Engine cannot be asked" } else { "The Engine does not answer" };
+        self.lose(format!("{what}; the task is taken to run on: {why}"));
     }
 
     fn odd(&mut self, status: &str) {

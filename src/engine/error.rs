@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{ApiVersion, BadFrame, Call, ContextError};
 use crate::http::{self, Endpoint};
+use crate::limits;
 
 /// Why a call to an Engine failed.
 #[derive(Debug)]
@@ -20,6 +21,13 @@ pub enum Error {
         /// Where.
         endpoint: Endpoint,
         /// Why not.
+        source: io::Error,
+    },
+    /// This process has no descriptor or no memory left for the call: nobody knows what the Engine would have said.
+    Exhausted {
+        /// Where the Engine is.
+        endpoint: Endpoint,
+        /// What is used up.
         source: io::Error,
     },
     /// The Engine and we have no API version in common.
@@ -125,9 +133,15 @@ impl Error {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether the Engine itself could not be reached, or went away: it says nothing of the thing asked about.
+    /// Whether this process has no descriptor or no memory left to ask with: it says nothing of the Engine.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(self, Self::Exhausted { .. })
+    }
+
+    /// Whether the Engine itself could not be reached, or went away: it says nothing of the thing asked about. So it is, too,
+    /// where it could not be asked ([`Error::is_exhausted`]).
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Timeout { .. } | Self::Disconnected { .. })
+        matches!(self, Self::Connect { .. } | Self::Exhausted { .. } | Self::Timeout { .. } | Self::Disconnected { .. })
     }
 
     /// Whether the same call may well succeed later: the Engine could not be reached, or had trouble of its own
@@ -157,7 +171,7 @@ impl Error {
     /// Which call it was. `None`: it failed before there was one.
     pub fn call(&self) -> Option<&Call> {
         match self {
-            Self::Context(_) | Self::Connect { .. } | Self::Version { .. } => None,
+            Self::Context(_) | Self::Connect { .. } | Self::Exhausted { .. } | Self::Version { .. } => None,
             Self::Timeout { call, .. }
             | Self::HungUp { call }
             | Self::Disconnected { call, .. }
@@ -176,6 +190,7 @@ impl Error {
         let call = Box::new(call.clone());
         match error {
             http::Error::Connect(source) => Self::Connect { endpoint: endpoint.clone(), source },
+            http::Error::Exhausted(source) => Self::Exhausted { endpoint: endpoint.clone(), source },
             http::Error::Timeout => Self::Timeout { call, after },
             http::Error::HungUp => Self::HungUp { call },
             http::Error::Disconnected { source, .. } => Self::Disconnected { call, source },
@@ -194,6 +209,11 @@ impl fmt::Display for Error {
         match self {
             Self::Context(_) => f.write_str("cannot tell where the Engine is"),
             Self::Connect { endpoint, .. } => write!(f, "no Engine answers at {endpoint}"),
+            // Its cause is within these words.
+            Self::Exhausted { endpoint, source } => {
+                let advice = limits::advice(source).unwrap_or_else(|| source.to_string());
+                write!(f, "the Engine at {endpoint} cannot be asked: {advice}")
+            }
             Self::Version { endpoint, highest } => {
                 write!(
                     f,

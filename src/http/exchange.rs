@@ -14,6 +14,7 @@ pub(crate) use ureq::http::Method;
 use super::duplex::Duplex;
 use super::transport::{Buffers, Dial, Failure, Handover, NoResolver};
 use super::{Connect, Endpoint, Error, Stream};
+use crate::limits::is_exhausted;
 use crate::threads::Hangup;
 
 /// A bound on an answer that is taken whole. The largest that an Engine gives in earnest, a list of thousands of
@@ -362,12 +363,13 @@ pub(super) fn sort(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Timeout(_) => Error::Timeout,
         ureq::Error::Other(other) => match other.downcast::<Failure>().map(|f| *f) {
-            Ok(Failure::Connect(e)) if e.kind() == Kind::TimedOut => Error::Connect(e),
+            Ok(Failure::Connect(e)) if is_exhausted(&e) => Error::Exhausted(e),
             Ok(Failure::Connect(e)) => Error::Connect(e),
             Ok(Failure::HungUp) => Error::HungUp,
             Ok(Failure::Unsent(source)) => Error::Disconnected { source, unsent: true },
             Err(other) => Error::Protocol(other),
         },
+        ureq::Error::Io(e) if is_exhausted(&e) => Error::Exhausted(e),
         ureq::Error::Io(e) => match e.kind() {
             // What ureq makes of an error of its own when it must pass through `Read`.
             Kind::TimedOut => Error::Timeout,

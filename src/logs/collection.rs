@@ -157,6 +157,8 @@ impl Collection {
 
     /// After a break: waits, and says whether to go on. `tries_left`: for a container that has ended.
     fn recover(&mut self, stop: Stop, new: bool, tries_left: Option<&mut u32>) -> bool {
+        // What could not be asked was not tried.
+        let is_asked = !matches!(&stop, Stop::Broken(error) if error.is_exhausted());
         match stop {
             Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => return true,
             Stop::Broken(error) if error.is_hung_up() || error.is_not_found() => return false,
@@ -175,7 +177,7 @@ impl Collection {
         }
         match tries_left {
             None => {}
-            Some(_) if new => {}
+            Some(_) if new || !is_asked => {}
             Some(0) => {
                 self.reading.missing("the end of the output cannot be read");
                 return false;

@@ -135,6 +135,11 @@ pub fn take_up(site: &Site<'_>, alloc_id: &str) -> Result<(Allocation, Owned), E
 }
 
 fn took(site: &Site<'_>, store: &Store, lock: Lock, state: AllocState) -> (Allocation, Owned) {
+    // Its last owner may have been an older one, that left others too much room.
+    let tasks = state.tasks.iter().map(|task| task.config.name.as_str());
+    if let Err(error) = site.data.make_alloc(&state.alloc_id, tasks) {
+        log::warn!("{}", chain(&error));
+    }
     (state.allocation(), Owned::take_up(site.data, store, lock, state))
 }
 

@@ -159,13 +159,14 @@ pub(super) fn outcomes(allocs: &[Allocation], owned: &[Owned], ends: Vec<Vec<(En
         {
             log::error!("{}", chain(&error));
         }
-        let outcome = |(task, (end, left_behind)): (&PlacedTask, (End, bool))| TaskOutcome {
+        let outcome = |(number, (task, (end, left_behind))): (usize, (&PlacedTask, (End, bool)))| TaskOutcome {
             order: task.order,
             index: alloc.index,
             end,
             left_behind,
+            output_lost: owned.has_lost_output(number),
         };
-        outcomes.extend(alloc.tasks.iter().zip(ends).map(outcome));
+        outcomes.extend(alloc.tasks.iter().zip(ends).enumerate().map(outcome));
     }
     outcomes
 }

@@ -5,6 +5,7 @@
 //! Who only wants to know whether there is an owner tries the lock, and must not be taken for one by who claims it at that
 //! moment: it holds `state/peek.lock` meanwhile, with others like it, and a claim that was refused waits for that.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,6 +30,8 @@ pub struct Owned {
     pub(super) journal: Journal,
     /// Whether somebody owned it before.
     taken_up: bool,
+    /// The tasks of which output is lost, by their numbers.
+    output_lost: Mutex<BTreeSet<usize>>,
     _lock: Lock,
 }
 
@@ -56,18 +59,42 @@ impl Owned {
         wish::forget(store, &state.alloc_id)?;
         store.save(&state)?;
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: false, _lock: lock })
+        Ok(Self {
+            store: store.clone(),
+            state: Mutex::new(state),
+            journal,
+            taken_up: false,
+            output_lost: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// Takes an allocation into possession as its last owner left it; what others wish of it stands.
     pub(super) fn take_up(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Self {
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: true, _lock: lock }
+        Self {
+            store: store.clone(),
+            state: Mutex::new(state),
+            journal,
+            taken_up: true,
+            output_lost: Mutex::default(),
+            _lock: lock,
+        }
     }
 
     /// Whether somebody owned it before.
     pub(super) fn is_taken_up(&self) -> bool {
         self.taken_up
+    }
+
+    /// Some of a task's output is lost for good.
+    pub(super) fn note_lost_output(&self, number: usize) {
+        self.output_lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+    }
+
+    /// Whether some of a task's output was lost while this process owned it.
+    pub(super) fn has_lost_output(&self, number: usize) -> bool {
+        self.output_lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
     }
 
     /// A copy of what is known.

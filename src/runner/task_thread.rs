@@ -10,6 +10,7 @@
 //! (`wish.rs`) is looked up before a start, after it, before the restart policy and now and then during a pause.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -398,8 +399,13 @@ impl TaskThread<'_> {
         self.drain();
         let Runner { driver, stop, .. } = self.runner;
         let id = &self.task.config.id;
+        let lost = driver.output_lost(id);
         let done = self.until_done("remove the container of", || driver.destroy_task_under(id, false, stop.leave()));
         if done {
+            // With its container went what the Engine still had of it.
+            if lost.is_ok_and(|lost| lost.load(Ordering::Relaxed)) {
+                self.owned.note_lost_output(self.number);
+            }
             let TaskRecord { container_name, .. } = self.owned.task(self.number);
             stop.is_done_with(&container_name);
             self.save(|task| task.handle = None);

@@ -1,14 +1,18 @@
 //! The wait loop never lies: only a container that does not run, or is gone, ends its task, whatever else the Engine says.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use longshore::driver::{Driver, DriverConfig, Signal, TaskEvent, TaskId, TaskState};
+use longshore::driver::{Driver, DriverConfig, Signal, TaskConfig, TaskEvent, TaskId, TaskState};
 use longshore::replay::scripted::{Answer, PATIENCE};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::kit::Named;
 use crate::support::eventually;
-use crate::world::{INSPECT, LIST, LOGS, WAIT, World, exit_of, quick, started};
+use crate::world::{INSPECT, LIST, LOGS, WAIT, World, exit_of, quick, started, task};
 
 /// Nothing has been heard of an end, and the Engine says that it runs.
 #[track_caller]
@@ -307,4 +311,47 @@ impl longshore::driver::Sink for Nowhere {
     fn record(&mut self, _: &longshore::driver::Record<'_>) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+#[test]
+fn no_descriptor_is_no_exit() {
+    // In a process of its own: the limit is all of that.
+    if std::env::var_os("LONGSHORE_EXHAUSTED").is_none() {
+        let program = std::env::current_exe().unwrap();
+        let args = ["--exact", "--nocapture", "waits::no_descriptor_is_no_exit"];
+        let status = Command::new(program).args(args).env("LONGSHORE_EXHAUSTED", "1").status().unwrap();
+        assert!(status.success());
+        return;
+    }
+    let world = World::new();
+    let low = Arc::new(AtomicBool::new(false));
+    let gate = low.clone();
+    world.scripted.answers(WAIT, [Answer::nothing().until(move || gate.load(Ordering::SeqCst)).close()]);
+    let driver = world.driver();
+    let events = driver.task_events();
+    let id = started(&driver, Vec::new());
+    let whole = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..whole }).unwrap();
+    let error = world.scripted.engine().ping().unwrap_err();
+    assert!(error.is_exhausted() && error.is_unreachable() && error.is_transient() && !error.is_timeout(), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("too many open files: raise the limit to 6 ") && !text.contains("no Engine"), "{text}");
+    let other = TaskConfig { id: "other".into(), ..task() };
+    let refused = driver.start_task(other).unwrap_err();
+    assert!(refused.is_recoverable(), "{refused:?}");
+    // The wait breaks, and nobody can ask why.
+    low.store(true, Ordering::SeqCst);
+    world.scripted.poker().poke();
+    let mut told = String::new();
+    eventually(PATIENCE, "it is told", || {
+        told.extend(events.try_iter().map(|event| event.message + "\n"));
+        told.contains("The Engine cannot be asked")
+    });
+    assert!(told.contains("too many open files") && !told.contains("no Engine"), "{told}");
+    assert!(driver.wait_task(&id).unwrap().try_recv().is_err(), "no exit");
+    setrlimit(Resource::Nofile, whole).unwrap();
+    world.scripted.wait_for("it waits again", |state| state.count(WAIT) >= 2);
+    assert_runs(&driver, &id, "with descriptors again");
+    world.exit(3);
+    assert_eq!(exit_of(&driver, &id).exit_code, 3);
 }
