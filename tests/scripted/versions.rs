@@ -30,7 +30,7 @@ fn the_highest_that_both_know() {
     ] {
         let scripted = Scripted::unix().unwrap();
         scripted.always("GET /_ping", || Answer::ping(header));
-        scripted.always("GET /version", move || Answer::json(200, &json!({"MinAPIVersion": lowest})));
+        scripted.always("GET /version", move || Answer::json(200, &json!({"Version": "30", "MinAPIVersion": lowest})));
         scripted.always(INSPECT, inspected);
         let engine = scripted.engine();
         for _ in 0..3 {
