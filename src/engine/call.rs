@@ -371,7 +371,10 @@ impl Answer {
     }
 
     /// The same, of which one that says nothing that we know is none: `{}`, `{"message":"no"}`. `field` is then what is missing.
-    pub(super) fn meaningful<T: DeserializeOwned + Default + PartialEq>(&self, field: &'static str) -> Result<T, Error> {
+    pub(super) fn meaningful<T: DeserializeOwned + Default + PartialEq>(
+        &self,
+        field: &'static str,
+    ) -> Result<T, Error> {
         let said: T = self.json()?;
         if said == T::default() { Err(self.without(field)) } else { Ok(said) }
     }

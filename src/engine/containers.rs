@@ -11,8 +11,7 @@ use super::call::Part::{Fixed, Id};
 use super::call::object;
 use super::query::{Filters, Query, QueryString};
 use super::types::{
-    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, WaitError, WaitResult,
-    cut,
+    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, WaitError, WaitResult, cut,
 };
 use super::{Engine, Error};
 use crate::http::Buffers;
