@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Id};
 use super::call::Upgraded;
 use super::pieces::{Piece, Pieces};
@@ -40,7 +41,7 @@ impl Engine {
         let console_size = self.console_size(body.tty, body.console_size)?;
         let body = ExecStart { detach: false, console_size, ..body.clone() };
         let upgraded = request.json(&body)?.upgrade(Buffers::LOGS, hangup)?;
-        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), body.tty), upgraded })
+        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), body.tty).with_words(), upgraded })
     }
 
     /// A terminal's first size as it may be sent: without a terminal Engines refuse one.
@@ -65,7 +66,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]: also some time after its end (Docker forgets it after five minutes, podman sooner).
     pub fn exec_inspect(&self, id: &str) -> Result<ExecInspect, Error> {
-        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).send()?.json()
+        // The whole command is in it.
+        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).bound(Bound::THING).send()?.json()
     }
 
     /// Gives a command's terminal a size (`POST /exec/{id}/resize`).
@@ -105,7 +107,9 @@ impl Attached {
         Stdin { sender: self.upgraded.sender() }
     }
 
-    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output.
+    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output. Where words
+    /// come in the place of all frames, as of an Engine that could not start the command, they are pieces of
+    /// [`Stream::System`](super::Stream::System).
     ///
     /// # Errors
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.
