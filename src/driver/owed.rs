@@ -71,7 +71,7 @@ impl Owed {
         if state.runs || state.debts.is_empty() || inner.hangup.is_hung_up() {
             return;
         }
-        // One that has ended: it takes the lock no more.
+        // One that has ended: it takes the lock no more. Its latch closes with it, and must not be the driver's.
         drop(state.worker.take());
         let body = {
             let inner = inner.clone();
@@ -81,7 +81,7 @@ impl Owed {
             let inner = inner.clone();
             move |_: &str| inner.owed.lock().runs = false
         };
-        match Worker::spawn("owed removals", inner.hangup.clone(), body, on_panic) {
+        match Worker::spawn("owed removals", inner.hangup.child(), body, on_panic) {
             Ok(worker) => (state.runs, state.worker) = (true, Some(worker)),
             Err(e) => log::error!("no thread to remove what failed starts have left: {e}"),
         }

@@ -128,6 +128,29 @@ fn words_in_the_place_of_frames_are_shown() {
     }
 }
 
+#[test]
+fn a_command_without_a_code_is_an_error_after_a_few_looks() {
+    for (row, inspect) in [
+        ("null", json!({"ID": "e1", "Running": false, "ExitCode": null})),
+        ("missing", json!({"ID": "e1", "Running": false})),
+        ("nothing", json!({})),
+    ] {
+        let world = world(|| Answer::upgrade().close(), runs);
+        let told = inspect.clone();
+        world.scripted.always(INSPECT, move || Answer::json(200, &told));
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let begun = Instant::now();
+        let error = driver.exec_task(&id, &options(false, None)).unwrap_err();
+        assert_eq!((error.kind(), error.is_recoverable()), ("exec_no_code", false), "{row}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{row}: {:?}", begun.elapsed());
+        // One that comes a little late is one.
+        world.scripted.always(INSPECT, ended);
+        world.scripted.answers(INSPECT, [Answer::json(200, &inspect), Answer::json(200, &inspect)]);
+        assert_eq!(driver.exec_task(&id, &options(false, None)).unwrap().exit_result.exit_code, 3, "{row}");
+    }
+}
+
 /// A sink that takes a piece when it is told to.
 struct Gate(Receiver<()>, Sender<()>, Arc<Mutex<Vec<u8>>>);
 
