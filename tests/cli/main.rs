@@ -23,3 +23,4 @@ mod recordings;
 mod refusals;
 mod signals;
 mod streams;
+mod words;
