@@ -14,7 +14,7 @@ use super::args::{Args, Events};
 use super::failure::Failure;
 use super::known::Known;
 use super::reader::Reader;
-use super::{print_on, told};
+use super::{print_json_on, print_on, told};
 
 /// How often files are looked at: a person does not see the difference.
 const PACE: Duration = Duration::from_millis(200);
@@ -43,9 +43,9 @@ pub(super) fn events(global: &Args, args: &Events) -> Result<u8, Failure> {
                 Vec::new()
             });
             for line in lines {
-                if let Some(text) = wanted.shown(&line, args.json)
-                    && !print_on(&format!("{text}\n"))?
-                {
+                let Some(text) = wanted.shown(&line, args.json) else { continue };
+                let print_on = if args.json { print_json_on } else { print_on };
+                if !print_on(&format!("{text}\n"))? {
                     return Ok(0);
                 }
             }

@@ -6,10 +6,11 @@ use serde_json::json;
 
 use crate::engine::Error;
 use crate::engine::types::Version;
+use crate::values::printable;
 
 use super::args::{Args, Ping};
 use super::failure::Failure;
-use super::{context, print};
+use super::{context, print, print_json};
 
 pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     let engine = context::engine(global)?;
@@ -36,16 +37,12 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
             "negotiated": negotiated.to_string(),
             "round_trip_ns": u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX),
         });
-        print(&format!("{answer}\n"))?;
+        print_json(&format!("{answer}\n"))?;
     } else {
-        print(&format!(
-            "{name} {} at {}\nAPI {} to {}, {negotiated} is spoken\nround trip {} µs\n",
-            version.version,
-            engine.endpoint(),
-            version.min_api_version,
-            version.api_version,
-            round_trip.as_micros(),
-        ))?;
+        let engine = format!("{name} {} at {}", version.version, engine.endpoint());
+        let api = format!("API {} to {}, {negotiated} is spoken", version.min_api_version, version.api_version);
+        let round_trip = round_trip.as_micros();
+        print(&format!("{}\n{}\nround trip {round_trip} µs\n", printable(&engine), printable(&api)))?;
     }
     Ok(0)
 }

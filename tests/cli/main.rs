@@ -24,3 +24,4 @@ mod recordings;
 mod refusals;
 mod signals;
 mod streams;
+mod words;
