@@ -42,14 +42,18 @@ impl Form {
     /// Of a request's parts. `body` is masked already, as a recording masks it.
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, body: Measured) -> Self {
         let mut target = Target::of(&redactor.target(target));
-        for (_, value) in &mut target.query {
+        for (name, value) in &mut target.query {
             if value.starts_with(['{', '['])
                 && let Some(mut json) = json::parse(value.as_bytes())
             {
                 redactor.comparable(&mut json);
+                if name == "filters" {
+                    as_sets(&mut json);
+                }
                 *value = json.to_string();
             }
         }
+        target.query.retain(|(name, value)| name != "filters" || value != "{}");
         target.query.sort();
         let body = body.form(redactor);
         let chance = of_chance(method, &target.path);
@@ -257,6 +261,25 @@ impl Measured {
     }
 }
 
+/// Filters as sets of values, in whichever of Docker's forms they come: `{"a":["x","y"]}` and `{"a":{"y":true,"x":true}}` are one.
+/// An empty set filters nothing.
+fn as_sets(filters: &mut Value) {
+    let Value::Object(filters) = filters else { return };
+    for values in filters.values_mut() {
+        let mut set: Vec<Value> = match values {
+            Value::Object(keyed) if keyed.values().all(|on| *on == Value::Bool(true)) => {
+                keyed.keys().map(|value| value.as_str().into()).collect()
+            }
+            Value::Array(listed) if listed.iter().all(Value::is_string) => std::mem::take(listed),
+            _ => continue,
+        };
+        set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        set.dedup();
+        *values = Value::Array(set);
+    }
+    filters.retain(|_, values| values.as_array().is_none_or(|values| !values.is_empty()));
+}
+
 /// A request's body without the size of the client's window.
 fn without_window(json: &mut Value) {
     for path in ["", "/HostConfig"] {
@@ -362,6 +385,18 @@ mod tests {
             ("encoding", ("/a?x=%61", ""), ("/a?x=a", ""), true),
             ("another value", ("/a?x=1", ""), ("/a?x=2", ""), false),
             ("filters", ("/a?filters={\"a\":1,\"b\":2}", ""), ("/a?filters=%7B%22b%22:2,%22a%22:1%7D", ""), true),
+            (
+                "a filter's forms",
+                (r#"/a?filters={"l":["b","a"]}"#, ""),
+                (r#"/a?filters={"l":{"a":true,"b":true}}"#, ""),
+                true,
+            ),
+            ("a list's order", (r#"/a?filters={"l":["b","a"]}"#, ""), (r#"/a?filters={"l":["a","b","a"]}"#, ""), true),
+            ("no filter", (r#"/a?filters={"l":[],"m":{}}"#, ""), ("/a", ""), true),
+            ("another filter", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a value fewer", (r#"/a?filters={"l":["a","b"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a filter off", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"a":false}}"#, ""), false),
+            ("no filters", (r#"/a?x={"l":["a","b"]}"#, ""), (r#"/a?x={"l":["b","a"]}"#, ""), false),
             ("order of a body", ("/a", "{\"x\":1,\"y\":[2]}"), ("/a", "{ \"y\": [2], \"x\": 1 }"), true),
             ("another body", ("/a", "{\"x\":1}"), ("/a", "{\"x\":2}"), false),
             (

@@ -43,5 +43,7 @@ pub use fault::{Fault, FaultKind};
 pub use player::{PlayOptions, Player};
 pub use proxy::Recording;
 pub use recorder::Recorded;
+#[cfg(feature = "cli")]
+pub(crate) use redact::mask_secrets;
 pub use redact::{MASKED, SECRET_HEADERS, SECRET_NAMES};
 pub use session::{Mode, Session};

@@ -519,7 +519,7 @@ pub(super) fn kind_of_answer(request: &Request, headers: &[(String, String)]) ->
 
 fn kind(headers: &[(String, String)]) -> Kind {
     const ARCHIVES: &[&str] = &["tar", "octet-stream", "gzip", "zstd", "xz"];
-    match wire::header(headers, "content-type") {
+    match wire::header(headers, "content-type").map(str::to_ascii_lowercase) {
         Some(kind) if kind.contains("json") => Kind::Json,
         // podman's stats have no type at all; JSON is masked as JSON by its look.
         None => Kind::Json,
@@ -529,7 +529,7 @@ fn kind(headers: &[(String, String)]) -> Kind {
 }
 
 fn is_json(headers: &[(String, String)]) -> bool {
-    wire::header(headers, "content-type").is_some_and(|kind| kind.contains("json"))
+    wire::header(headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
 }
 
 fn micros(since: Instant) -> u64 {
