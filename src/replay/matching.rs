@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::Essence;
+use super::coding::{Held, Intake};
 use super::exchange::{Body, Exchange};
 use super::json;
 use super::redact::Redactor;
@@ -21,6 +22,8 @@ use super::wire;
 const LONGEST_JSON: usize = 8 * 1024 * 1024;
 /// What stands for the body of a request that was not heard to its end.
 const REFUSED: &str = "a part of it";
+/// What stands for a body that a recording does not keep, whatever it is.
+const LEFT_OUT: &str = "a body that is not kept";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
 
@@ -175,6 +178,10 @@ fn of_chance(method: &str, path: &str) -> &'static [&'static str] {
 
 /// Looks at a body as it comes.
 pub(super) struct Measure {
+    intake: Intake,
+    left_out: bool,
+    /// Whether there is a body at all.
+    came: bool,
     masker: super::redact::Masker,
     masked: Vec<u8>,
     hasher: DefaultHasher,
@@ -191,12 +198,16 @@ pub(super) struct Measured {
     archive: bool,
     digest: u64,
     json: Option<Vec<u8>>,
+    left_out: bool,
 }
 
 impl Measure {
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, headers: &[(String, String)]) -> Self {
         let kind = kind_of_request(method, target, headers);
         Self {
+            intake: Intake::of(headers, kind),
+            left_out: false,
+            came: false,
             masker: redactor.masker(kind),
             masked: Vec::new(),
             hasher: DefaultHasher::new(),
@@ -207,6 +218,17 @@ impl Measure {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.came |= !bytes.is_empty();
+        match self.intake.is_plain() {
+            true => self.mask(bytes),
+            false => {
+                let through = self.intake.feed(bytes);
+                self.mask(&through);
+            }
+        }
+    }
+
+    fn mask(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         self.masked.clear();
         self.masker.feed(bytes, &mut self.masked);
@@ -224,6 +246,10 @@ impl Measure {
     }
 
     fn read(&mut self, body: &Body) -> io::Result<()> {
+        if body.left_out.is_some() {
+            self.left_out = true;
+            return Ok(());
+        }
         let (mut from, mut buf) = (body.bytes.reader(), vec![0; 16 * 1024]);
         loop {
             match from.read(&mut buf)? {
@@ -234,16 +260,25 @@ impl Measure {
     }
 
     pub(super) fn end(mut self) -> Measured {
+        if !self.intake.is_plain() {
+            match self.intake.end() {
+                Held::Plain(bytes) | Held::Unpacked(bytes, _) => self.mask(&bytes),
+                Held::LeftOut(_) => self.left_out |= self.came,
+            }
+        }
         self.masked.clear();
         self.masker.end(&mut self.masked);
         self.take();
         let archive = self.essence.end(&mut self.hasher);
-        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json }
+        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json, left_out: self.left_out }
     }
 }
 
 impl Measured {
     fn form(self, redactor: &Redactor) -> String {
+        if self.left_out {
+            return LEFT_OUT.into();
+        }
         if self.len == 0 {
             return String::new();
         }

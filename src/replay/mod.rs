@@ -7,6 +7,7 @@
 mod archive;
 mod at;
 mod cassette;
+mod coding;
 mod core;
 mod entry;
 mod error;
@@ -14,6 +15,7 @@ mod exchange;
 mod fault;
 mod give;
 mod hold;
+mod inflate;
 mod json;
 mod matching;
 mod onward;
