@@ -54,12 +54,15 @@ pub(super) enum Command {
     /// Check a job file: each problem with file, line and column; exit code 0 or 1
     Validate(Validate),
     /// Show what would be asked of the Engine, without asking it
+    ///
+    /// Secrets are masked, as a recording masks them: the values of environment variables, labels and options whose names say so,
+    /// and what follows `--token` and the like. --show-secrets shows them.
     Plan(Plan),
     /// Record what Docker clients and the Engine say to each other, as a proxy between them
     ///
     /// Every client that has DOCKER_HOST set to the URL goes through to the Engine, and into the file: a HAR 1.2 file, which
     /// `longshore replay`, and `-H replay:FILE` of every command, play in the Engine's place. Ctrl-C or SIGTERM ends it and writes
-    /// the file; until then an older file stays as it is. Secrets are masked before anything reaches the disk: headers with
+    /// the file; until then an older file stays as it is, and what was recorded is in FILE.journal, which plays too. Secrets are masked before anything reaches the disk: headers with
     /// credentials, the values of environment variables, JSON fields and parameters whose names say so, and what was seen to
     /// be a secret, wherever it stands later.
     Record(Record),
@@ -189,9 +192,12 @@ pub(super) struct Plan {
     /// The machine's CPU in MHz [default: this machine's]
     #[arg(long, value_name = "MHZ")]
     pub(super) cpu_total: Option<u64>,
-    /// Write JSON: for each task the exact body of the create request
+    /// Write JSON: for each task the body of the create request, the exact one with --show-secrets
     #[arg(long)]
     pub(super) json: bool,
+    /// Show what is masked otherwise
+    #[arg(long)]
+    pub(super) show_secrets: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -199,7 +205,10 @@ pub(super) struct Record {
     /// Where to take connections: unix://PATH or tcp://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub(super) listen: String,
-    /// The file to write
+    /// Take connections from other machines: whoever reaches the port may do anything on the Engine's machine
+    #[arg(long)]
+    pub(super) allow_network: bool,
+    /// The file to write; its folder is made where there is none
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
     /// More names whose values are secret, `*` for any characters, in any case (may be repeated)

@@ -176,10 +176,36 @@ fn log_to_stderr(level: Option<LevelFilter>) {
         let words = record.args().to_string();
         let words = printable(&words);
         match record.level() {
+            level if is_dump(record.target(), level) => Ok(()),
             Level::Error | Level::Warn => writeln!(to, "longshore: {words}"),
             level => writeln!(to, "longshore: {}: {}: {words}", level.as_str().to_lowercase(), record.target()),
         }
     });
     logger.target(Target::Pipe(Box::new(screen::stderr())));
     logger.init();
+}
+
+/// Whether a record may repeat what is said to the Engine. ureq writes out heads and bodies, and a create request's body
+/// has a task's passwords in it; as a filter this would give way to a directive of `RUST_LOG`.
+fn is_dump(target: &str, level: Level) -> bool {
+    target.starts_with("ureq") && level > Level::Warn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dumps_are_known_by_their_target() {
+        for (target, level, dump) in [
+            ("ureq::run", Level::Trace, true),
+            ("ureq::run", Level::Debug, true),
+            ("ureq", Level::Info, true),
+            ("ureq_proto::util", Level::Trace, true),
+            ("ureq::run", Level::Warn, false),
+            ("longshore::http", Level::Trace, false),
+        ] {
+            assert_eq!(is_dump(target, level), dump, "{target} {level}");
+        }
+    }
 }

@@ -6,12 +6,16 @@ use serde_json::{Value, json};
 
 use crate::driver::create::{self, Facts};
 use crate::driver::{DriverConfig, Host, options};
+use crate::replay::mask_secrets;
 use crate::runner::{Machine, uuid_of};
 use crate::values::{printable, printable_json};
 
 use super::args::{Args, Plan};
 use super::failure::Failure;
 use super::{context, eprint, job_file, print, print_json};
+
+/// Environment variables that we make ourselves and whose names sound like secrets.
+const OURS: &[&str] = &["NOMAD_SECRETS_DIR"];
 
 pub(super) fn plan(global: &Args, args: &Plan) -> Result<u8, Failure> {
     let file = job_file::read(&args.job.file)?;
@@ -37,12 +41,16 @@ pub(super) fn plan(global: &Args, args: &Plan) -> Result<u8, Failure> {
                 Failure::new("options", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
             })?;
             let plan = create::build(&task.config, &options, &config, &facts)?;
+            let mut body = json!(plan.body);
+            if !args.show_secrets {
+                mask_secrets(&mut body, OURS);
+            }
             tasks.push(json!({
                 "alloc": alloc.id,
                 "group": alloc.group,
                 "task": task.config.name,
                 "image": options.image,
-                "container": {"name": plan.name, "body": plan.body},
+                "container": {"name": plan.name, "body": body},
             }));
         }
     }

@@ -117,6 +117,12 @@ impl<'a> Entries<'a> {
     }
 
     fn body(&self, at: &At<'_>, encoding: &str, chunks: Option<At<'_>>) -> Result<Body, Wrong> {
+        let left_out = at.get("_left_out").map(|why| why.word(LONGEST_WORD)).transpose()?;
+        if let Some(why) = left_out {
+            let mut body = Body::new(self.spool);
+            body.left_out = Some(why);
+            return Ok(body);
+        }
         let Some(text) = at.get("text") else { return Ok(Body::new(self.spool)) };
         let (mut body, told) = match &chunks {
             None => (Body::new(self.spool), None),

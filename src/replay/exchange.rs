@@ -104,11 +104,13 @@ pub(super) struct Body {
     chunks: Log,
     last: Mark,
     count: u64,
+    /// Why its bytes were not kept, where they were not.
+    pub(super) left_out: Option<String>,
 }
 
 impl Body {
     pub(super) fn new(spool: &Arc<Spool>) -> Self {
-        Self { bytes: Log::new(spool), chunks: Log::new(spool), last: Mark::default(), count: 0 }
+        Self { bytes: Log::new(spool), chunks: Log::new(spool), last: Mark::default(), count: 0, left_out: None }
     }
 
     /// Notes a chunk; its bytes are pushed to `bytes`, now or later. What came is never before what came earlier.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::Essence;
+use super::coding::{Held, Intake};
 use super::exchange::{Body, Exchange};
 use super::json;
 use super::redact::Redactor;
@@ -21,6 +22,8 @@ use super::wire;
 const LONGEST_JSON: usize = 8 * 1024 * 1024;
 /// What stands for the body of a request that was not heard to its end.
 const REFUSED: &str = "a part of it";
+/// What stands for a body that a recording does not keep, whatever it is.
+const LEFT_OUT: &str = "a body that is not kept";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
 
@@ -42,14 +45,18 @@ impl Form {
     /// Of a request's parts. `body` is masked already, as a recording masks it.
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, body: Measured) -> Self {
         let mut target = Target::of(&redactor.target(target));
-        for (_, value) in &mut target.query {
+        for (name, value) in &mut target.query {
             if value.starts_with(['{', '['])
                 && let Some(mut json) = json::parse(value.as_bytes())
             {
                 redactor.comparable(&mut json);
+                if name == "filters" {
+                    as_sets(&mut json);
+                }
                 *value = json.to_string();
             }
         }
+        target.query.retain(|(name, value)| name != "filters" || value != "{}");
         target.query.sort();
         let body = body.form(redactor);
         let chance = of_chance(method, &target.path);
@@ -171,6 +178,10 @@ fn of_chance(method: &str, path: &str) -> &'static [&'static str] {
 
 /// Looks at a body as it comes.
 pub(super) struct Measure {
+    intake: Intake,
+    left_out: bool,
+    /// Whether there is a body at all.
+    came: bool,
     masker: super::redact::Masker,
     masked: Vec<u8>,
     hasher: DefaultHasher,
@@ -187,12 +198,16 @@ pub(super) struct Measured {
     archive: bool,
     digest: u64,
     json: Option<Vec<u8>>,
+    left_out: bool,
 }
 
 impl Measure {
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, headers: &[(String, String)]) -> Self {
         let kind = kind_of_request(method, target, headers);
         Self {
+            intake: Intake::of(headers, kind),
+            left_out: false,
+            came: false,
             masker: redactor.masker(kind),
             masked: Vec::new(),
             hasher: DefaultHasher::new(),
@@ -203,6 +218,17 @@ impl Measure {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.came |= !bytes.is_empty();
+        match self.intake.is_plain() {
+            true => self.mask(bytes),
+            false => {
+                let through = self.intake.feed(bytes);
+                self.mask(&through);
+            }
+        }
+    }
+
+    fn mask(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         self.masked.clear();
         self.masker.feed(bytes, &mut self.masked);
@@ -220,6 +246,10 @@ impl Measure {
     }
 
     fn read(&mut self, body: &Body) -> io::Result<()> {
+        if body.left_out.is_some() {
+            self.left_out = true;
+            return Ok(());
+        }
         let (mut from, mut buf) = (body.bytes.reader(), vec![0; 16 * 1024]);
         loop {
             match from.read(&mut buf)? {
@@ -230,16 +260,25 @@ impl Measure {
     }
 
     pub(super) fn end(mut self) -> Measured {
+        if !self.intake.is_plain() {
+            match self.intake.end() {
+                Held::Plain(bytes) | Held::Unpacked(bytes, _) => self.mask(&bytes),
+                Held::LeftOut(_) => self.left_out |= self.came,
+            }
+        }
         self.masked.clear();
         self.masker.end(&mut self.masked);
         self.take();
         let archive = self.essence.end(&mut self.hasher);
-        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json }
+        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json, left_out: self.left_out }
     }
 }
 
 impl Measured {
     fn form(self, redactor: &Redactor) -> String {
+        if self.left_out {
+            return LEFT_OUT.into();
+        }
         if self.len == 0 {
             return String::new();
         }
@@ -255,6 +294,25 @@ impl Measured {
             None => format!("{} bytes, digest {:016x}", self.len, self.digest),
         }
     }
+}
+
+/// Filters as sets of values, in whichever of Docker's forms they come: `{"a":["x","y"]}` and `{"a":{"y":true,"x":true}}` are one.
+/// An empty set filters nothing.
+fn as_sets(filters: &mut Value) {
+    let Value::Object(filters) = filters else { return };
+    for values in filters.values_mut() {
+        let mut set: Vec<Value> = match values {
+            Value::Object(keyed) if keyed.values().all(|on| *on == Value::Bool(true)) => {
+                keyed.keys().map(|value| value.as_str().into()).collect()
+            }
+            Value::Array(listed) if listed.iter().all(Value::is_string) => std::mem::take(listed),
+            _ => continue,
+        };
+        set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        set.dedup();
+        *values = Value::Array(set);
+    }
+    filters.retain(|_, values| values.as_array().is_none_or(|values| !values.is_empty()));
 }
 
 /// A request's body without the size of the client's window.
@@ -362,6 +420,18 @@ mod tests {
             ("encoding", ("/a?x=%61", ""), ("/a?x=a", ""), true),
             ("another value", ("/a?x=1", ""), ("/a?x=2", ""), false),
             ("filters", ("/a?filters={\"a\":1,\"b\":2}", ""), ("/a?filters=%7B%22b%22:2,%22a%22:1%7D", ""), true),
+            (
+                "a filter's forms",
+                (r#"/a?filters={"l":["b","a"]}"#, ""),
+                (r#"/a?filters={"l":{"a":true,"b":true}}"#, ""),
+                true,
+            ),
+            ("a list's order", (r#"/a?filters={"l":["b","a"]}"#, ""), (r#"/a?filters={"l":["a","b","a"]}"#, ""), true),
+            ("no filter", (r#"/a?filters={"l":[],"m":{}}"#, ""), ("/a", ""), true),
+            ("another filter", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a value fewer", (r#"/a?filters={"l":["a","b"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a filter off", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"a":false}}"#, ""), false),
+            ("no filters", (r#"/a?x={"l":["a","b"]}"#, ""), (r#"/a?x={"l":["b","a"]}"#, ""), false),
             ("order of a body", ("/a", "{\"x\":1,\"y\":[2]}"), ("/a", "{ \"y\": [2], \"x\": 1 }"), true),
             ("another body", ("/a", "{\"x\":1}"), ("/a", "{\"x\":2}"), false),
             (

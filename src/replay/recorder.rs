@@ -449,6 +449,7 @@ impl Pass<'_> {
 /// The same body with other bytes, chunk by chunk. Bytes may come later than their chunk.
 fn by_chunk(body: &Body, spool: &Arc<Spool>, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<Body> {
     let (mut changed, mut from, mut bytes) = (Body::new(spool), body.bytes.reader(), Vec::new());
+    changed.left_out.clone_from(&body.left_out);
     for chunk in body.chunks() {
         let chunk = chunk?;
         bytes.resize(usize::try_from(chunk.len).unwrap_or(usize::MAX), 0);

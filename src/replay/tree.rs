@@ -38,6 +38,7 @@ const FIELDS: &[&str] = &[
     "content",
     "size",
     "_upgraded",
+    "_left_out",
     "closed",
 ];
 const CHUNKS: &str = "_chunks";

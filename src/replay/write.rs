@@ -71,9 +71,10 @@ pub(super) fn entry(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> 
         "bodySize": request.body.bytes.len(),
     });
     open_object(&head, to)?;
-    if request.body.count() > 0 {
+    if request.body.count() > 0 || request.body.left_out.is_some() {
         let kind = wire::header(&request.headers, "content-type").unwrap_or_default();
         write!(to, r#","postData":{{"mimeType":{}"#, json!(kind))?;
+        left_out(&request.body, to)?;
         text(&request.body, "_encoding", to)?;
         to.write_all(b"}")?;
         chunks(&request.body, to)?;
@@ -119,6 +120,7 @@ fn response(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
     mark(answer.head, Some(Mark { at: u64::MAX, ..Mark::default() }), None, to)?;
     let kind = wire::header(&answer.headers, "content-type").unwrap_or_default();
     write!(to, r#","content":{{"size":{},"mimeType":{}"#, answer.body.bytes.len(), json!(kind))?;
+    left_out(&answer.body, to)?;
     if answer.body.count() > 0 {
         text(&answer.body, "encoding", to)?;
     }
@@ -200,6 +202,12 @@ impl std::fmt::Display for Ms {
             us => write!(f, "{}.{us:03}", self.0 / 1000),
         }
     }
+}
+
+/// `,"comment":…,"_left_out":…`, of a body that was not kept: why, for people and for us.
+fn left_out(body: &Body, to: &mut impl Write) -> io::Result<()> {
+    let Some(why) = &body.left_out else { return Ok(()) };
+    write!(to, r#","comment":{},"_left_out":{}"#, json!(format!("left out: {why}")), json!(why))
 }
 
 /// `,"text":…`, and the encoding where the bytes are no text.
