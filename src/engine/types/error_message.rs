@@ -1,16 +1,18 @@
 //! The text of an error answer: every Engine, and every proxy before one, has its own form. What the error means is decided by its status.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-/// How many bytes of a text that is no Engine's own error are kept.
+/// How many bytes of a text are kept.
 const LONGEST: usize = 2_000;
 
-/// The text of an error answer, for people: `message` of Docker's and podman's JSON, else its `error` or `cause`, else the body as text (its
-/// first 2,000 bytes). `content_type` may be missing or wrong: it only keeps a plain text from being read as JSON. Never empty.
+/// The text of an error answer, for people: `message` of Docker's and podman's JSON, else its `error` or `cause`, else the body as text; of
+/// each the first 2,000 bytes. `content_type` may be missing or wrong: it only keeps a plain text from being read as JSON. Never empty.
 pub fn error_message(body: &[u8], content_type: Option<&str>) -> String {
     let plain = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/"));
     let json = if plain { None } else { serde_json::from_slice::<Value>(body).ok() };
-    let text = json.as_ref().and_then(said).map_or_else(|| shortened(body), |text| text.trim().to_owned());
+    let text = json.as_ref().and_then(said).map_or_else(|| shortened(body), |text| cut(text.trim()).into());
     if text.is_empty() { "no reason given".into() } else { text }
 }
 
@@ -34,6 +36,15 @@ fn shortened(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST)]);
     let text = text.trim();
     if body.len() > LONGEST { format!("{text} …") } else { text.into() }
+}
+
+/// A text for people, cut where it gets too long.
+pub(crate) fn cut(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return text.into();
+    }
+    let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    format!("{} …", text[..end].trim_end()).into()
 }
 
 #[cfg(test)]
@@ -79,6 +90,10 @@ mod tests {
             error_message(b"{\"message\":\"caf\xe9\"}", Some("application/json")),
             "{\"message\":\"caf\u{fffd}\"}"
         );
+        for said in ["x".repeat(50_000), "é".repeat(50_000), "x".repeat(1_999) + &"é".repeat(100)] {
+            let text = error_message(format!(r#"{{"message":"{said}"}}"#).as_bytes(), None);
+            assert!(text.len() >= 1_999 && text.len() <= 2_000 + " …".len() && text.ends_with(" …"), "{}", text.len());
+        }
         let page = "<p>".repeat(5_000);
         assert_eq!(error_message(page.as_bytes(), Some("text/html")).len(), 2_000 + " …".len());
         let deep = "[".repeat(100_000);

@@ -21,6 +21,7 @@ mod wire;
 
 pub use container::*;
 pub use create::*;
+pub(crate) use error_message::cut;
 pub use error_message::error_message;
 pub use event::*;
 pub use exec::*;
