@@ -41,11 +41,16 @@ impl Failure {
     pub(super) fn engine(endpoint: &Endpoint, error: &engine::Error) -> Self {
         let place = match error {
             // They name it themselves.
-            engine::Error::Connect { .. } | engine::Error::Version { .. } => String::new(),
+            engine::Error::Connect { .. }
+            | engine::Error::Version { .. }
+            | engine::Error::VersionRange { .. }
+            | engine::Error::NoEngine { .. } => String::new(),
             _ => format!("the Engine at {endpoint}: "),
         };
         let way_out = match error {
             engine::Error::Connect { .. } => ": start Docker, or name another Engine with -H",
+            engine::Error::VersionRange { .. } => ": set DOCKER_API_VERSION to one of them, or not at all",
+            engine::Error::NoEngine { .. } => ": name another address with -H",
             _ if error.is_unreachable() => ": is the Engine well? Another one can be named with -H",
             _ => "",
         };

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::engine::Error;
 use crate::engine::types::Version;
 
 use super::args::{Args, Ping};
@@ -13,7 +14,12 @@ use super::{context, print};
 pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     let engine = context::engine(global)?;
     let failed = |error| Failure::engine(engine.endpoint(), &error);
-    let version = engine.version().map_err(failed)?;
+    let version = engine.version().map_err(|error| match error {
+        // Whatever says OK to everything.
+        Error::Decode { .. } => Error::NoEngine { endpoint: engine.endpoint().clone() },
+        other => other,
+    });
+    let version = version.map_err(failed)?;
     // The connection stands by now: what is timed is the Engine.
     let begun = Instant::now();
     engine.ping().map_err(failed)?;

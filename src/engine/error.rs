@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::types::cut;
 use super::{ApiVersion, BadFrame, Call, ContextError};
 use crate::http::{self, Endpoint};
 
@@ -28,6 +29,22 @@ pub enum Error {
         endpoint: Endpoint,
         /// The highest that the Engine speaks.
         highest: ApiVersion,
+    },
+    /// The API version that is set is not one that the Engine speaks.
+    VersionRange {
+        /// Where.
+        endpoint: Endpoint,
+        /// The version that is set.
+        asked: ApiVersion,
+        /// The lowest that the Engine speaks. `None`: it did not say.
+        lowest: Option<ApiVersion>,
+        /// The highest that the Engine speaks.
+        highest: ApiVersion,
+    },
+    /// Somebody answers there who is no Engine.
+    NoEngine {
+        /// Where.
+        endpoint: Endpoint,
     },
     /// The answer was not there in time.
     Timeout {
@@ -152,7 +169,11 @@ impl Error {
     /// Which call it was. `None`: it failed before there was one.
     pub fn call(&self) -> Option<&Call> {
         match self {
-            Self::Context(_) | Self::Connect { .. } | Self::Version { .. } => None,
+            Self::Context(_)
+            | Self::Connect { .. }
+            | Self::Version { .. }
+            | Self::VersionRange { .. }
+            | Self::NoEngine { .. } => None,
             Self::Timeout { call, .. }
             | Self::HungUp { call }
             | Self::Disconnected { call, .. }
@@ -179,6 +200,14 @@ impl Error {
         }
     }
 
+    /// What is no JSON as it should be, told within bounds: serde names a value of the wrong type whole.
+    pub(super) fn decode(call: &Call, source: serde_json::Error) -> Self {
+        let text = source.to_string();
+        let short = cut(&text);
+        let source = if short.len() == text.len() { source } else { serde::de::Error::custom(short) };
+        Self::Decode { call: Box::new(call.clone()), source }
+    }
+
     pub(super) fn bad_frame(call: &Call, bad: BadFrame) -> Self {
         Self::Protocol { call: Box::new(call.clone()), source: Box::new(bad) }
     }
@@ -196,6 +225,13 @@ impl fmt::Display for Error {
                     ApiVersion::LOWEST
                 )
             }
+            Self::VersionRange { endpoint, asked, lowest: Some(lowest), highest } => {
+                write!(f, "API {asked} is set, and the Engine at {endpoint} speaks {lowest} to {highest}")
+            }
+            Self::VersionRange { endpoint, asked, lowest: None, highest } => {
+                write!(f, "API {asked} is set, and the Engine at {endpoint} speaks {highest} at most")
+            }
+            Self::NoEngine { endpoint } => write!(f, "what answers at {endpoint} is no Docker Engine"),
             Self::Timeout { call, after } => write!(f, "{call}: no answer within {after:?}"),
             Self::HungUp { call } => write!(f, "{call}: ended from this side"),
             Self::Disconnected { call, .. } => write!(f, "{call}: the connection ended before the answer did"),

@@ -21,6 +21,21 @@ pub(crate) enum Error {
     Source(io::Error),
 }
 
+/// The body of an answer is larger than its call can need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    /// The bound, in bytes.
+    pub(crate) bound: u64,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "its body is larger than {} KiB", self.bound / 1024)
+    }
+}
+
+impl error::Error for TooLarge {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

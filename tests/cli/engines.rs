@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use longshore::replay::scripted::{Answer, Scripted};
+
 use crate::place::{Place, Ran, Running};
 
 #[track_caller]
@@ -35,6 +37,7 @@ fn ones_that_talk_nonsense_are_named() {
         ("half a head", b"HTTP/1.1 200 OK\r\nContent-"),
         ("endless head", &[b'x'; 1 << 20]),
         ("not an Engine", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        ("one that says nothing", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
         ("one that is unwell", b"HTTP/1.1 500 Oh\r\nContent-Length: 17\r\n\r\n{\"message\":\"ill\"}"),
     ] {
         let socket = place.dir.join(row);
@@ -52,6 +55,32 @@ fn ones_that_talk_nonsense_are_named() {
         let ran = Ran::of(place.longshore(&["ping"]).env("DOCKER_HOST", &url).output().unwrap());
         assert!(begun.elapsed() < Duration::from_secs(5), "{row}: {:?}", begun.elapsed());
         refused(&ran, &[&url]);
+    }
+}
+
+#[test]
+fn one_that_is_no_docker_engine_is_called_that() {
+    let place = Place::new();
+    for (row, ping, others) in
+        [("an object", "{}", "{}"), ("a page", "<html>", "<html>"), ("yes to all", "OK", "OK"), ("half", "OK", "{}")]
+    {
+        let scripted = Scripted::unix().unwrap().forgiving();
+        scripted.always("GET /_ping", move || Answer::body(200, ping));
+        scripted.always("GET /version", move || Answer::body(200, others));
+        let ran = Ran::of(place.longshore(&["-H", &scripted.endpoint().to_string(), "ping"]).output().unwrap());
+        refused(&ran, &["is no Docker Engine", &scripted.endpoint().to_string(), "-H"]);
+        assert!(!ran.err.contains("the Engine at"), "{row}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_version_that_is_set_and_not_spoken_is_refused() {
+    let place = Place::new();
+    let scripted = Scripted::unix().unwrap();
+    for version in ["1.99", "2.0"] {
+        let mut command = place.longshore(&["-H", &scripted.endpoint().to_string(), "ping"]);
+        let ran = Ran::of(command.env("DOCKER_API_VERSION", version).output().unwrap());
+        refused(&ran, &[version, "1.41", "DOCKER_API_VERSION"]);
     }
 }
 
