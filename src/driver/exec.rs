@@ -37,7 +37,7 @@ pub struct ExecOutput {
     pub stdout: Vec<u8>,
     /// How many bytes of standard output were dropped before that.
     pub stdout_dropped: u64,
-    /// The end of what it wrote to standard error, at most 64 KiB.
+    /// The end of what it wrote to standard error, at most 64 KiB; also what the Engine itself said, such as why it could not be run.
     pub stderr: Vec<u8>,
     /// How many bytes of standard error were dropped before that.
     pub stderr_dropped: u64,
@@ -61,7 +61,7 @@ pub struct ExecIo {
     pub stdin: Option<Box<dyn Read + Send>>,
     /// Where its standard output goes; with a terminal all it writes.
     pub stdout: Box<dyn Write + Send>,
-    /// Where its standard error goes; nowhere with a terminal.
+    /// Where its standard error goes, and what the Engine itself says; nowhere with a terminal.
     pub stderr: Box<dyn Write + Send>,
     /// The sizes of its terminal, as they change. `None`, or a channel that closes: it stays as it is.
     pub resize: Option<Receiver<TerminalSize>>,
@@ -116,7 +116,7 @@ pub(super) fn collect(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions) ->
     let mut kept = [Kept::default(), Kept::default()];
     let ended = {
         let mut take = |stream: Stream, bytes: &[u8]| {
-            kept[usize::from(stream == Stream::Stderr)].push(bytes);
+            kept[usize::from(stream != Stream::Stdout)].push(bytes);
             Ok(())
         };
         run(inner, &task, options, None, None, &mut take)
@@ -142,7 +142,7 @@ pub(super) fn stream(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions, io:
     let task = inner.tasks.find(id)?;
     let ExecIo { stdin, mut stdout, mut stderr, resize } = io;
     let mut take = |stream: Stream, bytes: &[u8]| {
-        let to = if stream == Stream::Stderr { &mut stderr } else { &mut stdout };
+        let to = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
         to.write_all(bytes).and_then(|()| to.flush())
     };
     run(inner, &task, options, stdin, resize, &mut take)

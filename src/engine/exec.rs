@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Id};
 use super::call::Upgraded;
 use super::pieces::{Piece, Pieces};
@@ -32,7 +33,7 @@ impl Engine {
     pub fn exec_start(&self, id: &str, tty: bool, hangup: &Hangup) -> Result<Attached, Error> {
         let request = self.post("exec_start", &[Fixed("exec"), Id(id), Fixed("start")]);
         let upgraded = request.json(&ExecStart { tty, ..ExecStart::default() })?.upgrade(Buffers::LOGS, hangup)?;
-        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), tty), upgraded })
+        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), tty).with_words(), upgraded })
     }
 
     /// Starts a command that nobody listens to (`POST /exec/{id}/start` with `Detach`).
@@ -49,7 +50,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]: also some time after its end (Docker forgets it after five minutes, podman sooner).
     pub fn exec_inspect(&self, id: &str) -> Result<ExecInspect, Error> {
-        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).send()?.json()
+        // The whole command is in it.
+        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).bound(Bound::THING).send()?.json()
     }
 
     /// Gives a command's terminal a size (`POST /exec/{id}/resize`).
@@ -89,7 +91,9 @@ impl Attached {
         Stdin { sender: self.upgraded.sender() }
     }
 
-    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output.
+    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output. Where words
+    /// come in the place of all frames, as of an Engine that could not start the command, they are pieces of
+    /// [`Stream::System`](super::Stream::System).
     ///
     /// # Errors
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.

@@ -354,3 +354,18 @@ fn a_sample_with_its_id_by_both_names() {
     let sample = samples.next_line().unwrap().unwrap();
     assert_eq!((sample.container_id(), sample.pids_stats.current), ("a", 3));
 }
+
+#[test]
+fn words_in_the_place_of_logs_are_shown() {
+    let scripted = Scripted::unix().unwrap();
+    for (row, answer) in [
+        ("a page", Answer::body(200, "<html>Bad Gateway</html>").header("Content-Type", "text/html")),
+        ("one without an end", Answer::chunked(200).chunk("<html>Bad Gateway</html>").hold()),
+    ] {
+        scripted.answers("GET /containers/*/logs", [answer]);
+        let mut logs = scripted.engine().container_logs("a", &LogsQuery::new(), &Hangup::new()).unwrap();
+        let error = logs.next_piece().map(drop).unwrap_err();
+        let Error::Protocol { source, .. } = &error else { panic!("{row}: {error:?}") };
+        assert!(source.to_string().contains("Bad Gateway"), "{row}: {source}");
+    }
+}

@@ -91,6 +91,43 @@ fn what_an_engine_may_answer() {
     }
 }
 
+#[test]
+fn words_in_the_place_of_frames_are_shown() {
+    let html = "<html>Bad Gateway</html>";
+    let code = |code: i64| Answer::json(200, &json!({"ID": "e1", "Running": false, "ExitCode": code}));
+    let plain = || Answer::raw("HTTP/1.1 200 OK\r\n\r\n");
+    for (row, answer, words, want) in [
+        ("101", Answer::upgrade().send("exec failed: no such file"), "exec failed: no such file", 127),
+        ("101, byte by byte", Answer::upgrade().send("exec failed").in_pieces(1, Duration::ZERO), "exec failed", 126),
+        ("101, a short one", Answer::upgrade().send("no\r\n"), "no\r\n", 126),
+        ("200, until it closes", plain().send("exec failed").close(), "exec failed", 126),
+        ("200, a proxy's page", Answer::body(200, html).header("Content-Type", "text/html"), html, 127),
+        ("200, a chunk", Answer::chunked(200).chunk(html).end(), html, 127),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.answers(START, [answer]);
+        world.scripted.answers(INSPECT, [code(want)]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let result = driver.exec_task(&id, &options(false, None)).unwrap();
+        let (out, err) = (String::from_utf8(result.output.stdout), String::from_utf8(result.output.stderr));
+        assert_eq!((out.unwrap().as_str(), err.unwrap().as_str()), ("", words), "{row}");
+        assert_eq!(result.exit_result.exit_code, want, "{row}");
+    }
+    // Output that gets out of step is not the Engine's words, and no success.
+    for (row, sent) in [
+        ("text after a frame", [frame(Stream::Stdout, "out"), b"text in the midst".to_vec()].concat()),
+        ("no words", b"\x07\x08\x09\0\0\0\0\0".to_vec()),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.answers(START, [Answer::upgrade().send(sent)]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let error = driver.exec_task(&id, &options(false, None)).unwrap_err();
+        assert_eq!(error.kind(), "exec", "{row}: {error}");
+    }
+}
+
 /// A sink that takes a piece when it is told to.
 struct Gate(Receiver<()>, Sender<()>, Arc<Mutex<Vec<u8>>>);
 
