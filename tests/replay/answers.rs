@@ -150,8 +150,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     // The old builder's intermediate container.
     ("ImageInspect", "Container"),
     ("ImageInspect", "ContainerConfig"),
-    // Read as `id`.
-    ("Stats", "Id"),
     // They may hold passwords.
     ("SystemInfo", "HttpProxy"),
     ("SystemInfo", "HttpsProxy"),
