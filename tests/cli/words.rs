@@ -153,11 +153,9 @@ fn no_command_passes_terminal_escapes_on() {
         let host = scripted.endpoint().to_string();
         let place = Place::new();
         saved(&place);
-        let job = format!(
-            "job \"j\" {{\n type = \"batch\"\n group \"g\" {{\n task \"u\" {{\n driver = \"docker\"\n config {{\n image = \"a:1\"\n \
-             force_pull = true\n args = [\"\u{9b}2J\"]\n }}\n }}\n }}\n}}\n"
-        );
-        let job = place.file("job\u{1b}[31m\nforged.hcl", &job);
+        let job = "job \"j\" {\n type = \"batch\"\n group \"g\" {\n task \"u\" {\n driver = \"docker\"\n config {\n image = \"a:1\"\n \
+                   force_pull = true\n args = [\"\u{9b}2J\"]\n }\n }\n }\n}\n";
+        let job = place.file("job\u{1b}[31m\nforged.hcl", job);
         let bad = place.file("bad\u{1b}[31m\nforged.hcl", "job \"j\" {\n \u{9b} = 1\n x\u{202e} = 1\n}\n");
         // What is asked, and whether the words must be seen on standard output, plain or as JSON.
         let rows: &[(&[&str], [bool; 2])] = &[
