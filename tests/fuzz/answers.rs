@@ -129,7 +129,9 @@ fn http() {
         logs(&engine, &LogsQuery::new().follow());
         drained(engine.events(&EventsQuery::default(), &Hangup::new()));
         told(engine.container_start("c", &Default::default()));
-        if let Ok(mut attached) = engine.exec_start("e", false, &Hangup::new()) {
+        if let Ok(mut attached) =
+            engine.exec_start("e", &longshore::engine::types::ExecStart::default(), &Hangup::new())
+        {
             while matches!(attached.next_piece(), Ok(Some(_))) {}
         }
         // The first that an Engine is asked.

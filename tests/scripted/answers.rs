@@ -38,7 +38,9 @@ const CALLS: [(&str, Option<u16>, Call); 20] = [
     ("POST /images/create", None, |e, h| e.image_create(&PullQuery::new("a", "1"), None, h).map(drop)),
     ("POST /images/*/push", None, |e, h| e.image_push("a", &PushQuery::new("1"), None, h).map(drop)),
     ("DELETE /images/*", None, |e, _| e.image_remove("a", &ImageRemoveQuery::default()).map(drop)),
-    ("POST /exec/*/start", Some(101), |e, h| e.exec_start("a", &longshore::engine::types::ExecStart::default(), h).map(drop)),
+    ("POST /exec/*/start", Some(101), |e, h| {
+        e.exec_start("a", &longshore::engine::types::ExecStart::default(), h).map(drop)
+    }),
     ("GET /exec/*/json", None, |e, _| e.exec_inspect("a").map(drop)),
     ("GET /_ping", None, |e, _| e.ping().map(drop)),
     ("GET /version", None, |e, _| e.version().map(drop)),

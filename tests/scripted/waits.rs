@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use longshore::driver::{
-    Driver, DriverConfig, Error, Signal, TaskConfig, TaskEvent, TaskHandle, TaskId, TaskState,
-};
+use longshore::driver::{Driver, DriverConfig, Error, Signal, TaskConfig, TaskEvent, TaskHandle, TaskId, TaskState};
 use longshore::replay::scripted::{Answer, PATIENCE};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
