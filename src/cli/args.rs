@@ -44,9 +44,9 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Run a job's docker tasks, follow their output, and exit with their code
     ///
-    /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them. When all tasks have
-    /// ended their containers are removed. Exit code: that of the first task that was not successful; 125 where longshore or
-    /// the Engine failed; 130 after a second Ctrl-C.
+    /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them, and where the
+    /// Engine does not answer it leaves them, by name. When all tasks have ended their containers are removed. Exit code: that
+    /// of the first task that was not successful; 125 where longshore or the Engine failed; 130 after a second Ctrl-C.
     ///
     /// With --detach it returns once all tasks run, writes each with its container, and leaves them: nobody restarts them, and
     /// their output waits in the Engine, until `recover`, or `run --recover`, takes them up.

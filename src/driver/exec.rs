@@ -101,6 +101,8 @@ pub enum ExecFate {
     NotBegun,
     /// It goes on: nothing could end it.
     GoesOn,
+    /// Nobody knows: the Engine could not be asked. The driver asks again until it can be, or is shut down.
+    Unknown,
 }
 
 impl fmt::Display for ExecFate {
@@ -109,6 +111,7 @@ impl fmt::Display for ExecFate {
             Self::Ended => "it had ended by itself meanwhile",
             Self::Killed => "it was killed",
             Self::NotBegun => "it was not even started: the Engine did not answer",
+            Self::Unknown => "nobody knows what became of it: the Engine could not be asked to end it, and is asked again",
             Self::GoesOn => "it goes on in the container: the Engine has no call that ends it, and neither its process nor a shell there could be used",
         })
     }

@@ -1,12 +1,13 @@
-//! Removals that are owed: containers that failed starts may have left. One thread of the driver, which runs while there
-//! are any, asks for their removal until the Engine has said that they are gone; a shutdown ends it. Whoever starts the
-//! same task again takes its debts over, and settles them first.
+//! What is owed, for the Engine could not be asked: the removal of containers that failed starts may have left, and the end of
+//! commands that are out of time. One thread of the driver, which runs while there is any of it, asks until the Engine has
+//! said that it is done; a shutdown ends it. Whoever starts the same task again takes its debts over, and settles them first.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
+use super::end_exec::{self, Target};
 use super::holder::{Holder, holder};
 use super::inspect::has_run;
 use super::task::TaskId;
@@ -48,6 +49,8 @@ pub(super) struct Owed {
 struct State {
     debts: Vec<(u64, Debt)>,
     next: u64,
+    /// Commands that are to end.
+    execs: Vec<Arc<Target>>,
     /// Whether the thread looks at the list again before it ends.
     runs: bool,
     worker: Option<Worker>,
@@ -65,10 +68,21 @@ impl Owed {
             state.next += 1;
             state.debts.push((number, debt));
         }
+        Self::work(inner, state);
+    }
+
+    /// Notes a command that is to end.
+    pub(super) fn add_exec(inner: &Arc<Inner>, target: Arc<Target>) {
+        let mut state = inner.owed.lock();
+        state.execs.push(target);
+        Self::work(inner, state);
+    }
+
+    fn work(inner: &Arc<Inner>, mut state: MutexGuard<'_, State>) {
         if let Some(pause) = &state.pause {
             pause.hang_up();
         }
-        if state.runs || state.debts.is_empty() || inner.hangup.is_hung_up() {
+        if state.runs || state.is_empty() || inner.hangup.is_hung_up() {
             return;
         }
         // One that has ended: it takes the lock no more. Its latch closes with it, and must not be the driver's.
@@ -122,6 +136,12 @@ impl Owed {
     }
 }
 
+impl State {
+    fn is_empty(&self) -> bool {
+        self.debts.is_empty() && self.execs.is_empty()
+    }
+}
+
 impl fmt::Debug for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owed").field("containers", &self.names()).finish_non_exhaustive()
@@ -134,14 +154,14 @@ fn run(inner: &Inner) {
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     loop {
         let pause = inner.hangup.child();
-        let numbers: Vec<u64> = {
+        let (numbers, execs): (Vec<u64>, _) = {
             let mut state = inner.owed.lock();
-            if state.debts.is_empty() || inner.hangup.is_hung_up() {
+            if state.is_empty() || inner.hangup.is_hung_up() {
                 (state.runs, state.pause) = (false, None);
                 return;
             }
             state.pause = Some(pause.clone());
-            state.debts.iter().map(|(number, _)| *number).collect()
+            (state.debts.iter().map(|(number, _)| *number).collect(), state.execs.clone())
         };
         pause.sleep(backoff.next());
         for number in numbers {
@@ -153,6 +173,15 @@ fn run(inner: &Inner) {
                 }
                 Ok(Settled::NotYet) => {}
                 Err(e) => log::debug!("the container {} of a failed start: {e}", debt.name),
+            }
+        }
+        for target in execs {
+            match end_exec::try_to_end(inner, &target) {
+                Ok(fate) => {
+                    log::info!("a command in {} that was out of time: {fate}", target.container);
+                    inner.owed.lock().execs.retain(|other| !Arc::ptr_eq(other, &target));
+                }
+                Err(e) => log::debug!("a command in {} that is out of time: {e}", target.container),
             }
         }
     }

@@ -185,9 +185,7 @@ impl TaskThread<'_> {
     }
 
     pub(super) fn until_it_ends(&self, exits: &Receiver<ExitResult>, life: &mut Life) -> Next {
-        let ending;
-        ending = self.wait(exits, life);
-        Next::Ended(ending)
+        Next::Ended(self.wait(exits, life))
     }
 
     /// Starts the task, and says where its end will be told. Err: it did not start, which has been told; whether a later

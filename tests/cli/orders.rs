@@ -1,7 +1,6 @@
 //! Orders that an Engine cannot be given at once, starts that hang, and what failed starts leave: behind a proxy that goes
 //! away and comes back.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ fn gated() -> (Place, Gate) {
     let Endpoint::Unix(upstream) = longshore::engine::endpoint_from_env().unwrap() else {
         panic!("the Engine is not on a Unix socket")
     };
-    let gate = Gate::start(&std::env::temp_dir().join(unique("gate")), &PathBuf::from(upstream));
+    let gate = Gate::start(&std::env::temp_dir().join(unique("gate")), &upstream);
     (Place::on(gate.host()), gate)
 }
 

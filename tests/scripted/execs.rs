@@ -1,6 +1,7 @@
 //! Commands in a task whose Engine, or whose sink, is slow, silent or gone.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,25 @@ fn an_engine_that_says_nothing_does_not_hold_a_command_beyond_its_time() {
         assert!(matches!(error, Error::ExecTimeout { fate, .. } if fate == want), "{row}: {error}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{row}: {:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn the_end_of_a_command_is_owed_while_the_engine_cannot_be_asked() {
+    let world = world(|| Answer::nothing().hold(), ended);
+    let away = Arc::new(AtomicBool::new(true));
+    let asked = away.clone();
+    world.scripted.on(INSPECT, move |_| asked.load(Ordering::SeqCst).then(|| Answer::error(500, "no luck")));
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(100)))).unwrap_err();
+    assert!(matches!(error, Error::ExecTimeout { fate: ExecFate::Unknown, .. }), "{error}");
+    let before = world.scripted.count(INSPECT);
+    world.scripted.wait_for("it is asked again", |state| state.count(INSPECT) > before + 1);
+    away.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1500)); // Longer than its next pause, shorter than two.
+    let last = world.scripted.count(INSPECT);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.scripted.count(INSPECT), last, "then it is done");
 }
 
 #[test]

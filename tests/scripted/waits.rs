@@ -123,7 +123,8 @@ fn a_state_that_nobody_knows_is_no_end() {
             let is_odd = Arc::new(AtomicBool::new(true));
             let (asked, wait) = (is_odd.clone(), *wait);
             world.scripted.on(INSPECT, move |_| asked.load(Ordering::SeqCst).then(&odd));
-            let asked = is_odd.clone();
+            let lies = Arc::new(AtomicBool::new(true));
+            let asked = lies.clone();
             world.scripted.on(WAIT, move |_| asked.load(Ordering::SeqCst).then(wait));
             let waited = world.scripted.count(WAIT);
             // What waits already has the old rule: it ends with its connection.
@@ -138,6 +139,12 @@ fn a_state_that_nobody_knows_is_no_end() {
                 "{status}, {row}: what may run is not removed"
             );
             assert!(kinds(&events).contains(&"engine_lost".to_owned()), "{status}, {row}: it is told");
+            // A wait that says 0 and is followed by an end is believed: the next one tells the truth.
+            lies.store(false, Ordering::SeqCst);
+            let waited = world.scripted.count(WAIT);
+            world.scripted.go_away();
+            world.scripted.come_back().unwrap();
+            world.scripted.wait_for(row, |state| state.count(WAIT) > waited);
             world.exit(7);
             is_odd.store(false, Ordering::SeqCst);
             assert_eq!(exit_of(&driver, &id).exit_code, 7, "{status}, {row}");
