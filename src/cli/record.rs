@@ -51,8 +51,12 @@ pub(super) fn record(global: &Args, args: &Record) -> Result<u8, Failure> {
         0 => String::new(),
         n => format!("; on {n} of them something passed that is no HTTP, and was not recorded further"),
     };
+    let left_out = match recorded.left_out {
+        0 => String::new(),
+        n => format!("; {n} more are left out: no player would read them"),
+    };
     eprint(&format!(
-        "longshore: {}: {} requests on {} connections{beside}",
+        "longshore: {}: {} requests on {} connections{beside}{left_out}",
         args.out.display(),
         recorded.requests,
         recorded.connections

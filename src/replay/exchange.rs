@@ -63,6 +63,24 @@ pub(super) enum End {
 }
 
 impl Exchange {
+    /// Counts anew how many requests had come: only those of these numbers, in order, are there.
+    pub(super) fn renumber(&mut self, present: &[u64], spool: &Arc<Spool>) -> io::Result<()> {
+        let count = |requests: u64| present.partition_point(|number| *number < requests) as u64;
+        if let Some(answer) = &mut self.answer {
+            answer.head.requests = count(answer.head.requests);
+        }
+        for body in self.bodies_mut() {
+            let mut other = Body::new(spool);
+            for chunk in body.chunks() {
+                let mut chunk = chunk?;
+                chunk.mark.requests = count(chunk.mark.requests);
+                other.note(chunk)?;
+            }
+            (body.chunks, body.last) = (other.chunks, other.last);
+        }
+        Ok(())
+    }
+
     /// Its bodies, as many as it has.
     pub(super) fn bodies(&self) -> impl Iterator<Item = &Body> {
         let answer = self.answer.as_ref().map(|answer| &answer.body);

@@ -26,6 +26,8 @@ const REFUSED: &str = "a part of it";
 const LEFT_OUT: &str = "a body that is not kept";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
+/// How much of a request a message repeats, in characters.
+pub(super) const NAMED: usize = 160;
 
 /// A request in the form in which requests are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,14 @@ impl Form {
             form.loose = refused.then(|| text(&form.target, &[], REFUSED));
         }
         Ok(form)
+    }
+
+    /// Method, path and query, for people: as they mean, and no longer than a line or two.
+    pub(super) fn named(&self) -> String {
+        let query: Vec<String> = self.target.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let question = if query.is_empty() { "" } else { "?" };
+        let whole = format!("{} {}{question}{}", self.method, self.target.path, query.join("&"));
+        short(&whole, NAMED)
     }
 
     /// Whether it changes nothing at the Engine, so that its answer may be given again.
@@ -341,13 +351,13 @@ pub(super) fn distance(recorded: &Form, asked: &Form) -> Option<usize> {
 /// What differs between two requests, a line each.
 pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = |what: &str, recorded: &str, asked: &str| {
+    let line = |what: &str, recorded: &str, asked: &str, lines: &mut Vec<String>| {
         if recorded != asked {
             lines.push(format!("{what}: recorded {}, asked {}", shown(recorded), shown(asked)));
         }
     };
-    line("method", &recorded.method, &asked.method);
-    line("path", &recorded.target.path, &asked.target.path);
+    line("method", &recorded.method, &asked.method, &mut lines);
+    line("path", &recorded.target.path, &asked.target.path, &mut lines);
     let names = |form: &Form| form.target.query.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut all = [names(recorded), names(asked)].concat();
     all.sort();
@@ -357,11 +367,17 @@ pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
             let values = form.target.query.iter().filter(|(n, _)| *n == name).map(|(_, value)| value.as_str());
             values.collect::<Vec<_>>().join(", ")
         };
-        line(&format!("query {name}"), &value(recorded), &value(asked));
+        let (a, b) = (value(recorded), value(asked));
+        match (json::parse(a.as_bytes()), json::parse(b.as_bytes())) {
+            (Some(a @ Value::Object(_)), Some(b @ Value::Object(_))) => {
+                compare(&format!("query {name}"), &a, &b, &mut lines)
+            }
+            _ => line(&format!("query {name}"), &a, &b, &mut lines),
+        }
     }
     match (json::parse(recorded.body.as_bytes()), json::parse(asked.body.as_bytes())) {
         (Some(a), Some(b)) => compare("body", &a, &b, &mut lines),
-        _ => line("body", &recorded.body, &asked.body),
+        _ => line("body", &recorded.body, &asked.body, &mut lines),
     }
     lines
 }
@@ -384,6 +400,18 @@ fn compare(path: &str, recorded: &Value, asked: &Value, lines: &mut Vec<String>)
             }
         }
         (a, b) if a == b => {}
+        // An environment with one more, say: which it is, and not both lists.
+        (Value::Array(a), Value::Array(b)) if !a.is_empty() && !b.is_empty() => {
+            let only = |items: &[Value], others: &[Value]| -> Vec<String> {
+                items.iter().filter(|item| !others.contains(item)).map(|item| shown(&item.to_string())).collect()
+            };
+            let (gone, new) = (only(a, b), only(b, a));
+            if gone.is_empty() && new.is_empty() {
+                lines.push(format!("{path}: recorded {} items, asked {}, of the same", a.len(), b.len()));
+            }
+            lines.extend(gone.iter().map(|item| format!("{path}: recorded {item}, not asked")));
+            lines.extend(new.iter().map(|item| format!("{path}: asked {item}, not recorded")));
+        }
         (a, b) => {
             lines.push(format!("{path}: recorded {}, asked {}", shown(&a.to_string()), shown(&b.to_string())));
         }
@@ -395,7 +423,11 @@ fn shown(text: &str) -> String {
     if text.is_empty() {
         return "nothing".into();
     }
-    let short: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    short(text, SHOWN)
+}
+
+pub(super) fn short(text: &str, most: usize) -> String {
+    let short: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if short.chars().count() < text.chars().count() { format!("{short}…") } else { short }
 }
 
@@ -488,6 +520,22 @@ mod tests {
                 "body.Tty: recorded null, asked true",
             ]
         );
+        let recorded = form("GET", r#"/a?filters={"label":["x","y"]}"#, r#"{"Env":["A=1","B=2"],"Cmd":["a","a"]}"#);
+        let asked = form("GET", r#"/a?filters={"label":["y","z"]}"#, r#"{"Env":["B=2","C=3","D=4"],"Cmd":["a"]}"#);
+        assert_eq!(
+            differences(&recorded, &asked),
+            [
+                "query filters.label[0]: recorded \"x\", asked \"y\"",
+                "query filters.label[1]: recorded \"y\", asked \"z\"",
+                "body.Cmd: recorded 2 items, asked 1, of the same",
+                "body.Env: recorded \"A=1\", not asked",
+                "body.Env: asked \"C=3\", not recorded",
+                "body.Env: asked \"D=4\", not recorded",
+            ]
+        );
+        assert_eq!(asked.named(), r#"GET /a?filters={"label":["y","z"]}"#);
+        let recorded = form("POST", "/v1.41/containers/create?name=a", "");
+        let asked = form("POST", "/v1.41/containers/create?name=b", "");
         assert!(distance(&recorded, &asked) < distance(&form("GET", "/v1.41/containers/json", ""), &asked));
         assert_eq!(distance(&form("GET", "/info", ""), &asked), None);
     }

@@ -16,6 +16,7 @@ mod fault;
 mod give;
 mod hold;
 mod inflate;
+mod journal;
 mod json;
 mod matching;
 mod onward;

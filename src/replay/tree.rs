@@ -39,6 +39,7 @@ const FIELDS: &[&str] = &[
     "size",
     "_upgraded",
     "_left_out",
+    "_number",
     "closed",
 ];
 const CHUNKS: &str = "_chunks";
