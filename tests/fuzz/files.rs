@@ -1,10 +1,11 @@
 //! Files that somebody else may have written: jobs, recordings, saved states, events, credentials, contexts.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use longshore::Hangup;
 use longshore::driver::options;
-use longshore::engine::Engine;
+use longshore::engine::{Engine, EngineConfig};
 use longshore::images::{CredentialSources, Reference, resolve_credentials};
 use longshore::job;
 use longshore::replay::{Cassette, PlayOptions, Player};
@@ -41,7 +42,13 @@ fn recordings() {
         }
         let Ok(player) = Player::of(&cassette, PlayOptions::default()) else { return };
         let ask = |engine: Engine| (engine.ping().is_ok(), engine.info().is_ok());
-        ask(player.engine());
+        // An answer that is none, such as one of status 128, is waited for as long as a call may take.
+        let timeout = Duration::from_millis(500);
+        ask(player.engine_with(EngineConfig {
+            call_timeout: timeout,
+            ping_timeout: timeout,
+            ..EngineConfig::default()
+        }));
     });
 }
 

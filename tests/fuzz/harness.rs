@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Whether this thread tries inputs: its panics are caught.
+    /// Whether this thread tries inputs: its panics are told by itself.
     static TRIES: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -33,6 +33,7 @@ thread_local! {
 /// With the file of the input at which `check` or any thread panicked. An input that takes too long ends the process.
 pub(crate) fn fuzz(target: &str, mut check: impl FnMut(&[u8])) {
     count_panics();
+    TRIES.set(true);
     let corpus = corpus(target);
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seconds = number("LONGSHORE_FUZZ_SECONDS").unwrap_or(1);
@@ -54,14 +55,12 @@ pub(crate) fn fuzz(target: &str, mut check: impl FnMut(&[u8])) {
             (None, None) => mutate(&mut rng, &corpus),
         };
         watch.begins(&input);
-        TRIES.set(true);
         let before = PANICS.load(Ordering::SeqCst);
         let done = catch_unwind(AssertUnwindSafe(|| check(&input)));
-        TRIES.set(false);
         watch.ends();
         let elsewhere = PANICS.load(Ordering::SeqCst) != before;
         if done.is_err() || elsewhere {
-            let file = keep(target, seed, &input);
+            let file = keep(target, &input);
             let whose = if elsewhere { ", in another thread, unless that is another target's" } else { "" };
             panic!("{target}: input {count} of seed {seed} panics{whose}: {file}");
         }
@@ -78,8 +77,12 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-fn keep(target: &str, seed: u64, input: &[u8]) -> String {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{seed}"));
+/// Keeps an input. Its name is that of its bytes: what fails twice is one file.
+fn keep(target: &str, input: &[u8]) -> String {
+    let digest = input
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{digest:016x}"));
     match fs::write(&file, input) {
         Ok(()) => format!("LONGSHORE_FUZZ_INPUT={}", file.display()),
         Err(error) => format!("{}: {error}: {input:?}", file.display()),
@@ -116,9 +119,12 @@ impl Watch {
                 let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some((begun, input)) = watched.as_ref() else { continue };
                 if begun.elapsed() > LONGEST {
-                    let file = keep(&target, seed, input);
+                    let file = keep(&target, input);
                     // Not through the tests' capture, which is lost with the process.
-                    let _ = writeln!(std::io::stderr(), "{target}: an input takes longer than {LONGEST:?}: {file}");
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "{target}: an input of seed {seed} takes longer than {LONGEST:?}: {file}"
+                    );
                     process::abort();
                 }
             }
