@@ -185,8 +185,8 @@ fn log_to_stderr(level: Option<LevelFilter>) {
     logger.init();
 }
 
-/// Whether a record may repeat what is said to the Engine. ureq writes out heads and bodies, and a create request's body
-/// has a task's passwords in it; as a filter this would give way to a directive of `RUST_LOG`.
+/// Whether a record may repeat what is said to the Engine. ureq writes out heads and bodies, and a create request's
+/// body has a task's passwords in it; as a filter this would give way to a directive of `RUST_LOG`.
 fn is_dump(target: &str, level: Level) -> bool {
     target.starts_with("ureq") && level > Level::Warn
 }

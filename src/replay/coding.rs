@@ -1,5 +1,6 @@
-//! Bodies as their headers say they are written: packed, in UTF-16. They are unpacked before they are masked, for a secret in them is
-//! none that a masker could see, and are recorded unpacked. What cannot be unpacked is not recorded, and its place says why.
+//! Bodies as their headers say they are written: packed, in UTF-16. They are unpacked before they are masked, for a
+//! secret in them is none that a masker could see, and are recorded unpacked. What cannot be unpacked is not recorded,
+//! and its place says why.
 
 use super::inflate::{self, Bad, Unpacked};
 use super::redact::Kind;
@@ -210,8 +211,8 @@ fn is_like_ascii(charset: &str) -> bool {
     LIKE.iter().any(|like| charset.starts_with(like))
 }
 
-/// Whether a text begins as UTF-16 does: with its mark, or with two characters of ASCII. Some if it is, true for little-endian.
-/// A frame of a task's output begins with three zeros.
+/// Whether a text begins as UTF-16 does: with its mark, or with two characters of ASCII. Some if it is, true for
+/// little-endian. A frame of a task's output begins with three zeros.
 fn utf16(start: &[u8]) -> Option<bool> {
     match *start {
         [0xff, 0xfe, 0, 0, ..] => None,

@@ -1,7 +1,8 @@
-//! Deflate (RFC 1951) in its wrappings, gzip (RFC 1952) and zlib (RFC 1950), unpacked with a bound. Bytes in, bytes out.
+//! Deflate (RFC 1951) in its wrappings, gzip (RFC 1952) and zlib (RFC 1950), unpacked with a bound. Bytes in, bytes
+//! out.
 //!
-//! Checksums are passed over: what a client makes of broken bytes is its own affair, and what is recorded is masked either way. Bytes
-//! that end too soon give what was there, as a stream does that somebody left.
+//! Checksums are passed over: what a client makes of broken bytes is its own affair, and what is recorded is masked
+//! either way. Bytes that end too soon give what was there, as a stream does that somebody left.
 
 /// Why bytes cannot be unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,17 +291,42 @@ mod tests {
         (
             "two members",
             "gzip",
-            "H4sIAAAAAAACA6tWcs0rU7KKVnJxig9wDA4O9w9yAQD4pRnEFAAAAB+LCAAAAAAAAgOzDTZOLkot0a9Qq1SK1VHyzE1MT1WyUkoqLa5Myq9QqgUAiWQUqSAAAAA=",
+            "H4sIAAAAAAACA6tWcs0rU7KKVnJxig9wDA4O9w9yAQD4pRnEFAAAAB+LCAAAAAAAAgOzDTZOLkot0a9Qq1SK1VHyzE1MT1Wy\
+            UkoqLa5Myq9QqgUAiWQUqSAAAAA=",
         ),
         (
             "every field",
             "gzip",
-            "H4sIHgAAAAAAAwMAYWJjbmFtZQBjb21tZW50AAAAq1ZyzStTsopWcnGKD3AMDg73D3KxDTZOLkot0a9Qq1SK1VHyzE1MT1WyUkoqLa5Myq9QqgUA2enGZjQAAAA=",
+            "H4sIHgAAAAAAAwMAYWJjbmFtZQBjb21tZW50AAAAq1ZyzStTsopWcnGKD3AMDg73D3KxDTZOLkot0a9Qq1SK1VHyzE1MT1Wy\
+            UkoqLa5Myq9QqgUA2enGZjQAAAA=",
         ),
     ];
 
     /// Zlib's writing, with codes of its own, of 400 lines.
-    const LONG: &str = "lZs9jiY3DETzPcV3AAdNsvV3nAlm4QUGtuGdwMc3jGnWhvWcE2q1iqLIJ+rjxx/vr+v15/fX2+vz/Z/P1+fvb5+vv9//en/7/Pn68fnz/eP7b6/r28d/duHs4ssund39ZVfO7nzZ3fa788twOMMcX4bTGdYz4rK/8sxxO8P5/PRxhvtZxbCy1GNodcnn2+GVWY+l1WblY2nVaUOrTvWfW3lmj2n1OY/iYQWqXk6r0Hr2Q1qF4plnWonG8/W0Ep3HNdNKdD+yp5Xo9M61Gt09T6vR6a9bjUavp9VoP4ZWovnIXlaifDy+rET7+XpZiUYHOCtRPg5SVqL9BJqyEs1HzPJRrlfJShQ9ppfocc/yGj2Wt9Xoflb+thrVs5631Sh6TKtRT9Pvomdv3Fai/Sz8bSVafQZaiVaPaSVaPc9DLcdFvz6C/tFIukqj6MqPG4o5BvWPManPjUX9eGy6N8ah+21edA/PoHFhJo01s2j8mjeNiXPQODsnjd1z0fNgbnrGzAOPrXXRk3AFPV1X0hN7Fc0C1k0zizVotrImzYDWolnV2jRTW4dmf/uiGeUOmqXupJnvLphM75vm53vQnH9PWkfsBUuTvWm1sw8uoC5ak52gZd5JWjmeosXouWF5ewasl8+EBfhZsKI/m4544BzjuuBvxxV0KePC+sRVVPS4bupJcQ3qnnFNXuHTfRTXxjX+dXCR7xGDqnwAGdoSR7vwlEGFvscMqvQBaBA5mfQEicDHUnjWMDSBQw/Q8LThFuYJetRH4vwhPHA4msBNM53wyGG35aQZWSRO8wJAB03g0IQ0AHdobwHgoaNQ4Xw8PHroJD88ewiNOmg5Ep4+TJniwik8fyit66ElXngC0VP1BKJL0bhxfRueQXTRHJ5CLI06aHkfgEPIdPEJbP5bBy+WZxGSwMOI1nVgXhSeRsgFPY6QY3sgoe3iiYQ24cBgLzyTUMDwUEJhyFMJBTePJRQyJyawAcBESwDIRB8aHk3oKAJsoi0xKA8PJ3QUezqhA97zCaUNHlAoGVn4RiM8olDi5BmF0jEPKZTkeUqh1HHxqyfPKX7dZx2cPHtS0YN6UqE0f/MbQsAq2gU8rehV9bRCxZPHFSrJNr7GDU8sVD56ZKGi1DMLlboeWvRUD71nDwAt2vKmvQCeWmjMiee58L9vvqBYpvTsosVPDy/apdLDi3bU9PCi3T8vuqfSs4vU9yfd/unZRQeVBPCiLXH4S88upi7fg4bqBPCilxW0SPS9dty8UWDgTgEPL9Qq4OGFegU8vFCzQODUIj28ULsA6JXodfXwohsGPLvohC0Tp4EJ2IUmMGnKmgBetLcAeNFRKHHSnh5edCmQHl6ERk1atqSHF1OmuMRKDy+6cEsPL0KjLlhjpmcXXbhm4XI4PbvoIjs9vFgaNSkQSAAvZHrzCQz+W5Mv1sISeHjRut4YNKVnF3JBzy7k2B5eaLt4eKFNODAWTA8vFDA8vFAY8vBCwc3DC4XMgSFuAnjREgB40YcGaKroxQLwoi0xcE/PLnQUe3bxqx1w4bTBwwslIxNfjyRorui5enihdMzDCyV5Hl4odVz4Mis9vFCaC+BFS+DhhQbdOM1f+OIxAbtoF/DwolfVswsVT55dqCTb+JI4PbxQ+Qh6LdoDPLwIjbph/Zyb3ucnQBdtGZAdpCcXGrPwPGm7RQJy0Qt6uEyeXUh8Dy/kUge3xZSHF+3+ddE9VaDxQt8vuv3rwt1LBeBFW+LwV55dTI26aaiuCzeZFWi8uNoUH1bl4cXQBIoerBW4G7A8vOgkoAKnFgUeeWgCm6ZBFbRrszy70GuDxGlgAXahCRR+cJC4u7YAvOgnB4mT9vLwQo8OPLzQq4PEbdDl4cWUKS6xysOLLtzKw4vQqLRdvTy76MK1CpfD5dlFF9nl4cXSqPhZQQF4IVMMLwrAi/4tDy+0WPz9R3l40breGDSVZxdyQc8u5Ng3fqZTHl5oEw6MBcvDCwUMDy8Uhsb/eE81cMgcGOIWgBctAYAXfWgM/vANwIu2xMC9PLvQUezZhQ74id8nlocXSkYmvh4p0HmhuW6cjk38kLQ8vFDquPBlVnl4oTQXwIuWYNEHvwUaL2SKLx4LsIt2AQ8vtKr4WXZ5dqGSbONL4gJvRNpbQeNFe8DGT+fLwwtNld7nF0AXbbkhOyhPLnpM8FCkLWnPRQFyofevXCbPLiQ+eCyiueIGmfLwQu5/8J4CjRf3t38B";
+    const LONG: &str = "lZs9jiY3DETzPcV3AAdNsvV3nAlm4QUGtuGdwMc3jGnWhvWcE2q1iqLIJ+rjxx/vr+v15/fX2+vz/Z/P1+fvb5+vv9//en/7\
+            /Pn68fnz/eP7b6/r28d/duHs4ssund39ZVfO7nzZ3fa788twOMMcX4bTGdYz4rK/8sxxO8P5/PRxhvtZxbCy1GNodcnn2+GV\
+            WY+l1WblY2nVaUOrTvWfW3lmj2n1OY/iYQWqXk6r0Hr2Q1qF4plnWonG8/W0Ep3HNdNKdD+yp5Xo9M61Gt09T6vR6a9bjUav\
+            p9VoP4ZWovnIXlaifDy+rET7+XpZiUYHOCtRPg5SVqL9BJqyEs1HzPJRrlfJShQ9ppfocc/yGj2Wt9Xoflb+thrVs5631Sh6\
+            TKtRT9Pvomdv3Fai/Sz8bSVafQZaiVaPaSVaPc9DLcdFvz6C/tFIukqj6MqPG4o5BvWPManPjUX9eGy6N8ah+21edA/PoHFh\
+            Jo01s2j8mjeNiXPQODsnjd1z0fNgbnrGzAOPrXXRk3AFPV1X0hN7Fc0C1k0zizVotrImzYDWolnV2jRTW4dmf/uiGeUOmqXu\
+            pJnvLphM75vm53vQnH9PWkfsBUuTvWm1sw8uoC5ak52gZd5JWjmeosXouWF5ewasl8+EBfhZsKI/m4544BzjuuBvxxV0KePC\
+            +sRVVPS4bupJcQ3qnnFNXuHTfRTXxjX+dXCR7xGDqnwAGdoSR7vwlEGFvscMqvQBaBA5mfQEicDHUnjWMDSBQw/Q8LThFuYJ\
+            etRH4vwhPHA4msBNM53wyGG35aQZWSRO8wJAB03g0IQ0AHdobwHgoaNQ4Xw8PHroJD88ewiNOmg5Ep4+TJniwik8fyit66El\
+            XngC0VP1BKJL0bhxfRueQXTRHJ5CLI06aHkfgEPIdPEJbP5bBy+WZxGSwMOI1nVgXhSeRsgFPY6QY3sgoe3iiYQ24cBgLzyT\
+            UMDwUEJhyFMJBTePJRQyJyawAcBESwDIRB8aHk3oKAJsoi0xKA8PJ3QUezqhA97zCaUNHlAoGVn4RiM8olDi5BmF0jEPKZTk\
+            eUqh1HHxqyfPKX7dZx2cPHtS0YN6UqE0f/MbQsAq2gU8rehV9bRCxZPHFSrJNr7GDU8sVD56ZKGi1DMLlboeWvRUD71nDwAt\
+            2vKmvQCeWmjMiee58L9vvqBYpvTsosVPDy/apdLDi3bU9PCi3T8vuqfSs4vU9yfd/unZRQeVBPCiLXH4S88upi7fg4bqBPCi\
+            lxW0SPS9dty8UWDgTgEPL9Qq4OGFegU8vFCzQODUIj28ULsA6JXodfXwohsGPLvohC0Tp4EJ2IUmMGnKmgBetLcAeNFRKHHS\
+            nh5edCmQHl6ERk1atqSHF1OmuMRKDy+6cEsPL0KjLlhjpmcXXbhm4XI4PbvoIjs9vFgaNSkQSAAvZHrzCQz+W5Mv1sISeHjR\
+            ut4YNKVnF3JBzy7k2B5eaLt4eKFNODAWTA8vFDA8vFAY8vBCwc3DC4XMgSFuAnjREgB40YcGaKroxQLwoi0xcE/PLnQUe3bx\
+            qx1w4bTBwwslIxNfjyRorui5enihdMzDCyV5Hl4odVz4Mis9vFCaC+BFS+DhhQbdOM1f+OIxAbtoF/DwolfVswsVT55dqCTb\
+            +JI4PbxQ+Qh6LdoDPLwIjbph/Zyb3ucnQBdtGZAdpCcXGrPwPGm7RQJy0Qt6uEyeXUh8Dy/kUge3xZSHF+3+ddE9VaDxQt8v\
+            uv3rwt1LBeBFW+LwV55dTI26aaiuCzeZFWi8uNoUH1bl4cXQBIoerBW4G7A8vOgkoAKnFgUeeWgCm6ZBFbRrszy70GuDxGlg\
+            AXahCRR+cJC4u7YAvOgnB4mT9vLwQo8OPLzQq4PEbdDl4cWUKS6xysOLLtzKw4vQqLRdvTy76MK1CpfD5dlFF9nl4cXSqPhZ\
+            QQF4IVMMLwrAi/4tDy+0WPz9R3l40breGDSVZxdyQc8u5Ng3fqZTHl5oEw6MBcvDCwUMDy8Uhsb/eE81cMgcGOIWgBctAYAX\
+            fWgM/vANwIu2xMC9PLvQUezZhQ74id8nlocXSkYmvh4p0HmhuW6cjk38kLQ8vFDquPBlVnl4oTQXwIuWYNEHvwUaL2SKLx4L\
+            sIt2AQ8vtKr4WXZ5dqGSbONL4gJvRNpbQeNFe8DGT+fLwwtNld7nF0AXbbkhOyhPLnpM8FCkLWnPRQFyofevXCbPLiQ+eCyi\
+            ueIGmfLwQu5/8J4CjRf3t38B";
 
     fn long() -> String {
         (0..400).map(|n| format!("line {n} of a text that repeats itself, {}\n", n * n % 97)).collect()

@@ -1,5 +1,6 @@
-//! What a recording holds so far, on disk beside the file that it will be: an entry a line as each ends, so that a crash, a kill or a
-//! full disk leave what was recorded before. It is a recording's beginning, in the order in which exchanges ended, and is read as one.
+//! What a recording holds so far, on disk beside the file that it will be: an entry a line as each ends, so that a
+//! crash, a kill or a full disk leave what was recorded before. It is a recording's beginning, in the order in which
+//! exchanges ended, and is read as one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -35,7 +36,8 @@ impl Journal {
         Self { path: path.into(), state: Mutex::new(None) }
     }
 
-    /// Adds an entry. Gives where its line is, without what only a journal has. What cannot be written whole is taken back.
+    /// Adds an entry. Gives where its line is, without what only a journal has. What cannot be written whole is taken
+    /// back.
     pub(super) fn append(&self, preface: &Preface, number: u64, exchange: &Exchange) -> io::Result<(u64, usize)> {
         let mut state = lock(&self.state);
         if state.is_none() {

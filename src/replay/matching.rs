@@ -306,8 +306,8 @@ impl Measured {
     }
 }
 
-/// Filters as sets of values, in whichever of Docker's forms they come: `{"a":["x","y"]}` and `{"a":{"y":true,"x":true}}` are one.
-/// An empty set filters nothing.
+/// Filters as sets of values, in whichever of Docker's forms they come: `{"a":["x","y"]}` and
+/// `{"a":{"y":true,"x":true}}` are one. An empty set filters nothing.
 fn as_sets(filters: &mut Value) {
     let Value::Object(filters) = filters else { return };
     for values in filters.values_mut() {

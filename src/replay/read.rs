@@ -67,7 +67,8 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
     }
 }
 
-/// What a journal holds, in the order of its requests. Those that had no end when it broke off are not there, and are not counted.
+/// What a journal holds, in the order of its requests. Those that had no end when it broke off are not there, and are
+/// not counted.
 fn in_order(reading: Reading<'_>, spool: &Arc<Spool>) -> io::Result<Contents> {
     let (mut contents, numbers) = (reading.contents.into_inner(), reading.numbers.into_inner());
     let (exchanges, lines) = (std::mem::take(&mut contents.exchanges), std::mem::take(&mut contents.lines));

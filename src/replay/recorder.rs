@@ -1,9 +1,9 @@
 //! A recording in the making: what the connections of a proxy have in common, and how it becomes a file.
 //!
-//! Exchanges that are over wait in a journal, in the order in which they ended; of long ones the bodies wait in a file without a name,
-//! too. At the end they are put in the order in which they began, what changes from run to run gets its words, what was learned to
-//! be a secret too late is masked, and the file is given its name: never before, so that a crash leaves an older recording as it was,
-//! and the journal. What no player would read is left out, and is named.
+//! Exchanges that are over wait in a journal, in the order in which they ended; of long ones the bodies wait in a file
+//! without a name, too. At the end they are put in the order in which they began, what changes from run to run gets its
+//! words, what was learned to be a secret too late is masked, and the file is given its name: never before, so that a
+//! crash leaves an older recording as it was, and the journal. What no player would read is left out, and is named.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

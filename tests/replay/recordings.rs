@@ -353,7 +353,7 @@ fn packed_bodies_carry_no_secret_into_the_file() {
             packed.clone(),
         ]
         .concat();
-        bench.scripted.always(&format!("POST /{path}"), move || Answer::raw(answer.clone()).close());
+        bench.scripted.always(format!("POST /{path}"), move || Answer::raw(answer.clone()).close());
         let back = bench.say(bytes_of("POST", &format!("/{path}"), headers, packed));
         assert!(back.ends_with(packed), "{path}: what passes is what it was");
     }

@@ -245,9 +245,7 @@ impl Json {
         self.string = Some(if self.key_next {
             self.key.clear();
             StringOf::Key
-        } else if !self.learned_only && !self.named.is_empty() {
-            StringOf::Secret(Vec::new())
-        } else if !self.learned_only && (self.secret || self.secret_depth.is_some()) {
+        } else if !self.learned_only && (self.secret || self.secret_depth.is_some() || !self.named.is_empty()) {
             StringOf::Secret(Vec::new())
         } else {
             StringOf::Unknown(Vec::new())

@@ -241,8 +241,8 @@ impl Needles {
         self.longest.saturating_sub(1)
     }
 
-    /// Every place where a value stands, those that overlap too: as it is, and where some of its bytes are written as URLs or HTML
-    /// write them, or twice so. `end`: what is escaped at the end of the text will not go on.
+    /// Every place where a value stands, those that overlap too: as it is, and where some of its bytes are written as
+    /// URLs or HTML write them, or twice so. `end`: what is escaped at the end of the text will not go on.
     pub(super) fn find(&self, text: &[u8], end: bool, mut found: impl FnMut(Range<usize>)) {
         self.find_plain(text, &mut found);
         if self.longest == 0 || memchr2(b'%', b'&', text).is_none() && !(self.spaced && text.contains(&b'+')) {

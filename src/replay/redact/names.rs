@@ -127,8 +127,8 @@ impl Names {
     }
 }
 
-/// Whether the value of a secret name is worth to be looked for elsewhere. Where a secret is kept is no secret, nor is a URL
-/// without a user: masked everywhere, they would make a recording unreadable.
+/// Whether the value of a secret name is worth to be looked for elsewhere. Where a secret is kept is no secret, nor is
+/// a URL without a user: masked everywhere, they would make a recording unreadable.
 pub(super) fn teaches(name: &str, value: &[u8]) -> bool {
     let is_last = |word: &str| {
         let from = name.len().checked_sub(word.len());
@@ -154,8 +154,8 @@ fn has_user(url: &[u8]) -> bool {
     host.contains(&b'@')
 }
 
-/// The name of an argument whose value is the next one: `--token`, `--db-password`. None: it is no such, or says that the value comes
-/// in another way, as `--password-stdin` does.
+/// The name of an argument whose value is the next one: `--token`, `--db-password`. None: it is no such, or says that
+/// the value comes in another way, as `--password-stdin` does.
 pub(super) fn argument(argument: &[u8]) -> Option<&str> {
     let name = std::str::from_utf8(argument.strip_prefix(b"--")?).ok()?;
     let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
