@@ -1,6 +1,6 @@
 # What to type. Each target is one idea; what is longer than a line is a script in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help run image engine test soak cassettes check bench docs
+.PHONY: help run image engine test soak fuzz cassettes check bench docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: ## every test that this machine can run; the last lines say how many live 
 
 soak: ## the live tests in their long forms
 	@LONGSHORE_SOAK=1 tools/test.sh
+
+fuzz: ## broken inputs for every reader of foreign bytes, a minute each (LONGSHORE_FUZZ_SECONDS, LONGSHORE_FUZZ_SEED)
+	@LONGSHORE_FUZZ_SECONDS=$${LONGSHORE_FUZZ_SECONDS:-60} cargo test --locked --test fuzz -- --show-output
 
 cassettes: ## make the recordings that tests play, anew, on the Engine that answers
 	@tools/cassettes.sh

@@ -1,5 +1,7 @@
-//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve.
-//! It knows no format and no path of ours.
+//! Small files that are read and written whole: bounded reading of regular files, replacement that a crash cannot halve; and
+//! (`folder`) files in directories where others may write. It knows no format and no path of ours.
+
+mod folder;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,25 +9,54 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+pub(crate) use folder::{Entry, Folder, Held};
 
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
 ///
 /// # Errors
-/// Those of opening and reading; [`io::ErrorKind::InvalidInput`] where it is no regular file,
-/// [`io::ErrorKind::FileTooLarge`] where it is longer.
+/// Those of [`open_regular`] and of reading; [`io::ErrorKind::FileTooLarge`] where it is longer.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Opening a FIFO to read would wait for its writer.
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    read_at_most(open_regular(path, OpenOptions::new().read(true))?, limit)
+}
+
+/// Opens what must be a regular file, or become one. A FIFO or a device is refused, and not waited for. Custom flags of
+/// `options` are replaced.
+///
+/// # Errors
+/// Those of opening; [`io::ErrorKind::InvalidInput`] where it is no regular file.
+pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Opening a FIFO would wait for its other side; opening a terminal could make it ours.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = match options.custom_flags(flags).open(path) {
+        // To be written, a FIFO that nobody reads, or a socket.
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => return Err(not_regular()),
+        opened => opened?,
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// Reads what there is, if it has at most `limit` bytes.
+///
+/// # Errors
+/// Those of reading; [`io::ErrorKind::FileTooLarge`] where there is more.
+pub(crate) fn read_at_most(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
+        return Err(too_large(limit));
     }
     Ok(bytes)
+}
+
+/// More bytes than are read of such a file.
+pub(crate) fn too_large(limit: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"))
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// Makes a new file of this mode, whatever the umask says.
@@ -80,10 +111,26 @@ mod tests {
         assert_eq!(read_regular(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_regular(&dir, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(read_regular(&dir.join("b"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);
-        let fifo = dir.join("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
-        assert!(made.success());
-        assert_eq!(read_regular(&fifo, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = std::env::temp_dir().join(format!("longshore-files-odd-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (fifo, socket) = (dir.join("fifo"), dir.join("socket"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [fifo.as_path(), &socket, Path::new("/dev/zero"), Path::new("/dev/null")] {
+            let mut ways = [OpenOptions::new(), OpenOptions::new(), OpenOptions::new()];
+            ways[0].read(true);
+            ways[1].append(true).create(true);
+            ways[2].read(true).write(true);
+            for way in &mut ways {
+                let error = open_regular(path, way).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{} by {way:?}", path.display());
+            }
+        }
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -89,6 +89,23 @@ impl Host {
     }
 }
 
+/// The name of a group, where `/etc/group` has it.
+#[cfg(feature = "cli")]
+pub(crate) fn group_name(gid: u32) -> Option<String> {
+    name_in(&read(Path::new("/etc/group"))?, gid)
+}
+
+/// The name in a line `name:password:gid:members`.
+#[cfg(feature = "cli")]
+fn name_in(groups: &str, gid: u32) -> Option<String> {
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+        (id.parse() == Ok(gid) && !name.is_empty()).then(|| name.to_owned())
+    };
+    groups.lines().find_map(name)
+}
+
 /// A file's text without the white space around it; `None` too where it is empty.
 fn read(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
@@ -210,6 +227,15 @@ mod tests {
                          processor\t: 3\n\nHardware\t: BCM2835\n";
     const ARM_OLD: &str = "Processor\t: ARMv7 rev 4\nprocessor\t: 0\nprocessor\t: 1\n";
     const POWER: &str = "processor\t: 0\ncpu\t\t: POWER9\nclock\t\t: 3800.000000MHz\n";
+
+    #[test]
+    #[cfg(feature = "cli")]
+    fn groups() {
+        let text = "root:x:0:\ndocker:x:998:ann,bob\n::7:\nodd\n+::12:\n";
+        for (gid, want) in [(0, Some("root")), (998, Some("docker")), (7, None), (99, None), (12, Some("+"))] {
+            assert_eq!(name_in(text, gid).as_deref(), want, "{gid}");
+        }
+    }
 
     #[test]
     fn cpus_and_their_speed() {

@@ -23,6 +23,7 @@ mod http;
 pub mod images;
 #[cfg(feature = "cli")]
 pub mod job;
+mod limits;
 pub mod logs;
 pub mod replay;
 #[cfg(feature = "cli")]

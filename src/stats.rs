@@ -94,15 +94,27 @@ pub struct BlkioUsage {
     pub write_bytes: u64,
 }
 
-/// What a container used. `None`: this is no sample, as of a container that does not run. `core_mhz` is the speed of one core.
-pub(crate) fn usage(sample: &Stats, core_mhz: f64) -> Option<ResourceUsage> {
+/// The most CPUs that Linux takes (`CONFIG_NR_CPUS`, x86).
+const MOST_CPUS: u64 = 8192;
+
+/// The CPUs of an Engine's machine, as far as they are known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Machine {
+    /// The speed of one core, in MHz; 0: not known.
+    pub(crate) core_mhz: f64,
+    /// How many cores there are. `None`: not known.
+    pub(crate) cores: Option<u32>,
+}
+
+/// What a container used. `None`: this is no sample, as of a container that does not run.
+pub(crate) fn usage(sample: &Stats, machine: Machine) -> Option<ResourceUsage> {
     if !sample.is_sample() {
         return None;
     }
     Some(ResourceUsage {
         timestamp: rfc3339::parse(&sample.read)?,
         memory_stats: memory(sample),
-        cpu_stats: cpu(sample, core_mhz),
+        cpu_stats: cpu(sample, machine),
         network_stats: sample.networks.values().fold(NetworkUsage::default(), |sum, network| NetworkUsage {
             rx_bytes: sum.rx_bytes.saturating_add(network.rx_bytes),
             tx_bytes: sum.tx_bytes.saturating_add(network.tx_bytes),
@@ -141,7 +153,7 @@ fn memory(sample: &Stats) -> MemoryUsage {
     }
 }
 
-fn cpu(sample: &Stats, core_mhz: f64) -> CpuUsage {
+fn cpu(sample: &Stats, machine: Machine) -> CpuUsage {
     let (now, before) = (&sample.cpu_stats, &sample.precpu_stats);
     let (used, used_before) = (&now.cpu_usage, &before.cpu_usage);
     let total = grown(used.total_usage, used_before.total_usage);
@@ -153,22 +165,30 @@ fn cpu(sample: &Stats, core_mhz: f64) -> CpuUsage {
         _ => 0.0,
     };
     let share = |part: f64, of: f64| if part > 0.0 && of > 0.0 { part / of * 100.0 } else { 0.0 };
-    let percent = match now.online_cpus {
-        0 => share(total, elapsed),
+    let percent = match cpus(sample, machine) {
+        None => share(total, elapsed),
         // No container uses more than there is: a sample that says so was taken late.
-        #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
-        cpus => share(total, elapsed).min(cpus as f64 * 100.0),
+        Some(cpus) => share(total, elapsed).min(f64::from(cpus) * 100.0),
     };
     CpuUsage {
         percent,
         system_mode: share(grown(used.usage_in_kernelmode, used_before.usage_in_kernelmode), total).min(100.0),
         user_mode: share(grown(used.usage_in_usermode, used_before.usage_in_usermode), total).min(100.0),
-        total_ticks: percent / 100.0 * core_mhz,
+        total_ticks: percent / 100.0 * machine.core_mhz,
         throttled_periods: now.throttling_data.throttled_periods,
         throttled_time: now.throttling_data.throttled_time,
         total_usage: used.total_usage,
         measured: ["Throttled Periods", "Throttled Time", "Percent"].map(str::to_owned).into(),
     }
+}
+
+/// How many CPUs the machine has: as the sample says, else by its list of them, else what is known here. More than Linux
+/// takes, or than the list has (it may have some that are off), is no number of CPUs.
+fn cpus(sample: &Stats, machine: Machine) -> Option<u32> {
+    let listed = sample.cpu_stats.cpu_usage.percpu_usage.len() as u64;
+    let listed = Some(listed).filter(|listed| (1..=MOST_CPUS).contains(listed));
+    let online = Some(sample.cpu_stats.online_cpus).filter(|online| (1..=listed.unwrap_or(MOST_CPUS)).contains(online));
+    online.or(listed).and_then(|cpus| u32::try_from(cpus).ok()).or(machine.cores)
 }
 
 /// By how much a counter has grown. One that was set back, or wrapped below zero, has not.
@@ -206,12 +226,34 @@ mod tests {
                 r#"{{{times},"cpu_stats":{{"online_cpus":{online},"cpu_usage":{{"total_usage":{now},"percpu_usage":null}}}},
                 "precpu_stats":{{"cpu_usage":{{"total_usage":{before}}}}}}}"#
             );
-            let usage = usage(&sample(&text), 2000.0).expect(row);
+            let usage = usage(&sample(&text), Machine { core_mhz: 2000.0, cores: None }).expect(row);
             assert_eq!((usage.cpu_stats.percent, usage.cpu_stats.total_ticks), want, "{row}");
         }
         // A first sample has nothing before it.
         let first = r#"{"read":"2026-11-25T03:39:01Z","preread":"0001-01-01T00:00:00Z","cpu_stats":{"cpu_usage":{"total_usage":7}}}"#;
-        assert_eq!(usage(&sample(first), 2000.0).expect("a sample").cpu_stats.percent, 0.0);
+        assert_eq!(usage(&sample(first), Machine::default()).expect("a sample").cpu_stats.percent, 0.0);
+    }
+
+    #[test]
+    fn no_more_cpus_than_there_are() {
+        for (row, online, listed, cores, want) in [
+            ("said", "4", "null", Some(2), Some(4)),
+            ("said, with a list of all that could be", "2", "[1,1,0,0]", Some(8), Some(2)),
+            ("absent", "null", "[1,1,1]", Some(8), Some(3)),
+            ("0", "0", "[1,1,1]", None, Some(3)),
+            ("0, without a list", "0", "[]", Some(8), Some(8)),
+            ("more than are listed", "64", "[1,1]", Some(8), Some(2)),
+            ("absurd", "18446744073709551615", "null", Some(8), Some(8)),
+            ("absurd, with a list", "8193", "[1,1]", Some(8), Some(2)),
+            ("just not absurd", "8192", "null", Some(8), Some(8192)),
+            ("nobody knows", "0", "null", None, None),
+        ] {
+            let text = format!(r#"{{"cpu_stats":{{"online_cpus":{online},"cpu_usage":{{"percpu_usage":{listed}}}}}}}"#);
+            assert_eq!(cpus(&sample(&text), Machine { core_mhz: 1.0, cores }), want, "{row}");
+        }
+        let mut long = sample("{}");
+        long.cpu_stats.cpu_usage.percpu_usage = vec![1; 10_000];
+        assert_eq!(cpus(&long, Machine { core_mhz: 1.0, cores: Some(8) }), Some(8), "an absurd list");
     }
 
     #[test]
@@ -219,7 +261,7 @@ mod tests {
         // driver-spec 9.2: version 1's counters, then version 2's.
         let with = |memory: &str| {
             let text = format!(r#"{{"read":"2026-11-25T03:39:01Z","memory_stats":{memory}}}"#);
-            usage(&sample(&text), 1.0).expect("a sample").memory_stats
+            usage(&sample(&text), Machine::default()).expect("a sample").memory_stats
         };
         let first = with(
             r#"{"usage":5651904,"max_usage":6651904,"limit":10000000,"stats":{"rss":6537216,"cache":1234,"swap":0,"file_mapped":1024}}"#,
@@ -237,7 +279,7 @@ mod tests {
     fn what_is_no_sample() {
         for text in ["{}", r#"{"read":"0001-01-01T00:00:00Z"}"#, r#"{"cause":"c","message":"m"}"#, r#"{"read":"soon"}"#]
         {
-            assert_eq!(usage(&sample(text), 1.0), None, "{text}");
+            assert_eq!(usage(&sample(text), Machine::default()), None, "{text}");
         }
     }
 
@@ -249,7 +291,7 @@ mod tests {
                 "networks":{"eth0":{"rx_bytes":1,"tx_bytes":10},"eth1":{"rx_bytes":18446744073709551615,"tx_bytes":20}},
                 "blkio_stats":{"io_service_bytes_recursive":[{"op":"Read","value":5},{"op":"read","value":6},{"op":"Write","value":7},{"op":"Total","value":99}]}}"#,
             ),
-            1.0,
+            Machine::default(),
         )
         .expect("a sample");
         assert_eq!((usage.network_stats.rx_bytes, usage.network_stats.tx_bytes), (u64::MAX, 30));

@@ -44,9 +44,9 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Run a job's docker tasks, follow their output, and exit with their code
     ///
-    /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them. When all tasks have
-    /// ended their containers are removed. Exit code: that of the first task that was not successful; 125 where longshore or
-    /// the Engine failed; 130 after a second Ctrl-C.
+    /// Ctrl-C (or SIGTERM) stops every task with its kill signal and its grace; a second one kills them, and where the
+    /// Engine does not answer it leaves them, by name. When all tasks have ended their containers are removed. Exit code: that
+    /// of the first task that was not successful; 125 where longshore or the Engine failed; 130 after a second Ctrl-C.
     ///
     /// With --detach it returns once all tasks run, writes each with its container, and leaves them: nobody restarts them, and
     /// their output waits in the Engine, until `recover`, or `run --recover`, takes them up.
@@ -54,12 +54,15 @@ pub(super) enum Command {
     /// Check a job file: each problem with file, line and column; exit code 0 or 1
     Validate(Validate),
     /// Show what would be asked of the Engine, without asking it
+    ///
+    /// Secrets are masked, as a recording masks them: the values of environment variables, labels and options whose names say so,
+    /// and what follows `--token` and the like. --show-secrets shows them.
     Plan(Plan),
     /// Record what Docker clients and the Engine say to each other, as a proxy between them
     ///
     /// Every client that has DOCKER_HOST set to the URL goes through to the Engine, and into the file: a HAR 1.2 file, which
     /// `longshore replay`, and `-H replay:FILE` of every command, play in the Engine's place. Ctrl-C or SIGTERM ends it and writes
-    /// the file; until then an older file stays as it is. Secrets are masked before anything reaches the disk: headers with
+    /// the file; until then an older file stays as it is, and what was recorded is in FILE.journal, which plays too. Secrets are masked before anything reaches the disk: headers with
     /// credentials, the values of environment variables, JSON fields and parameters whose names say so, and what was seen to
     /// be a secret, wherever it stands later.
     Record(Record),
@@ -189,9 +192,12 @@ pub(super) struct Plan {
     /// The machine's CPU in MHz [default: this machine's]
     #[arg(long, value_name = "MHZ")]
     pub(super) cpu_total: Option<u64>,
-    /// Write JSON: for each task the exact body of the create request
+    /// Write JSON: for each task the body of the create request, the exact one with --show-secrets
     #[arg(long)]
     pub(super) json: bool,
+    /// Show what is masked otherwise
+    #[arg(long)]
+    pub(super) show_secrets: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -199,7 +205,10 @@ pub(super) struct Record {
     /// Where to take connections: unix://PATH or tcp://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub(super) listen: String,
-    /// The file to write
+    /// Take connections from other machines: whoever reaches the port may do anything on the Engine's machine
+    #[arg(long)]
+    pub(super) allow_network: bool,
+    /// The file to write; its folder is made where there is none
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
     /// More names whose values are secret, `*` for any characters, in any case (may be repeated)
@@ -349,7 +358,7 @@ pub(super) struct Exec {
     /// How long it may take; then it is ended, where that can be done
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) timeout: Option<Duration>,
-    /// With -it: the keys that leave the command and let it go on; empty: none
+    /// With -it: the keys that leave the command and let it go on; empty: none. The first ones alone reach the command after half a second
     #[arg(long, value_name = "KEYS", value_parser = detach_keys::parse, default_value = "ctrl-p,ctrl-q")]
     pub(super) detach_keys: DetachKeys,
     /// A task's name, ALLOC/TASK, or the beginning of an allocation's or a container's id

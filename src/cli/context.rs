@@ -1,5 +1,6 @@
 //! What several commands need of the global options: the Engine, the data directory.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use crate::driver::{CredentialSources, DriverConfig, GcConfig, LedgerFile};
@@ -26,18 +27,18 @@ pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {
 
 /// Whether an Engine answers.
 pub(super) fn check(engine: &Engine) -> Result<(), Failure> {
-    // A version that the environment fixes is taken without a question.
-    engine.ping().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
     engine.api_version().map_err(|error| Failure::engine(engine.endpoint(), &error))?;
     Ok(())
 }
 
 /// Where `-H` or the environment says that the Engine is.
 pub(super) fn endpoint(args: &Args) -> Result<Endpoint, Failure> {
-    match &args.host {
-        Some(url) => url.parse().map_err(|error| Failure::usage(format!("-H: {error}"))),
-        None => engine::endpoint_from_env().map_err(|error| Failure::context(&error)),
-    }
+    let Some(url) = &args.host else {
+        return engine::endpoint_from_env().map_err(|error| Failure::context(&error));
+    };
+    let endpoint = url.parse().map_err(|error| Failure::usage(format!("-H: {error}")))?;
+    engine::check_tls_from_env(&endpoint).map_err(|error| Failure::context(&error))?;
+    Ok(endpoint)
 }
 
 /// The same, before anything is sent to it.
@@ -51,6 +52,20 @@ pub(super) fn silent_engine(args: &Args) -> Result<Engine, Failure> {
         return Ok(player.engine_with(config));
     }
     Ok(Engine::with_config(endpoint, config))
+}
+
+/// Refuses to bring images where the environment asks that their signatures be verified, which is not built. As with
+/// Docker, what is no boolean counts as yes.
+pub(super) fn check_content_trust() -> Result<(), Failure> {
+    const VARIABLE: &str = "DOCKER_CONTENT_TRUST";
+    let wanted = std::env::var_os(VARIABLE).is_some_and(|value| asks_for_trust(&value));
+    let line =
+        || format!("{VARIABLE} asks that images be verified by their signatures, which is not supported: unset it");
+    if wanted { Err(Failure::new("content_trust", line())) } else { Ok(()) }
+}
+
+fn asks_for_trust(value: &OsStr) -> bool {
+    !["", "0", "f", "F", "false", "False", "FALSE"].iter().any(|no| value == *no)
 }
 
 /// What the Engine calls itself; some have no name.
@@ -79,7 +94,11 @@ pub(super) fn driver_config(data: &DataDir, engine: &Engine, engine_id: &str, in
     }
     DriverConfig {
         instance,
-        auth: CredentialSources { config: engine::docker_config_file(), ..CredentialSources::default() },
+        auth: CredentialSources {
+            config: engine::docker_config_file(),
+            pass_over_malformed_config: true,
+            ..CredentialSources::default()
+        },
         image_ledger: Some(image_ledger(data, engine, engine_id)),
         ..DriverConfig::default()
     }
@@ -89,4 +108,16 @@ pub(super) fn driver_config(data: &DataDir, engine: &Engine, engine_id: &str, in
 pub(super) fn image_ledger(data: &DataDir, engine: &Engine, engine_id: &str) -> LedgerFile {
     let engine = if engine_id.is_empty() { engine.endpoint().to_string() } else { engine_id.to_owned() };
     LedgerFile { path: data.root().join("images.json"), engine }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_signatures() {
+        for (value, want) in [("", false), ("0", false), ("False", false), ("1", true), ("true", true), ("no", true)] {
+            assert_eq!(asks_for_trust(OsStr::new(value)), want, "{value:?}");
+        }
+    }
 }

@@ -1,7 +1,17 @@
 //! The keys by which a person leaves a command without ending it, as Docker writes them: `ctrl-p,ctrl-q`. Pure but for the
-//! reader that it wraps.
+//! keyboard that it wraps.
+//!
+//! The first of them is a key of shells and editors, too: it is held back for a moment only, and then the command has it. The
+//! row is not broken by that: whoever goes on slowly leaves all the same.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How long a key is held back that may be the beginning of the row: a hand has struck the next one by then.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// A row of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,20 +32,37 @@ pub(super) fn parse(text: &str) -> Result<DetachKeys, String> {
     text.split(',').map(key).collect::<Result<_, _>>().map(DetachKeys)
 }
 
+/// Where keys come from.
+pub(super) trait Keyboard: Read {
+    /// Whether there is something to be read, or the end, within so long. A read may take from nowhere else.
+    fn has_more_within(&self, time: Duration) -> io::Result<bool>;
+}
+
+/// Not a buffered one, which may hold more than the poll knows of.
+impl Keyboard for File {
+    fn has_more_within(&self, time: Duration) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self, PollFlags::IN)];
+        let time = Timespec::try_from(time).map_err(io::Error::other)?;
+        Ok(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&time)))? > 0)
+    }
+}
+
 /// Reads on until the keys come, in a row; then it calls, once, and ends.
 pub(super) struct Watched<R> {
     from: R,
     keys: DetachKeys,
     /// How many of the keys have come; they are held back, for they may be the beginning of the row.
     held: usize,
+    /// How many of these were handed on all the same, for nothing followed.
+    passed: usize,
     left: Option<Box<dyn FnOnce() + Send>>,
     /// Read, and not yet handed on.
     ready: Vec<u8>,
 }
 
-impl<R: Read> Watched<R> {
+impl<R: Keyboard> Watched<R> {
     pub(super) fn new(from: R, keys: DetachKeys, left: impl FnOnce() + Send + 'static) -> Self {
-        Self { from, keys, held: 0, left: Some(Box::new(left)), ready: Vec::new() }
+        Self { from, keys, held: 0, passed: 0, left: Some(Box::new(left)), ready: Vec::new() }
     }
 
     /// Puts what may be handed on into `ready`. True: the keys have come.
@@ -49,7 +76,9 @@ impl<R: Read> Watched<R> {
             // What was held back was no beginning: its own tail may be one still.
             while self.held > 0 && byte != keys[self.held] {
                 let shorter = (0..self.held).rev().find(|&n| keys[..n] == keys[self.held - n..self.held]).unwrap_or(0);
-                self.ready.extend_from_slice(&keys[..self.held - shorter]);
+                let over = self.held - shorter;
+                self.ready.extend_from_slice(&keys[self.passed.min(over)..over]);
+                self.passed = self.passed.saturating_sub(over);
                 self.held = shorter;
             }
             if byte == keys[self.held] {
@@ -65,16 +94,21 @@ impl<R: Read> Watched<R> {
     }
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Keyboard> Read for Watched<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.ready.is_empty() && !buf.is_empty() {
             if self.left.is_none() {
                 return Ok(0);
             }
+            if self.passed < self.held && !self.from.has_more_within(MOMENT)? {
+                self.ready.extend_from_slice(&self.keys.0[self.passed..self.held]);
+                self.passed = self.held;
+                break;
+            }
             let mut bytes = [0; 4096];
             let n = self.from.read(&mut bytes)?;
             if n == 0 {
-                self.ready.extend_from_slice(&self.keys.0[..self.held]);
+                self.ready.extend_from_slice(&self.keys.0[self.passed..self.held]);
                 self.left = None;
             } else if self.take(&bytes[..n])
                 && let Some(left) = self.left.take()
@@ -92,8 +126,14 @@ impl<R: Read> Read for Watched<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io::Write;
+    use std::iter;
+    use std::os::fd::OwnedFd;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
 
     #[test]
     fn keys() {
@@ -112,15 +152,25 @@ mod tests {
         }
     }
 
-    /// Gives its pieces one by one.
-    struct Pieces(Vec<&'static [u8]>);
+    /// Gives its pieces one by one; an empty one is a moment in which nothing comes.
+    struct Pieces(RefCell<VecDeque<&'static [u8]>>);
+
+    impl Keyboard for Pieces {
+        fn has_more_within(&self, _: Duration) -> io::Result<bool> {
+            let mut pieces = self.0.borrow_mut();
+            let pauses = pieces.front().is_some_and(|piece| piece.is_empty());
+            if pauses {
+                pieces.pop_front();
+            }
+            Ok(!pauses)
+        }
+    }
 
     impl Read for Pieces {
         fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-            if self.0.is_empty() {
-                return Ok(0);
-            }
-            let piece = self.0.remove(0);
+            // A pause makes a read longer, and no more.
+            let next = iter::from_fn(|| self.0.get_mut().pop_front()).find(|piece| !piece.is_empty());
+            let piece = next.unwrap_or_default();
             buf[..piece.len()].copy_from_slice(piece);
             Ok(piece.len())
         }
@@ -139,14 +189,37 @@ mod tests {
             ("an inner tail", "a,b,a,c", vec![b"ababac"], b"ab", true),
             ("no keys at all", "", vec![b"a", b"b"], b"ab", false),
             ("after them nothing", "a", vec![b"1a2"], b"1", true),
+            ("one alone", "a,b", vec![b"a", b"", b"c"], b"ac", false),
+            ("one alone, twice", "a,b", vec![b"a", b"", b"a", b"", b"c"], b"aac", false),
+            ("one alone at the end", "a,b", vec![b"xa", b""], b"xa", false),
+            ("slowly", "a,b", vec![b"xa", b"", b"b", b"later"], b"xa", true),
+            ("slowly, of three", "a,b,c", vec![b"a", b"", b"b", b"", b"c"], b"ab", true),
+            ("slowly, then quickly", "a,b,c", vec![b"a", b"", b"bx", b"abc"], b"abx", true),
+            ("slowly, a tail that begins anew", "a,a,b", vec![b"aa", b"", b"a", b"b"], b"aa", true),
         ] {
             let called = Arc::new(AtomicBool::new(false));
             let note = called.clone();
-            let mut watched =
-                Watched::new(Pieces(pieces), parse(keys).unwrap(), move || note.store(true, Ordering::SeqCst));
+            let mut watched = Watched::new(Pieces(RefCell::new(pieces.into())), parse(keys).unwrap(), move || {
+                note.store(true, Ordering::SeqCst)
+            });
             let mut got = Vec::new();
             watched.read_to_end(&mut got).unwrap();
             assert_eq!((got.as_slice(), called.load(Ordering::SeqCst)), (want, left), "{row}");
         }
+    }
+
+    #[test]
+    fn a_key_alone_reaches_the_command_after_a_moment() {
+        let (from, mut to) = io::pipe().unwrap();
+        let mut watched = Watched::new(File::from(OwnedFd::from(from)), parse("ctrl-p,ctrl-q").unwrap(), || ());
+        let begun = Instant::now();
+        to.write_all(b"\x10").unwrap();
+        let mut buf = [0; 8];
+        assert_eq!((watched.read(&mut buf).unwrap(), buf[0]), (1, 0x10));
+        assert!(begun.elapsed() >= MOMENT && begun.elapsed() < 20 * MOMENT, "{:?}", begun.elapsed());
+        to.write_all(b"x").unwrap();
+        assert_eq!((watched.read(&mut buf).unwrap(), buf[0]), (1, b'x'));
+        to.write_all(b"\x10\x11").unwrap();
+        assert_eq!(watched.read(&mut buf).unwrap(), 0, "a row is a row");
     }
 }

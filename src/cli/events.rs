@@ -8,11 +8,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::runner::{AllocState, Follower};
+use crate::threads::Hangup;
 
 use super::args::{Args, Events};
 use super::failure::Failure;
 use super::known::Known;
-use super::{print_on, told};
+use super::reader::Reader;
+use super::{print_json_on, print_on, told};
 
 /// How often files are looked at: a person does not see the difference.
 const PACE: Duration = Duration::from_millis(200);
@@ -32,6 +34,8 @@ pub(super) fn events(global: &Args, args: &Events) -> Result<u8, Failure> {
             Follower::from_now(&known.data.alloc(&alloc.alloc_id)).map_err(|error| unreadable(alloc, &error))?;
         followed.insert(alloc.alloc_id.clone(), follower);
     }
+    let left = Hangup::new();
+    let _reader = Reader::of_standard_output(&left);
     for look in 1u32.. {
         for (alloc_id, follower) in &mut followed {
             let lines = follower.lines().unwrap_or_else(|error| {
@@ -39,15 +43,17 @@ pub(super) fn events(global: &Args, args: &Events) -> Result<u8, Failure> {
                 Vec::new()
             });
             for line in lines {
-                if let Some(text) = wanted.shown(&line, args.json)
-                    && !print_on(&format!("{text}\n"))?
-                {
+                let Some(text) = wanted.shown(&line, args.json) else { continue };
+                let print_on = if args.json { print_json_on } else { print_on };
+                if !print_on(&format!("{text}\n"))? {
                     return Ok(0);
                 }
             }
         }
-        // There is nothing to wait on but the time; whoever has seen enough ends the program.
-        std::thread::sleep(PACE);
+        // There is nothing to wait on but the time; whoever has seen enough ends the program, or leaves.
+        if !left.sleep(PACE) {
+            return Ok(0);
+        }
         if wanted.0.is_none() && look % RESCAN == 0 {
             for head in known.store.heads().unwrap_or_default().into_iter().filter(|head| !head.ended) {
                 let begin = || Follower::from_start(&known.data.alloc(&head.alloc_id));

@@ -1,6 +1,8 @@
 //! `longshore exec`: a command in a task's container, as if it ran here: its streams, its terminal, its exit code.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,7 +44,10 @@ pub(super) fn exec(global: &Args, args: &Exec) -> Result<u8, Failure> {
                 left.store(true, Ordering::SeqCst);
                 driver.shutdown();
             };
-            Some(Box::new(Watched::new(io::stdin(), args.detach_keys.clone(), leave)))
+            let keyboard = io::stdin().as_fd().try_clone_to_owned();
+            let keyboard = keyboard
+                .map_err(|error| Failure::new("terminal", format!("cannot read from the terminal: {error}")))?;
+            Some(Box::new(Watched::new(File::from(keyboard), args.detach_keys.clone(), leave)))
         }
     };
     let io = ExecIo {

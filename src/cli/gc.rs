@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::driver::{ImageRecord, ImageRemoval, Origin};
 use crate::runner::{FAILED, chain};
+use crate::values::printable;
 
 use super::args::{Args, Gc};
 use super::failure::Failure;
 use super::images::{self, Image};
 use super::known::{Known, Reached};
-use super::{eprint, print};
+use super::{eprint, print, print_json};
 
 pub(super) fn gc(global: &Args, args: &Gc) -> Result<u8, Failure> {
     let known = Known::read(global)?;
@@ -29,10 +30,13 @@ fn list(reached: &Reached, json: bool) -> Result<u8, Failure> {
     let records = reached.driver.images().into_iter().filter(|(_, record)| unused(record));
     let images = images::look(&reached.engine, records)?;
     let now = SystemTime::now();
-    print(&match json {
-        true => format!("{:#}\n", Value::from(images.iter().map(Image::to_json).collect::<Vec<_>>())),
-        false => images.iter().map(|image| format!("unused: {}, goes {}\n", image.name(), image.goes(now))).collect(),
-    })?;
+    match json {
+        true => print_json(&format!("{:#}\n", Value::from(images.iter().map(Image::to_json).collect::<Vec<_>>())))?,
+        false => {
+            let line = |image: &Image| format!("unused: {}, goes {}\n", image.name(), image.goes(now));
+            print(&images.iter().map(line).collect::<String>())?;
+        }
+    }
     Ok(0)
 }
 
@@ -51,13 +55,15 @@ fn remove(reached: &Reached, json: bool) -> Result<u8, Failure> {
         }
         match (json, &removal) {
             (true, _) => told.push(json!({"id": id, "names": record.names, "result": word, "error": error})),
-            (false, ImageRemoval::Removed) => print(&format!("removed: {name} ({id})\n"))?,
-            (false, ImageRemoval::InUse) => print(&format!("stays, it is in use: {name} ({id})\n"))?,
+            (false, ImageRemoval::Removed) => print(&format!("removed: {}\n", printable(&format!("{name} ({id})"))))?,
+            (false, ImageRemoval::InUse) => {
+                print(&format!("stays, it is in use: {}\n", printable(&format!("{name} ({id})"))))?;
+            }
             (false, ImageRemoval::Failed(_)) => {}
         }
     }
     if json {
-        print(&format!("{:#}\n", Value::from(told)))?;
+        print_json(&format!("{:#}\n", Value::from(told)))?;
     }
     Ok(code)
 }

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::driver::{ImageRecord, Origin};
 use crate::engine::Engine;
 use crate::runner::{rfc3339, short};
-use crate::values::size;
+use crate::values::{printable, size};
 
 use super::args::{Args, Images};
 use super::failure::Failure;
 use super::known::Known;
-use super::print;
 use super::table::{age, or_dash, table};
+use super::{print, print_json};
 
 const HEADINGS: [&str; 6] = ["IMAGE ID", "TAGS", "USED BY", "SINCE", "SIZE", "GOES"];
 /// So much of an id is shown, after `sha256:`.
@@ -35,13 +35,13 @@ pub(super) fn images(global: &Args, args: &Images) -> Result<u8, Failure> {
     reached.check_ledger(&known)?;
     let images = look(&reached.engine, reached.driver.images())?;
     let now = SystemTime::now();
-    print(&match args.json {
+    match args.json {
         true => {
             let values: Vec<_> = images.iter().map(Image::to_json).collect();
-            format!("{:#}\n", Value::from(values))
+            print_json(&format!("{:#}\n", Value::from(values)))?;
         }
-        false => table(&HEADINGS, &images.iter().map(|image| row(image, now)).collect::<Vec<_>>()),
-    })?;
+        false => print(&table(&HEADINGS, &images.iter().map(|image| row(image, now)).collect::<Vec<_>>()))?,
+    }
     Ok(0)
 }
 
@@ -77,7 +77,7 @@ impl Image {
 
     /// Its tags and its id, for one line.
     pub(super) fn name(&self) -> String {
-        format!("{} ({})", self.tags.join(", "), short_id(&self.id))
+        printable(&format!("{} ({})", self.tags.join(", "), short_id(&self.id))).into_owned()
     }
 
     /// When it goes, for people.

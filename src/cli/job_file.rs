@@ -1,10 +1,11 @@
 //! A job file on its way to what runs: read, parsed, placed, its options checked, each problem at its place.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::driver::options;
+use crate::files;
 use crate::job::{self, Job, Problem};
 use crate::runner::{DataDir, Machine, Placement, Selection, place};
 
@@ -41,14 +42,22 @@ pub(super) fn read(file: &str) -> Result<JobFile, Refused> {
         "-" => ("standard input", PathBuf::from(".")),
         path => (path, Path::new(path).parent().unwrap_or(Path::new("")).to_owned()),
     };
+    let unreadable = |error: io::Error| {
+        let way_out = match error.kind() {
+            io::ErrorKind::InvalidInput => "; what comes by a pipe is read as `-`",
+            _ => "",
+        };
+        Refused::Unreadable(Failure::new("job_file", format!("cannot read {name}: {error}{way_out}")))
+    };
     let mut bytes = Vec::new();
     // One byte more than is allowed is enough to be told so.
     let limit = job::LARGEST as u64 + 1;
     let read = match file {
         "-" => io::stdin().lock().take(limit).read_to_end(&mut bytes),
-        path => File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
+        path => files::open_regular(Path::new(path), OpenOptions::new().read(true))
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes)),
     };
-    read.map_err(|error| Refused::Unreadable(Failure::new("job_file", format!("cannot read {name}: {error}"))))?;
+    read.map_err(unreadable)?;
     let job = job::parse_bytes(name, &bytes).map_err(Refused::Problems)?;
     Ok(JobFile { job, folder })
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::driver::TaskConfig;
 use crate::logs::{Record, Sink, Stream};
 use crate::runner::{Event, Watcher};
+use crate::values::printable_json;
 
 use super::faults::Faults;
 use super::terminal::shown_cursor;
@@ -40,7 +41,7 @@ pub(super) fn show(faults: &Faults, text: &str) {
         return;
     }
     let mut stdout = io::stdout().lock();
-    let done = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let done = writeln!(stdout, "{}", printable_json(text)).and_then(|()| stdout.flush());
     faults.note("standard output", done);
 }
 

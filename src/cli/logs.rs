@@ -4,7 +4,6 @@
 //! count of bytes that were shown beyond the collected ones tells where to go on.
 
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use crate::driver::LogTarget;
 use crate::engine::Engine;
+use crate::files::Entry;
 use crate::logs::{Held, HeldError, KnownStream, Reached, Sink, Source, Stream};
 use crate::runner::collected::{self, Kept, Lines, Merged, Piece, Spot, Watch, last_lines};
 use crate::runner::{AllocState, Error, Found, Ownership, Seen, look_at};
@@ -22,6 +22,7 @@ use super::args::{Args, Logs};
 use super::failure::Failure;
 use super::known::Known;
 use super::printer::{Counter, Filter, Printer};
+use super::reader::Reader;
 use super::signals::FORCED;
 
 /// How often it is asked whether a task has ended, or lost its collector, while its files are followed.
@@ -34,8 +35,15 @@ pub(super) fn logs(global: &Args, args: &Logs) -> Result<u8, Failure> {
     let found = known.find_ended_too(&args.task)?;
     end_at_ctrl_c().map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
     let mut shower = Shower::new(global, args, &known, &found);
+    // Who asked for nothing but standard error has its reader only there.
+    let _reader = match args.stderr && !args.stdout {
+        _ if !args.follow => None,
+        true => Reader::of_standard_error(&shower.left),
+        false => Reader::of_standard_output(&shower.left),
+    };
     match shower.show() {
         Ok(code) => Ok(code),
+        Err(Stop::Left) => Ok(0),
         Err(Stop::Failed(failure)) => Err(failure),
         Err(Stop::Io(error)) => match shower.printer.failed() {
             // A reader that has left has read enough.
@@ -54,6 +62,8 @@ enum Stop {
     Failed(Failure),
     /// Files cannot be read, or our own streams not be written.
     Io(io::Error),
+    /// Nobody reads any more.
+    Left,
 }
 
 impl From<io::Error> for Stop {
@@ -71,7 +81,7 @@ impl From<Failure> for Stop {
 /// One stream that is wanted.
 struct Place {
     stream: Stream,
-    path: PathBuf,
+    at: Entry,
 }
 
 /// A container whose output the Engine may hold.
@@ -95,6 +105,8 @@ struct Shower<'a> {
     printer: Printer,
     /// Whether it was told that the container is gone.
     is_gone_told: bool,
+    /// Closed when nobody reads any more.
+    left: Hangup,
 }
 
 impl<'a> Shower<'a> {
@@ -106,13 +118,25 @@ impl<'a> Shower<'a> {
         let places: Vec<Place> = wanted
             .into_iter()
             .filter(|(_, wanted)| *wanted)
-            .map(|(stream, _)| Place { stream, path: collected::path(&dir, task, stream) })
+            .map(|(stream, _)| Place { stream, at: collected::place(&dir, task, stream) })
             .collect();
-        let lines = places.iter().map(|place| Lines::new(&place.path, place.stream, Spot::default()));
+        let lines = places.iter().map(|place| Lines::new(&place.at, place.stream, Spot::default()));
         let merged = Merged::new(lines.collect());
         let filter = Filter { since: args.since, until: args.until };
         let printer = Printer::new(filter, args.timestamps);
-        Self { global, args, known, alloc_id, task, filter, places, merged, printer, is_gone_told: false }
+        Self {
+            global,
+            args,
+            known,
+            alloc_id,
+            task,
+            filter,
+            places,
+            merged,
+            printer,
+            is_gone_told: false,
+            left: Hangup::new(),
+        }
     }
 
     fn show(&mut self) -> Result<u8, Stop> {
@@ -154,7 +178,7 @@ impl<'a> Shower<'a> {
                 return Ok(0);
             }
             // Its owner may start it again.
-            thread::sleep(LOOK);
+            self.pause(LOOK)?;
         }
     }
 
@@ -198,8 +222,8 @@ impl<'a> Shower<'a> {
         };
         let mut kept = Vec::new();
         for place in &self.places {
-            let of_place = collected::kept(&place.path, place.stream).unwrap_or_else(|error| {
-                log::warn!("how far {} is collected cannot be read: {error}", place.path.display());
+            let of_place = collected::kept(&place.at, place.stream).unwrap_or_else(|error| {
+                log::warn!("how far {} is collected cannot be read: {error}", place.at.path().display());
                 None
             });
             kept.push(of_place.filter(|kept| kept.container == container.id));
@@ -220,7 +244,7 @@ impl<'a> Shower<'a> {
     fn begin_at_last_lines(&mut self, tail: Option<u64>, ends: &[Option<Spot>], later: u64) -> Result<(), Stop> {
         let Some(tail) = tail else { return Ok(()) };
         let end = |number: usize| ends.get(number).copied().flatten();
-        let streams: Vec<_> = self.places.iter().enumerate().map(|(n, place)| (place.path.as_path(), end(n))).collect();
+        let streams: Vec<_> = self.places.iter().enumerate().map(|(n, place)| (&place.at, end(n))).collect();
         let begins = last_lines(&streams, tail.saturating_sub(later), |stamp| self.filter.passes(stamp))?;
         for (lines, begin) in self.merged.streams.iter_mut().zip(begins) {
             lines.go_to(begin, 0);
@@ -232,7 +256,7 @@ impl<'a> Shower<'a> {
     fn end_here(&mut self) -> Result<Vec<Option<Spot>>, Stop> {
         let mut ends = Vec::new();
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
-            let end = Some(collected::end(&place.path)?);
+            let end = Some(collected::end(&place.at)?);
             lines.until(end);
             ends.push(end);
         }
@@ -244,7 +268,7 @@ impl<'a> Shower<'a> {
         let mut shortened = Vec::new();
         for (place, kept) in self.places.iter().zip(&container.kept) {
             if let Some(kept) = kept
-                && collected::end(&place.path)? < kept.end
+                && collected::end(&place.at)? < kept.end
             {
                 shortened.push(place);
             }
@@ -262,7 +286,7 @@ impl<'a> Shower<'a> {
         self.printer.flush()?;
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
             if lines.has_missed() {
-                let path = place.path.display();
+                let path = place.at.path().display();
                 log::warn!("files {path}.N were removed before they were read; lines are missing");
             }
         }
@@ -277,9 +301,10 @@ impl<'a> Shower<'a> {
         loop {
             if !self.print()? {
                 // Another task's output must not keep us busy; what grows meanwhile ends the wait at once.
-                thread::sleep(BREATH);
+                self.pause(BREATH)?;
                 watch.wait(LOOK);
             }
+            self.pause(Duration::ZERO)?;
             if looked.elapsed() < LOOK {
                 continue;
             }
@@ -298,11 +323,16 @@ impl<'a> Shower<'a> {
         }
     }
 
+    /// Waits, unless nobody reads any more.
+    fn pause(&self, time: Duration) -> Result<(), Stop> {
+        if self.left.sleep(time) { Ok(()) } else { Err(Stop::Left) }
+    }
+
     /// Prints what is collected and was not printed yet, then what the Engine holds beyond that; with -f until the
     /// container has ended.
     fn show_held(&mut self, container: &Container, tail: Option<u64>) -> Result<(), Stop> {
         for place in self.shortened(container)? {
-            log::warn!("some of what was collected in {}.N is gone; lines are missing", place.path.display());
+            log::warn!("some of what was collected in {}.N is gone; lines are missing", place.at.path().display());
         }
         let ends: Vec<Option<Spot>> = container.kept.iter().map(|kept| kept.as_ref().map(|kept| kept.end)).collect();
         // Of what the Engine holds; what is written meanwhile is none of the last lines.
@@ -311,7 +341,8 @@ impl<'a> Shower<'a> {
             let mut counter = Counter { filter: self.filter, lines: 0 };
             // All of them are beyond what is collected: nothing was printed yet.
             let held = self.held(container, &vec![0; self.places.len()])?;
-            if let Err(error) = held.read(&Hangup::new(), &mut counter) {
+            if let Err(error) = held.read(&self.left, &mut counter) {
+                self.pause(Duration::ZERO)?;
                 self.begin_at_last_lines(Some(tail), &[], 0)?;
                 self.print()?;
                 return Err(self.told(container, error));
@@ -325,7 +356,7 @@ impl<'a> Shower<'a> {
         for ((lines, place), end) in self.merged.streams.iter_mut().zip(&self.places).zip(&ends) {
             bases.push(match end {
                 Some(end) => *end,
-                None => collected::end(&place.path)?,
+                None => collected::end(&place.at)?,
             });
             lines.until(*end);
         }
@@ -339,11 +370,11 @@ impl<'a> Shower<'a> {
             self.printer.show_at_most(lines);
         }
         let held = self.held(container, &known)?;
-        let hangup = Hangup::new();
         let done = match self.args.follow {
-            true => held.follow(&hangup, &mut self.printer),
-            false => held.read(&hangup, &mut self.printer),
+            true => held.follow(&self.left, &mut self.printer),
+            false => held.read(&self.left, &mut self.printer),
         };
+        self.pause(Duration::ZERO)?;
         self.printer.flush()?;
         let new = done.map_err(|error| self.told(container, error))?;
         // Somebody may collect it from now on.
@@ -359,7 +390,7 @@ impl<'a> Shower<'a> {
         let mut streams = Vec::new();
         for ((place, kept), beyond) in self.places.iter().zip(&container.kept).zip(known) {
             let (reached, within_line) = match kept {
-                Some(kept) => (kept.reached, collected::is_within_line(&place.path, kept.end)?),
+                Some(kept) => (kept.reached, collected::is_within_line(&place.at, kept.end)?),
                 None => (Reached::default(), false),
             };
             streams.push(KnownStream { stream: place.stream, reached, beyond: *beyond, within_line });

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 
 use crate::driver::TaskId;
 use crate::runner::Allocation;
+use crate::values::printable;
 
 use super::args::Color;
 
@@ -69,7 +70,7 @@ fn labels(tasks: &[(&str, &str, u32)], colours: [bool; 2]) -> Vec<Label> {
         }
         label
     };
-    let names: Vec<String> = tasks.iter().map(name).collect();
+    let names: Vec<String> = tasks.iter().map(name).map(|name| printable(&name).into_owned()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let alone = names.len() < 2;
     let label = |(number, name): (usize, String)| {
@@ -94,6 +95,7 @@ mod tests {
             ("several", &[("g", "web", 0), ("g", "db", 0)], &["web", "db"]),
             ("a count", &[("g", "web", 0), ("g", "web", 1)], &["web[0]", "web[1]"]),
             ("two groups", &[("g", "web", 0), ("h", "web", 0), ("h", "db", 0)], &["g/web", "h/web", "db"]),
+            ("from a state that somebody wrote", &[("g", "a\u{9b}2J\nb", 0)], &["a\\u{9b}2J\\nb"]),
             ("both", &[("g", "web", 0), ("h", "web", 0), ("h", "web", 1)], &["g/web", "h/web[0]", "h/web[1]"]),
         ] {
             let names: Vec<String> = labels(tasks, [false; 2]).into_iter().map(|label| label.name).collect();

@@ -1,6 +1,8 @@
 //! The program: arguments, terminal, signals, exit codes. The one place that prints errors and knows exit codes.
 //!
-//! Standard output carries the answer and the tasks' output; progress, notices and errors go to standard error.
+//! Standard output carries the answer and the tasks' output; progress, notices and errors go to standard error. Foreign text that is
+//! no task's output leaves by [`eprint`], [`print`], [`print_json`] and the log, which escape what a terminal would obey; that it
+//! stays in its cell, its field or its line is up to who puts it there (`table`, `status`, `told`).
 
 mod args;
 mod context;
@@ -23,6 +25,7 @@ mod ps;
 mod pull;
 mod pulls;
 mod raw;
+mod reader;
 mod record;
 mod recover;
 mod replay;
@@ -53,7 +56,9 @@ use log::{Level, LevelFilter};
 use args::{Args, Command};
 use failure::Failure;
 
+use crate::limits::raise_open_files;
 use crate::runner::FAILED;
+use crate::values::{printable, printable_json, printable_lines};
 
 /// The exit code where a deadline passed.
 const TIMED_OUT: u8 = 124;
@@ -64,7 +69,13 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(answer) => return ExitCode::from(asked_otherwise(&answer)),
     };
+    if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_some_and(|filter| filter.to_str().is_none()) {
+        return ExitCode::from(report(&Failure::not_utf8(env_logger::DEFAULT_FILTER_ENV), false));
+    }
     log_to_stderr(args.log_level);
+    if let Err(error) = raise_open_files() {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
     let (json, done) = match &args.command {
         Command::Run(options) => (options.json, run::run(&args, options)),
         Command::Validate(options) => (false, validate::validate(&args, options)),
@@ -111,14 +122,18 @@ fn report(failure: &Failure, json: bool) -> u8 {
         eprint(&format!("longshore: {line}"));
     }
     if json {
-        eprint(&failure.to_json());
+        eprint_json(&failure.to_json());
     }
     failure.code
 }
 
-/// Writes a line to standard error. Where nobody reads it there is nobody to tell.
+/// Writes a line to standard error, one whatever the text holds. Where nobody reads it there is nobody to tell.
 fn eprint(line: &str) {
-    let _ = screen::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = screen::stderr().write_all(format!("{}\n", printable(line)).as_bytes());
+}
+
+fn eprint_json(line: &str) {
+    let _ = screen::stderr().write_all(format!("{}\n", printable_json(line)).as_bytes());
 }
 
 /// Writes an answer to standard output. A reader that has left has read enough.
@@ -128,6 +143,21 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a part of an answer that goes on. False: its reader has left.
 fn print_on(text: &str) -> Result<bool, Failure> {
+    write(&printable_lines(text))
+}
+
+/// Writes an answer that is JSON.
+fn print_json(text: &str) -> Result<(), Failure> {
+    print_json_on(text).map(drop)
+}
+
+/// Writes a part of such an answer. False: its reader has left.
+fn print_json_on(text: &str) -> Result<bool, Failure> {
+    write(&printable_json(text))
+}
+
+/// Writes to standard output what may pass as it is. False: its reader has left.
+fn write(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
@@ -142,10 +172,40 @@ fn log_to_stderr(level: Option<LevelFilter>) {
     if let Some(level) = level {
         logger.filter_level(level);
     }
-    logger.format(|to, record| match record.level() {
-        Level::Error | Level::Warn => writeln!(to, "longshore: {}", record.args()),
-        level => writeln!(to, "longshore: {}: {}: {}", level.as_str().to_lowercase(), record.target(), record.args()),
+    logger.format(|to, record| {
+        let words = record.args().to_string();
+        let words = printable(&words);
+        match record.level() {
+            level if is_dump(record.target(), level) => Ok(()),
+            Level::Error | Level::Warn => writeln!(to, "longshore: {words}"),
+            level => writeln!(to, "longshore: {}: {}: {words}", level.as_str().to_lowercase(), record.target()),
+        }
     });
     logger.target(Target::Pipe(Box::new(screen::stderr())));
     logger.init();
+}
+
+/// Whether a record may repeat what is said to the Engine. ureq writes out heads and bodies, and a create request's
+/// body has a task's passwords in it; as a filter this would give way to a directive of `RUST_LOG`.
+fn is_dump(target: &str, level: Level) -> bool {
+    target.starts_with("ureq") && level > Level::Warn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dumps_are_known_by_their_target() {
+        for (target, level, dump) in [
+            ("ureq::run", Level::Trace, true),
+            ("ureq::run", Level::Debug, true),
+            ("ureq", Level::Info, true),
+            ("ureq_proto::util", Level::Trace, true),
+            ("ureq::run", Level::Warn, false),
+            ("longshore::http", Level::Trace, false),
+        ] {
+            assert_eq!(is_dump(target, level), dump, "{target} {level}");
+        }
+    }
 }

@@ -4,16 +4,23 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::engine::Error;
 use crate::engine::types::Version;
+use crate::values::printable;
 
 use super::args::{Args, Ping};
 use super::failure::Failure;
-use super::{context, print};
+use super::{context, print, print_json};
 
 pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     let engine = context::engine(global)?;
     let failed = |error| Failure::engine(engine.endpoint(), &error);
-    let version = engine.version().map_err(failed)?;
+    let version = engine.version().map_err(|error| match error {
+        // Whatever says OK to everything.
+        Error::Decode { .. } => Error::NoEngine { endpoint: engine.endpoint().clone() },
+        other => other,
+    });
+    let version = version.map_err(failed)?;
     // The connection stands by now: what is timed is the Engine.
     let begun = Instant::now();
     engine.ping().map_err(failed)?;
@@ -30,16 +37,12 @@ pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
             "negotiated": negotiated.to_string(),
             "round_trip_ns": u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX),
         });
-        print(&format!("{answer}\n"))?;
+        print_json(&format!("{answer}\n"))?;
     } else {
-        print(&format!(
-            "{name} {} at {}\nAPI {} to {}, {negotiated} is spoken\nround trip {} µs\n",
-            version.version,
-            engine.endpoint(),
-            version.min_api_version,
-            version.api_version,
-            round_trip.as_micros(),
-        ))?;
+        let engine = format!("{name} {} at {}", version.version, engine.endpoint());
+        let api = format!("API {} to {}, {negotiated} is spoken", version.min_api_version, version.api_version);
+        let round_trip = round_trip.as_micros();
+        print(&format!("{}\n{}\nround trip {round_trip} µs\n", printable(&engine), printable(&api)))?;
     }
     Ok(0)
 }

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 
 use crate::driver::create::{self, Facts};
 use crate::driver::{DriverConfig, Host, options};
+use crate::replay::mask_secrets;
 use crate::runner::{Machine, uuid_of};
+use crate::values::{printable, printable_json};
 
 use super::args::{Args, Plan};
 use super::failure::Failure;
-use super::{context, eprint, job_file, print};
+use super::{context, eprint, job_file, print, print_json};
+
+/// Environment variables that we make ourselves and whose names sound like secrets.
+const OURS: &[&str] = &["NOMAD_SECRETS_DIR"];
 
 pub(super) fn plan(global: &Args, args: &Plan) -> Result<u8, Failure> {
     let file = job_file::read(&args.job.file)?;
@@ -36,28 +41,36 @@ pub(super) fn plan(global: &Args, args: &Plan) -> Result<u8, Failure> {
                 Failure::new("options", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
             })?;
             let plan = create::build(&task.config, &options, &config, &facts)?;
+            let mut body = json!(plan.body);
+            if !args.show_secrets {
+                mask_secrets(&mut body, OURS);
+            }
             tasks.push(json!({
                 "alloc": alloc.id,
                 "group": alloc.group,
                 "task": task.config.name,
                 "image": options.image,
-                "container": {"name": plan.name, "body": plan.body},
+                "container": {"name": plan.name, "body": body},
             }));
         }
     }
-    print(&if args.json { format!("{:#}\n", Value::Array(tasks)) } else { for_people(&tasks) })?;
+    match args.json {
+        true => print_json(&format!("{:#}\n", Value::Array(tasks)))?,
+        false => print(&for_people(&tasks))?,
+    }
     Ok(0)
 }
 
 fn for_people(tasks: &[Value]) -> String {
     let mut text = String::new();
     for task in tasks {
-        let part = |pointer| task.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let body = task.pointer("/container/body").unwrap_or(&Value::Null);
+        let part = |pointer| printable(task.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+        let body = format!("{:#}", task.pointer("/container/body").unwrap_or(&Value::Null));
+        let body = printable_json(&body);
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "group {}, task {}, allocation {}\ncreate container {}:\n{body:#}\n",
+            "group {}, task {}, allocation {}\ncreate container {}:\n{body}\n",
             part("/group"),
             part("/task"),
             part("/alloc"),

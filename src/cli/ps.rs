@@ -11,7 +11,7 @@ use super::args::{Args, Ps};
 use super::failure::Failure;
 use super::known::{Known, Reached};
 use super::table::{age, or_dash, table};
-use super::{print, report};
+use super::{print, print_json, report};
 
 const HEADINGS: [&str; 9] = ["ALLOC", "TASK", "IMAGE", "STATE", "HEALTH", "EXIT", "PORTS", "AGE", "OWNER"];
 
@@ -40,11 +40,10 @@ pub(super) fn ps(global: &Args, args: &Ps) -> Result<u8, Failure> {
         };
         views.push(TaskView::new(found, &seen, known.owner(found)));
     }
-    let text = match args.json {
-        true => format!("{}\n", serde_json::to_string_pretty(&views).unwrap_or_default()),
-        false => table(&HEADINGS, &views.iter().map(|view| row(view, SystemTime::now())).collect::<Vec<_>>()),
-    };
-    print(&text)?;
+    match args.json {
+        true => print_json(&format!("{}\n", serde_json::to_string_pretty(&views).unwrap_or_default()))?,
+        false => print(&table(&HEADINGS, &views.iter().map(|view| row(view, SystemTime::now())).collect::<Vec<_>>()))?,
+    }
     Ok(code)
 }
 
@@ -78,6 +77,7 @@ pub(super) fn state(view: &TaskView) -> &'static str {
         View::Restarting => "restarting",
         View::Exited => "exited",
         View::Ended => "ended",
+        View::Left => "left",
         View::Gone => "gone",
         View::Elsewhere => "elsewhere",
         _ => "unknown",

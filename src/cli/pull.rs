@@ -6,14 +6,16 @@ use serde_json::{Value, json};
 
 use crate::driver::{self, PulledImage};
 use crate::runner::FAILED;
+use crate::values::printable;
 
 use super::args::{Args, Pull};
 use super::failure::Failure;
 use super::known::Known;
 use super::pulls::{Mode, Pulls};
-use super::{print, report};
+use super::{context, print, print_json, report};
 
 pub(super) fn pull(global: &Args, args: &Pull) -> Result<u8, Failure> {
+    context::check_content_trust()?;
     let known = Known::read(global)?;
     // What is pulled is noted there.
     known.data.make_state()?;
@@ -39,7 +41,7 @@ pub(super) fn pull(global: &Args, args: &Pull) -> Result<u8, Failure> {
     for (image, pulled) in args.images.iter().zip(pulled) {
         match pulled {
             Ok(pulled) if args.json => told.push(json!({"image": image, "id": pulled.id})),
-            Ok(pulled) => print(&format!("{image} {}\n", pulled.id))?,
+            Ok(pulled) => print(&format!("{}\n", printable(&format!("{image} {}", pulled.id))))?,
             Err(error) => {
                 code = FAILED;
                 report(&Failure::driver(&error), args.json);
@@ -47,7 +49,7 @@ pub(super) fn pull(global: &Args, args: &Pull) -> Result<u8, Failure> {
         }
     }
     if args.json {
-        print(&format!("{}\n", Value::from(told)))?;
+        print_json(&format!("{}\n", Value::from(told)))?;
     }
     Ok(code)
 }

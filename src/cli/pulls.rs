@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::images::{PullProgress, PullState};
 use crate::runner::rfc3339;
 use crate::threads::{Hangup, Worker};
-use crate::values::{duration, size};
+use crate::values::{duration, printable, printable_ascii, size};
 
 use super::faults::Faults;
 use super::screen::{self, REDRAW, SCREEN, Screen};
@@ -212,7 +212,7 @@ impl View for Bars {
         if let Some(line) = line(&progress) {
             let begin = if self.screen.is_within_line() { "\n" } else { "" };
             // Where nobody reads there is nobody to tell.
-            let _ = self.to.write_all(format!("{begin}{line}\n").as_bytes());
+            let _ = self.to.write_all(format!("{begin}{}\n", printable(&line)).as_bytes());
         }
     }
 
@@ -238,7 +238,7 @@ fn width() -> usize {
 
 /// A line that stays. `None`: nothing is to be said.
 fn line(progress: &PullProgress) -> Option<String> {
-    let image = printable(&progress.image);
+    let image = printable_ascii(&progress.image);
     match &progress.state {
         PullState::Pulling if !progress.answered => Some(format!("longshore: pulling {image}")),
         PullState::Pulling => Some(format!("longshore: pulling {image}: {}", progress.status_text())),
@@ -268,7 +268,7 @@ fn event(progress: &PullProgress) -> Option<String> {
 /// A line that is drawn, of at most `width` characters: the image, a bar, bytes, layers, rate, time left. What has no room is left out,
 /// first the bar, then the beginning of the image's name.
 fn bar(progress: &PullProgress, width: usize) -> String {
-    let image = printable(&progress.image);
+    let image = printable_ascii(&progress.image);
     let figures = figures(progress);
     let room = width.saturating_sub(image.len() + "  [] ".len() + figures.len());
     let text = if progress.total_bytes > 0 && room >= *BAR.start() {
@@ -280,7 +280,7 @@ fn bar(progress: &PullProgress, width: usize) -> String {
         let room = width.saturating_sub("  ".len() + figures.len()).max(LEAST_NAME);
         let begin = image.len().saturating_sub(room);
         // Of a name that is cut the end says most: its tag.
-        let image = if begin == 0 { image } else { format!("…{}", &image[begin + 1..]) };
+        let image = if begin == 0 { image } else { format!("…{}", &image[begin + 1..]).into() };
         format!("{image}  {figures}")
     };
     text.chars().take(width).collect()
@@ -304,18 +304,6 @@ fn figures(progress: &PullProgress) -> String {
         parts.push("extracting".into());
     }
     parts.join("  ")
-}
-
-/// A name of which every character is one that a terminal shows in one place, and does nothing else with.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            ' '..='~' => printable.push(c),
-            _ => printable.extend(c.escape_default()),
-        }
-    }
-    printable
 }
 
 /// A time to a tenth of a second, from a minute on to a second.

@@ -26,6 +26,8 @@ pub(super) fn recover(global: &Args, args: &Recover) -> Result<u8, Failure> {
         eprint("longshore: there is nothing to take up");
         return Ok(incomplete);
     }
+    // What is started again may need its image.
+    context::check_content_trust()?;
     let reached = known.reach(global)?;
     // From here on a signal must find somebody who listens.
     let stop = Stop::new();

@@ -17,6 +17,7 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     let file = job_file::read(&args.job.file)?;
     let data = context::data_dir(global)?;
     let instance = data.instance()?;
+    context::check_content_trust()?;
     let engine = context::silent_engine(global)?;
     let machine = Machine::of(machine(&engine), &instance);
     let mut placement = file.place(&args.job, &machine, &data, &mut |_, _| random_uuid())?;
@@ -30,7 +31,9 @@ pub(super) fn run(global: &Args, args: &Run) -> Result<u8, Failure> {
     let stop = Stop::new();
     let signals = Listener::new(stop.clone())
         .map_err(|error| Failure::new("signals", format!("cannot listen for signals: {error}")))?;
-    let site = Site { engine: &engine, engine_id: &engine_id, data: &data };
+    // What is asked before the first start ends with the first Ctrl-C.
+    let asks = engine.with(stop.starts());
+    let site = Site { engine: &asks, engine_id: &engine_id, data: &data };
     let deadline = args.wait_timeout.map(|timeout| Instant::now().checked_add(timeout));
     for alloc in &mut placement.allocs {
         // Before its state is written: what is started again needs them, too.

@@ -2,6 +2,7 @@
 
 use crate::driver::Signal;
 use crate::runner::Error;
+use crate::values::printable;
 
 use super::args::{Args, SendSignal};
 use super::failure::Failure;
@@ -18,7 +19,7 @@ pub(super) fn signal(global: &Args, args: &SendSignal) -> Result<u8, Failure> {
         let what = format!("cannot signal task `{}`", found.task.config.name);
         Failure::from(Error::Driver { what, source: Box::new(source) })
     })?;
-    print(&format!("{}\n", found.name()))?;
+    print(&format!("{}\n", printable(&found.name())))?;
     Ok(0)
 }
 

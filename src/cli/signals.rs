@@ -62,7 +62,7 @@ impl Listener {
                         stop.kill();
                     }
                     _ => {
-                        eprint("longshore: ended at once; containers may be left");
+                        eprint(&left(&stop.containers()));
                         std::process::exit(FORCED.into());
                     }
                 }
@@ -85,6 +85,17 @@ impl Drop for Listener {
         {
             log::error!("the thread that listens for signals panicked");
         }
+    }
+}
+
+/// What is said by a program that ends at once.
+fn left(containers: &[String]) -> String {
+    match containers {
+        [] => "longshore: ended at once; no container is left".into(),
+        names => format!(
+            "longshore: ended at once; these containers are left, or may be: {}; `longshore ps` shows them",
+            names.join(", ")
+        ),
     }
 }
 

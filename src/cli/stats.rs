@@ -17,8 +17,8 @@ use crate::values::size;
 use super::args::{Args, Stats};
 use super::failure::Failure;
 use super::known::{Known, Reached};
-use super::print_on;
 use super::table::table;
+use super::{print_json_on, write};
 
 const HEADINGS: [&str; 14] = [
     "ALLOC",
@@ -79,11 +79,12 @@ pub(super) fn stats(global: &Args, args: &Stats) -> Result<u8, Failure> {
             false => next(&mut watched, pace),
         };
         let tasks: Vec<Found<'_>> = known.tasks(true).collect();
-        let text = match args.json {
-            true => lines(&tasks, &watched, &fresh),
-            false => format!("{}{}", if on_terminal { HOME } else { "" }, for_people(&tasks, &watched)),
+        let is_read = match args.json {
+            true => print_json_on(&lines(&tasks, &watched, &fresh))?,
+            // Both at once: a terminal that is empty in between flickers.
+            false => write(&format!("{}{}", if on_terminal { HOME } else { "" }, for_people(&tasks, &watched)))?,
         };
-        if !text.is_empty() && !print_on(&text)? {
+        if !is_read {
             return Ok(0);
         }
         let all_ended = wanted.as_ref().is_some_and(|_| watched.is_empty());

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::driver::ResourceUsage;
 use crate::runner::{TaskView, View, last_events, rfc3339};
-use crate::values::size;
+use crate::values::{printable, size};
 
 use super::args::{Args, Status};
 use super::failure::Failure;
 use super::known::Known;
 use super::ps::{exit, since_when, state};
 use super::table::age;
-use super::{print, told};
+use super::{print, print_json, told};
 
 /// How many of its last events are shown.
 const EVENTS: usize = 10;
@@ -36,10 +36,10 @@ pub(super) fn status(global: &Args, args: &Status) -> Result<u8, Failure> {
         _ => None,
     };
     let events = last_events(&known.data.alloc(&view.alloc_id), &view.task_name, EVENTS);
-    print(&match args.json {
-        true => format!("{:#}\n", as_json(&view, usage.as_ref(), &events)),
-        false => for_people(&view, usage.as_ref(), &events, SystemTime::now()),
-    })?;
+    match args.json {
+        true => print_json(&format!("{:#}\n", as_json(&view, usage.as_ref(), &events)))?,
+        false => print(&for_people(&view, usage.as_ref(), &events, SystemTime::now()))?,
+    }
     Ok(0)
 }
 
@@ -55,7 +55,7 @@ fn for_people(view: &TaskView, usage: Option<&ResourceUsage>, events: &[Value], 
     let mut text = String::new();
     let mut line = |what: &str, value: &str| {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{what:10}  {value}");
+        let _ = writeln!(text, "{what:10}  {}", printable(value));
     };
     line("task", &format!("{}/{}", view.alloc_id, view.task_name));
     line("job", &format!("{}, group {}[{}]", view.job_id, view.task_group_name, view.alloc_index));

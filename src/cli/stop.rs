@@ -4,6 +4,7 @@
 use std::thread;
 
 use crate::runner::{Error, FAILED, Found, Outside};
+use crate::values::printable;
 
 use super::args::{Args, Destroy, Stop};
 use super::failure::Failure;
@@ -35,7 +36,7 @@ fn each(
     let mut code = 0;
     for (found, done) in tasks.iter().zip(done) {
         match done {
-            Ok(Ok(())) => print(&format!("{}\n", found.name()))?,
+            Ok(Ok(())) => print(&format!("{}\n", printable(&found.name())))?,
             Ok(Err(error)) => code = report(&Failure::from(error), false),
             // It has told its words.
             Err(_) => code = FAILED,

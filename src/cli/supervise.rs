@@ -6,6 +6,7 @@ use crate::driver::{Driver, DriverConfig, TaskConfig};
 use crate::engine::Engine;
 use crate::logs::Sink;
 use crate::runner::{Allocation, Detached, Event, FAILED, Healthy, Owned, Runner, Stop, Watcher, exit_code};
+use crate::values::printable;
 
 use super::args::Color;
 use super::failure::Failure;
@@ -65,7 +66,10 @@ impl Supervisor<'_> {
         match detached {
             Detached::Left { tasks, unhealthy, late } => {
                 if !self.json {
-                    print(&tasks.iter().map(|(task, container)| format!("{task} {container}\n")).collect::<String>())?;
+                    let line = |(task, container): &(String, String)| {
+                        format!("{} {}\n", printable(task), printable(container))
+                    };
+                    print(&tasks.iter().map(line).collect::<String>())?;
                 }
                 if late {
                     eprint(

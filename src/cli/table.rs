@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-/// Rows under headings, each column as wide as its widest cell.
+use crate::values::printable;
+
+/// Rows under headings, each column as wide as its widest cell. A row is a line, whatever its cells hold.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
-    let all = || std::iter::once(&headings).chain(rows);
+    let rows: Vec<Vec<_>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell).into_owned()).collect()).collect();
+    let all = || std::iter::once(&headings).chain(&rows);
     let width = |column: usize| all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..headings.len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
@@ -44,6 +48,9 @@ mod tests {
         let rows = [vec!["a".into(), "bä".into()], vec!["long".into(), String::new()]];
         assert_eq!(table(&["X", "YY"], &rows), "X      YY\na      bä\nlong\n");
         assert_eq!(table(&["X", "Y"], &[]), "X   Y\n", "nothing is a heading");
+        let rows = [vec!["a\nforged   row".into(), "\u{1b}[2J".into()], vec!["b".into(), "c".into()]];
+        let want = "X                 Y\na\\nforged   row   \\u{1b}[2J\nb                 c\n";
+        assert_eq!(table(&["X", "Y"], &rows), want, "a row is a line");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::runner::short;
-use crate::values::duration;
+use crate::values::{duration, printable};
 
 /// An event in a line: when, of which task, what.
 pub(super) fn line(event: &Value) -> String {
     let text = |key: &str| event[key].as_str().unwrap_or_default();
-    format!("{}  {}/{}  {}", text("time"), short(text("alloc_id")), text("task_name"), words(event))
+    let line = format!("{}  {}/{}  {}", text("time"), short(text("alloc_id")), text("task_name"), words(event));
+    printable(&line).into_owned()
 }
 
 /// What happened, in words.
@@ -83,5 +84,7 @@ mod tests {
         }
         let event = json!({"time": "T", "alloc_id": "8f9a1f5e-0000-4000-8000-000000000001", "task_name": "web", "event": "detached"});
         assert_eq!(line(&event), "T  8f9a1f5e/web  runs on without an owner");
+        let event = json!({"time": "T\n", "alloc_id": "a", "task_name": "\u{9b}2J", "event": "notice", "message": "x\nT  a/b  y"});
+        assert_eq!(line(&event), "T\\n  a/\\u{9b}2J  x\\nT  a/b  y", "one line");
     }
 }

@@ -4,6 +4,7 @@ use crate::driver::create::{self, Facts};
 use crate::driver::{DriverConfig, Host, options};
 use crate::job::Problem;
 use crate::runner::{DataDir, Machine, Selection, chain, place, uuid_of};
+use crate::values::printable;
 
 use super::args::{Args, Validate};
 use super::failure::Failure;
@@ -18,7 +19,7 @@ pub(super) fn validate(_: &Args, args: &Validate) -> Result<u8, Failure> {
             for notice in notices {
                 eprint(&notice);
             }
-            print(&format!("{}: valid\n", args.file))?;
+            print(&format!("{}: valid\n", printable(&args.file)))?;
             Ok(0)
         }
         Err(lines) => {

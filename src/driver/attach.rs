@@ -2,15 +2,19 @@
 //! handle, and a latch for what is asked of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::create::{self, INSTANCE_LABEL, TASK_ID_LABEL};
+use super::create;
 use super::destroy::remove;
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
+use super::holder::{Holder, holder};
 use super::inspect::{has_run, network_of};
+use super::owed::{Owed, settle_all};
 use super::task::TaskConfig;
 use super::{Error, Inner};
 use crate::engine::InspectQuery;
 use crate::engine::types::ContainerInspect;
+use crate::threads::Hangup;
 
 pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Error> {
     if !handle.is_usable() {
@@ -46,7 +50,32 @@ pub(super) fn find(inner: &Inner, task: &TaskConfig) -> Result<Option<TaskHandle
 
 pub(super) fn remove_unstarted(inner: &Inner, task: &TaskConfig) -> Result<(), Error> {
     match by_name(inner, task)?.filter(|inspect| !has_run(&inspect.state)) {
-        Some(inspect) => remove(inner, &inspect.id),
+        Some(inspect) => remove(inner, &inspect.id, &Hangup::new()),
+        None => Ok(()),
+    }
+}
+
+/// Removes whatever container a task has that this driver does not run, and what it owes of it.
+pub(super) fn remove_leftover(inner: &Arc<Inner>, task: &TaskConfig, hangup: &Hangup) -> Result<(), Error> {
+    // Nobody starts it meanwhile.
+    let _reservation = inner.tasks.reserve(&task.id)?;
+    let latch = inner.hangup.joined(hangup);
+    let mut debts = inner.owed.take(&task.id);
+    let settled = settle_all(inner, &mut debts, &latch, Instant::now() + inner.config.inspect_timeout);
+    Owed::add(inner, debts);
+    let ended = |error| match (inner.hangup.is_hung_up(), hangup.is_hung_up()) {
+        (true, _) => Error::ShutDown,
+        (_, true) => Error::GivenUp,
+        _ => error,
+    };
+    let name = create::container_name(task)?;
+    match settled {
+        Ok(()) => {}
+        Err(Some(source)) => return Err(ended(Error::Remove { container: name, source })),
+        Err(None) => return Err(ended(Error::RemovalStuck { container: name, after: inner.config.inspect_timeout })),
+    }
+    match by_name(inner, task).map_err(ended)? {
+        Some(inspect) => remove(inner, &inspect.id, hangup),
         None => Ok(()),
     }
 }
@@ -55,15 +84,10 @@ pub(super) fn remove_unstarted(inner: &Inner, task: &TaskConfig) -> Result<(), E
 fn by_name(inner: &Inner, task: &TaskConfig) -> Result<Option<ContainerInspect>, Error> {
     let name = create::container_name(task)?;
     let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
-    let inspect = match engine.container_inspect(&name, &InspectQuery::default()) {
-        Ok(inspect) => inspect,
-        Err(e) if e.is_not_found() => return Ok(None),
-        Err(_) if inner.hangup.is_hung_up() => return Err(Error::ShutDown),
-        Err(source) => return Err(Error::Inspect { container: name, source }),
-    };
-    let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
-    let ours = inspect.name.trim_start_matches('/') == name // A name may also be the beginning of another container's id.
-        && label(INSTANCE_LABEL) == Some(&inner.config.instance)
-        && label(TASK_ID_LABEL) == Some(task.id.as_str());
-    Ok(ours.then_some(inspect))
+    match holder(&engine, &inner.config.instance, &task.id, &name) {
+        Ok(Holder::Ours(inspect)) => Ok(Some(*inspect)),
+        Ok(Holder::Nobody | Holder::Stranger(_)) => Ok(None),
+        Err(_) if inner.hangup.is_hung_up() => Err(Error::ShutDown),
+        Err(source) => Err(Error::Inspect { container: name, source }),
+    }
 }

@@ -1,6 +1,7 @@
 //! Destroying a task (driver-spec 1.8): its output read to the end, its container removed, its threads joined, its id free.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -11,28 +12,34 @@ use super::task::TaskId;
 use super::{Error, Inner};
 use crate::engine::RemoveQuery;
 use crate::logs::Collector;
-use crate::threads::Backoff;
+use crate::threads::{Backoff, Hangup};
 
 /// How long a removal that the Engine says is going on is waited for.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool) -> Result<(), Error> {
+pub(super) fn destroy(inner: &Inner, id: &TaskId, force: bool, hangup: &Hangup) -> Result<(), Error> {
+    let destroyed = steps(inner, id, force, hangup);
+    destroyed.map_err(|e| if hangup.is_hung_up() && !inner.hangup.is_hung_up() { Error::GivenUp } else { e })
+}
+
+fn steps(inner: &Inner, id: &TaskId, force: bool, hangup: &Hangup) -> Result<(), Error> {
     let task = inner.tasks.find(id)?;
     let container = &task.handle.container_id;
-    match inner.engine.container_state(container) {
+    match inner.engine.with(hangup).container_state(container) {
         // A task that has ended, and whose container runs, was started again by somebody else: it is no longer the task's.
-        Ok(state) if state.is_running() && !force && task.exit.result().is_none() => {
+        // What is not known may run.
+        Ok(state) if !state.is_idle() && !force && task.exit.result().is_none() => {
             return Err(Error::StillRunning { task: id.clone() });
         }
         Ok(state) => {
             if state.is_running()
-                && let Err(e) = engine_stop(inner, &task, Duration::ZERO)
+                && let Err(e) = engine_stop(inner, &task, Duration::ZERO, hangup)
             {
                 // The removal below is forced.
                 log::warn!("{e}");
             }
             settle(inner, &task);
-            remove(inner, container)?;
+            remove(inner, container, hangup)?;
         }
         Err(e) if e.is_not_found() => {}
         Err(source) => return Err(Error::Inspect { container: container.clone(), source }),
@@ -73,24 +80,27 @@ fn settle(inner: &Inner, task: &Task) {
     let Some(progress) = progress.filter(|progress| !progress.settle(inner.config.log_drain)) else { return };
     log::warn!("task {}: its output was not read, or not taken, to the end in time", task.handle.config.id);
     for behind in progress.behind() {
+        task.output_lost.store(true, Ordering::Relaxed);
         let message = format!("Output is lost unless its container is kept: {behind}");
         inner.events.emit(&task.handle.config, message, &[("kind", "logs_notice")]);
     }
 }
 
 /// Removes the container and its anonymous volumes. One that the Engine is removing already is waited for.
-pub(super) fn remove(inner: &Inner, container: &str) -> Result<(), Error> {
+pub(super) fn remove(inner: &Inner, container: &str, hangup: &Hangup) -> Result<(), Error> {
+    let engine = inner.engine.with(hangup);
+    let latch = inner.hangup.joined(hangup);
     let query = RemoveQuery { force: true, volumes: true, link: false };
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
     let mut waited = Duration::ZERO;
     loop {
-        match inner.engine.container_remove(container, &query) {
+        match engine.container_remove(container, &query) {
             Ok(()) => return Ok(()),
             Err(e) if e.is_not_found() => return Ok(()),
             Err(e) if e.is_conflict() && waited < REMOVAL => {
                 let pause = backoff.next();
                 waited += pause;
-                if !inner.hangup.sleep(pause) {
+                if !latch.sleep(pause) {
                     return Err(Error::ShutDown);
                 }
             }

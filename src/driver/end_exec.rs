@@ -1,13 +1,15 @@
 //! Ending a command that the Engine has no call to end.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Inner;
 use super::exec::{ExecFate, MARK};
-use crate::engine::types::{Env, ExecCreate};
+use super::owed::Owed;
+use crate::engine;
+use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::http::Endpoint;
 use crate::threads::Worker;
 
@@ -22,26 +24,42 @@ pub(super) struct Target {
     pub(super) mark: String,
 }
 
-/// Ends a command, if it runs.
-pub(super) fn end(inner: &Inner, target: &Target) -> ExecFate {
+/// Ends a command, if it runs. Where the Engine cannot be asked that is owed.
+pub(super) fn end(inner: &Arc<Inner>, target: &Arc<Target>) -> ExecFate {
+    try_to_end(inner, target).unwrap_or_else(|e| {
+        log::debug!("{e}");
+        Owed::add_exec(inner, target.clone());
+        ExecFate::Unknown
+    })
+}
+
+/// Ends a command, if it runs. Err: the Engine could not be asked.
+pub(super) fn try_to_end(inner: &Inner, target: &Target) -> Result<ExecFate, engine::Error> {
     let Target { container, exec, mark } = target;
-    let Some(exec) = exec.get() else { return ExecFate::NotBegun };
+    let Some(exec) = exec.get() else { return Ok(ExecFate::NotBegun) };
     let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
     let ended = || engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some());
     let pid = match engine.exec_inspect(exec) {
-        Ok(inspect) if !inspect.running && inspect.exit_code.is_some() => return ExecFate::Ended,
+        Ok(inspect) if !inspect.running && inspect.exit_code.is_some() => return Ok(ExecFate::Ended),
         Ok(inspect) => inspect.pid,
+        Err(e) if e.is_transient() => return Err(e),
         Err(e) => {
             log::debug!("{e}");
             0
         }
     };
     let here = matches!(inner.engine.endpoint(), Endpoint::Unix(_));
-    let killed = here && kill_process(pid, container) || kill_inside(inner, container, mark);
-    match killed {
-        true => ExecFate::Killed,
-        false if ended() => ExecFate::Ended,
-        false => ExecFate::GoesOn,
+    if here && kill_process(pid, container) {
+        return Ok(ExecFate::Killed);
+    }
+    match kill_inside(inner, container, mark) {
+        Ok(true) => Ok(ExecFate::Killed),
+        _ if ended() => Ok(ExecFate::Ended),
+        Err(e) if e.is_transient() => Err(e),
+        killed => {
+            log::debug!("{killed:?}");
+            Ok(ExecFate::GoesOn)
+        }
     }
 }
 
@@ -64,7 +82,7 @@ fn names(cgroup: &str, container: &str) -> bool {
 }
 
 /// Kills the command from within its container, by a shell that looks for its mark.
-fn kill_inside(inner: &Inner, container: &str, mark: &str) -> bool {
+fn kill_inside(inner: &Inner, container: &str, mark: &str) -> Result<bool, engine::Error> {
     // Not itself: the mark reaches it as a word, and not by the environment.
     let script = format!(
         "for e in /proc/[0-9]*/environ; do if tr '\\0' '\\n' <$e 2>/dev/null | grep -qx '{MARK}={mark}'; then p=${{e#/proc/}}; \
@@ -80,19 +98,15 @@ fn kill_inside(inner: &Inner, container: &str, mark: &str) -> bool {
     };
     let hangup = inner.hangup.child();
     // An Engine that says nothing to this either must not be waited for.
-    let Ok(_timer) = Worker::timer("exec kill time", &hangup, inner.config.inspect_timeout) else { return false };
-    let engine = inner.engine.with(&hangup);
-    let done = || -> Result<bool, crate::engine::Error> {
-        let exec = engine.exec_create(container, &body)?.id;
-        let mut attached = engine.exec_start(&exec, false, &hangup)?;
-        while attached.next_piece()?.is_some() {}
-        let inspect = engine.exec_inspect(&exec)?;
-        Ok(!inspect.running && inspect.exit_code == Some(0))
+    let Ok(_timer) = Worker::timer("exec kill time", &hangup, inner.config.inspect_timeout) else {
+        return Ok(false);
     };
-    done().unwrap_or_else(|e| {
-        log::debug!("{e}");
-        false
-    })
+    let engine = inner.engine.with(&hangup);
+    let exec = engine.exec_create(container, &body)?.id;
+    let mut attached = engine.exec_start(&exec, &ExecStart::default(), &hangup)?;
+    while attached.next_piece()?.is_some() {}
+    let inspect = engine.exec_inspect(&exec)?;
+    Ok(!inspect.running && inspect.exit_code == Some(0))
 }
 
 #[cfg(test)]

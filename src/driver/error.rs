@@ -14,6 +14,7 @@ use super::options::OptionProblem;
 use super::task::TaskId;
 use crate::engine;
 use crate::images::{CredentialsError, PullError, ReferenceError};
+use crate::limits;
 
 /// Why the driver could not do a thing.
 #[derive(Debug)]
@@ -31,6 +32,16 @@ pub enum Error {
     },
     /// The driver was shut down.
     ShutDown,
+    /// The caller gave the call up, by its [`Hangup`](crate::Hangup).
+    GivenUp,
+    /// A start failed, and its container may be left: the Engine could not be asked to remove it. The driver goes on asking
+    /// until it is shut down; the next start of the task, and [`Driver::remove_leftover`](super::Driver::remove_leftover), do too.
+    LeftBehind {
+        /// The container's name.
+        container: String,
+        /// Why the start failed.
+        source: Box<Error>,
+    },
     /// Options of the task are wrong, or not built yet.
     Options {
         /// All of them.
@@ -172,6 +183,11 @@ pub enum Error {
     },
     /// A command makes no sense: there is none.
     NoCommand,
+    /// A command has ended, and the Engine does not tell its exit code.
+    ExecNoCode {
+        /// In which container.
+        container: String,
+    },
     /// A command did not end in time.
     ExecTimeout {
         /// How long it was waited for.
@@ -210,6 +226,7 @@ impl Error {
         match self {
             Self::Create { source, .. } => source.is_not_found() || source.is_conflict() || source.is_transient(),
             Self::Inspect { .. } => true,
+            Self::LeftBehind { source, .. } => source.is_recoverable(),
             Self::Pull { source, .. } => source.is_recoverable(),
             Self::Image { source, .. }
             | Self::Load { source, .. }
@@ -219,24 +236,35 @@ impl Error {
             | Self::Exec { source, .. }
             | Self::Remove { source, .. } => source.is_transient(),
             Self::Thread(_) | Self::RemovalStuck { .. } | Self::ImageMissing { .. } => true,
+            // What this process has no more of at present it may have later.
+            Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => {
+                limits::is_exhausted(source)
+            }
+            Self::ExecIo(source) => limits::is_exhausted(source),
             Self::AlreadyStarted { .. }
             | Self::TaskNotFound { .. }
             | Self::ShutDown
+            | Self::GivenUp
             | Self::Options { .. }
             | Self::Plan(_)
-            | Self::File { .. }
             | Self::Reference(_)
             | Self::Credentials { .. }
-            | Self::Archive { .. }
             | Self::NotInArchive { .. }
             | Self::NameTaken { .. }
-            | Self::Logs { .. }
             | Self::Handle { .. }
             | Self::Gone { .. }
             | Self::NoCommand
+            | Self::ExecNoCode { .. }
             | Self::ExecTimeout { .. }
-            | Self::ExecIo(_)
             | Self::StillRunning { .. } => false,
+        }
+    }
+
+    /// The container that a failed start may have left, by its name.
+    pub fn left_behind(&self) -> Option<&str> {
+        match self {
+            Self::LeftBehind { container, .. } => Some(container),
+            _ => None,
         }
     }
 
@@ -246,6 +274,8 @@ impl Error {
             Self::AlreadyStarted { .. } => "already_started",
             Self::TaskNotFound { .. } => "task_not_found",
             Self::ShutDown => "shut_down",
+            Self::GivenUp => "given_up",
+            Self::LeftBehind { source, .. } => source.kind(),
             Self::Options { .. } => "options",
             Self::Plan(_) => "plan",
             Self::File { .. } => "file",
@@ -269,6 +299,7 @@ impl Error {
             Self::Gone { .. } => "gone",
             Self::Exec { .. } => "exec",
             Self::NoCommand => "no_command",
+            Self::ExecNoCode { .. } => "exec_no_code",
             Self::ExecTimeout { .. } => "exec_timeout",
             Self::ExecIo(_) => "exec_io",
             Self::StillRunning { .. } => "still_running",
@@ -284,6 +315,10 @@ impl fmt::Display for Error {
             Self::AlreadyStarted { task } => write!(f, "task {task} is started already"),
             Self::TaskNotFound { task } => write!(f, "there is no task {task}"),
             Self::ShutDown => f.write_str("the driver is shut down"),
+            Self::GivenUp => f.write_str("it was given up"),
+            Self::LeftBehind { container, .. } => {
+                write!(f, "the start failed, and its container {container} may be left")
+            }
             Self::Options { problems } => {
                 for (i, problem) in problems.iter().enumerate() {
                     write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
@@ -312,7 +347,9 @@ impl fmt::Display for Error {
             Self::Start { name, .. } => write!(f, "cannot start the container {name}"),
             Self::Inspect { container, .. } => write!(f, "cannot tell how the container {container:.12} is"),
             Self::Logs { what, .. } => write!(f, "cannot collect the task's output: {what}"),
-            Self::Thread(_) => f.write_str("cannot start a thread"),
+            Self::Thread(_) => {
+                f.write_str("cannot start a thread (its limits are those of ulimit -u, and of the service)")
+            }
             Self::Signal { container, signal, .. } => {
                 write!(f, "cannot send {signal} to the container {container:.12}")
             }
@@ -327,6 +364,10 @@ impl fmt::Display for Error {
             Self::Gone { task, container } => write!(f, "the container {container:.12} of task {task} is gone"),
             Self::Exec { container, .. } => write!(f, "cannot run a command in the container {container:.12}"),
             Self::NoCommand => f.write_str("there is no command to run"),
+            Self::ExecNoCode { container } => write!(
+                f,
+                "a command in the container {container:.12} has ended, and the Engine does not tell its exit code"
+            ),
             Self::ExecTimeout { after, fate, .. } => write!(f, "the command did not end within {after:?}; {fate}"),
             Self::ExecIo(_) => f.write_str("what the command reads or writes could not be passed on"),
             Self::StillRunning { task } => write!(f, "task {task} runs: stop it first, or force it"),
@@ -341,6 +382,7 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
+            Self::LeftBehind { source, .. } => Some(source.as_ref()),
             Self::Plan(source) => Some(source),
             Self::Credentials { source, .. } => Some(source),
             Self::Pull { source, .. } => Some(source.as_ref()),

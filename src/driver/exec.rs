@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::end_exec::{self, Target};
-use super::exec_watch::{Clock, Pulse, Watch};
+use super::exec_watch::{Clock, Pulse, Sizes, newest, watch_terminal};
 use super::handle::Task;
 use super::task::{ExitResult, TaskId};
 use super::{Error, Inner};
-use crate::engine::types::{Env, ExecCreate};
+use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::engine::{self, Attached, ResizeQuery, Stdin, Stream};
 use crate::threads::{Backoff, Hangup};
 
@@ -30,6 +30,9 @@ const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-^,ctrl-_,ctrl-_,ctrl-^,c
 /// How often it is asked whether a command has ended: nothing tells.
 pub(super) const PACE: Duration = Duration::from_millis(100);
 
+/// How often a command is looked at again that has ended, by the Engine's word, and has no exit code.
+const CODE_LOOKS: u32 = 10;
+
 /// What a command wrote: of each stream the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecOutput {
@@ -37,7 +40,7 @@ pub struct ExecOutput {
     pub stdout: Vec<u8>,
     /// How many bytes of standard output were dropped before that.
     pub stdout_dropped: u64,
-    /// The end of what it wrote to standard error, at most 64 KiB.
+    /// The end of what it wrote to standard error, at most 64 KiB; also what the Engine itself said, such as why it could not be run.
     pub stderr: Vec<u8>,
     /// How many bytes of standard error were dropped before that.
     pub stderr_dropped: u64,
@@ -61,9 +64,10 @@ pub struct ExecIo {
     pub stdin: Option<Box<dyn Read + Send>>,
     /// Where its standard output goes; with a terminal all it writes.
     pub stdout: Box<dyn Write + Send>,
-    /// Where its standard error goes; nowhere with a terminal.
+    /// Where its standard error goes, and what the Engine itself says; nowhere with a terminal.
     pub stderr: Box<dyn Write + Send>,
-    /// The sizes of its terminal, as they change. `None`, or a channel that closes: it stays as it is.
+    /// The sizes of its terminal, as they change; it begins with the last one that is there then. `None`, or a channel that
+    /// closes: it stays as it is.
     pub resize: Option<Receiver<TerminalSize>>,
 }
 
@@ -97,6 +101,8 @@ pub enum ExecFate {
     NotBegun,
     /// It goes on: nothing could end it.
     GoesOn,
+    /// Nobody knows: the Engine could not be asked. The driver asks again until it can be, or is shut down.
+    Unknown,
 }
 
 impl fmt::Display for ExecFate {
@@ -105,6 +111,7 @@ impl fmt::Display for ExecFate {
             Self::Ended => "it had ended by itself meanwhile",
             Self::Killed => "it was killed",
             Self::NotBegun => "it was not even started: the Engine did not answer",
+            Self::Unknown => "nobody knows what became of it: the Engine could not be asked to end it, and is asked again",
             Self::GoesOn => "it goes on in the container: the Engine has no call that ends it, and neither its process nor a shell there could be used",
         })
     }
@@ -116,7 +123,7 @@ pub(super) fn collect(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions) ->
     let mut kept = [Kept::default(), Kept::default()];
     let ended = {
         let mut take = |stream: Stream, bytes: &[u8]| {
-            kept[usize::from(stream == Stream::Stderr)].push(bytes);
+            kept[usize::from(stream != Stream::Stdout)].push(bytes);
             Ok(())
         };
         run(inner, &task, options, None, None, &mut take)
@@ -142,7 +149,7 @@ pub(super) fn stream(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions, io:
     let task = inner.tasks.find(id)?;
     let ExecIo { stdin, mut stdout, mut stderr, resize } = io;
     let mut take = |stream: Stream, bytes: &[u8]| {
-        let to = if stream == Stream::Stderr { &mut stderr } else { &mut stdout };
+        let to = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
         to.write_all(bytes).and_then(|()| to.flush())
     };
     run(inner, &task, options, stdin, resize, &mut take)
@@ -168,7 +175,7 @@ fn run(
     let clock = options.timeout.map(|timeout| Clock::start(inner, &target, &hangup, timeout));
     let clock = clock.transpose().map_err(Error::Thread)?;
     let command = Command { inner, task, target: &target, hangup: &hangup, options, begun };
-    let ended = command.begin(stdin.is_some()).and_then(|attached| command.follow(attached, stdin, resize, take));
+    let ended = command.begin(stdin.is_some(), resize).and_then(|begun| command.follow(begun, stdin, take));
     let fate = clock.and_then(Clock::stop);
     let out_of_time =
         |fate| Error::ExecTimeout { after: options.timeout.unwrap_or_default(), fate, output: Box::default() };
@@ -183,6 +190,7 @@ fn run(
         }
         (Err(Broken::ShutDown), _) => Err(Error::ShutDown),
         (_, Some(fate)) => Err(out_of_time(fate)),
+        (Err(Broken::NoCode), None) => Err(Error::ExecNoCode { container: container.clone() }),
         (Err(Broken::OutOfTime), None) => Err(out_of_time(end_exec::end(inner, &target))),
         (Err(Broken::Engine(source)), None) => Err(Error::Exec { container: container.clone(), source }),
     }
@@ -200,8 +208,16 @@ fn mark() -> u128 {
 enum Broken {
     Engine(engine::Error),
     Io(io::Error),
+    /// It has ended, and the Engine does not say how.
+    NoCode,
     OutOfTime,
     ShutDown,
+}
+
+/// A command that was started.
+struct Begun {
+    attached: Attached,
+    _sizes: Option<Sizes>,
 }
 
 /// A command.
@@ -216,14 +232,19 @@ struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Starts it, and attaches to it.
-    fn begin(&self, reads: bool) -> Result<Attached, Broken> {
+    /// Starts it, and attaches to it. Its terminal has a size as early as the Engine allows: with its first breath from API
+    /// 1.42 on, and else as soon as there is a terminal, which is asked for before it is.
+    fn begin(&self, reads: bool, resize: Option<Receiver<TerminalSize>>) -> Result<Begun, Broken> {
+        let resize = resize.filter(|_| self.options.tty);
+        let size = resize.as_ref().and_then(newest);
+        let console_size = size.map(|size| [u32::from(size.height), u32::from(size.width)]);
         let body = ExecCreate {
             attach_stdin: reads,
             attach_stdout: true,
             attach_stderr: true,
             detach_keys: if self.options.tty { NO_DETACH_KEYS.into() } else { String::new() },
             tty: self.options.tty,
+            console_size,
             env: Env::from(vec![format!("{MARK}={}", self.target.mark)]),
             cmd: self.options.command.clone(),
             ..ExecCreate::default()
@@ -231,7 +252,12 @@ impl Command<'_> {
         let failed = |e: engine::Error| if e.is_hung_up() { self.cut() } else { Broken::Engine(e) };
         let engine = self.inner.engine.with(self.hangup);
         let exec = engine.exec_create(&self.target.container, &body).map_err(failed)?.id;
-        engine.exec_start(self.target.exec.get_or_init(|| exec), self.options.tty, self.hangup).map_err(failed)
+        let exec = self.target.exec.get_or_init(|| exec);
+        let sizes = resize.map(|resize| Sizes::start(&self.inner.engine, exec, size, resize, self.hangup));
+        let sizes = sizes.transpose().map_err(Broken::Io)?;
+        let body = ExecStart { tty: self.options.tty, console_size, ..ExecStart::default() };
+        let attached = engine.exec_start(exec, &body, self.hangup).map_err(failed)?;
+        Ok(Begun { attached, _sizes: sizes })
     }
 
     /// Why its latch is closed, while it had more to say.
@@ -245,13 +271,8 @@ impl Command<'_> {
     }
 
     /// Passes on what is said until it has ended, or is out of time.
-    fn follow(
-        &self,
-        mut attached: Attached,
-        stdin: Option<Box<dyn Read + Send>>,
-        resize: Option<Receiver<TerminalSize>>,
-        take: Take<'_>,
-    ) -> Result<ExitResult, Broken> {
+    fn follow(&self, begun: Begun, stdin: Option<Box<dyn Read + Send>>, take: Take<'_>) -> Result<ExitResult, Broken> {
+        let Begun { mut attached, _sizes } = begun;
         let (to, has_stdin) = (attached.stdin(), stdin.is_some());
         if let Some(from) = stdin {
             // Blocked in a read of the caller's, which no latch can end: it is left to itself, and ends with its source.
@@ -267,7 +288,8 @@ impl Command<'_> {
         let exec = self.target.exec.get().map_or("", String::as_str);
         let pulse = Arc::<Pulse>::default();
         let engine = &self.inner.engine;
-        let _watch = Watch::start(engine, exec, self.options.tty, resize, self.hangup, &pulse).map_err(Broken::Io)?;
+        let watch = self.options.tty.then(|| watch_terminal(engine, exec, self.hangup, &pulse));
+        let _watch = watch.transpose().map_err(Broken::Io)?;
         loop {
             match attached.next_piece() {
                 Ok(None) => break,
@@ -287,13 +309,17 @@ impl Command<'_> {
         // Its own connection was hung up, perhaps: that must not end this.
         let engine = self.inner.engine.with(&self.task.hangup).within(self.inner.config.inspect_timeout);
         let mut backoff = Backoff::new(Duration::from_millis(5), PACE);
+        let mut looks = CODE_LOOKS;
         loop {
             let failed = |e: engine::Error| if e.is_hung_up() { Broken::ShutDown } else { Broken::Engine(e) };
             let inspect = engine.exec_inspect(exec).map_err(failed)?;
             match inspect.exit_code {
+                _ if inspect.running => looks = CODE_LOOKS,
                 // podman says 0 while it runs.
-                Some(exit_code) if !inspect.running => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
-                _ => {}
+                Some(exit_code) => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
+                // It does not run, and its output has ended: a code that is not there by now does not come.
+                None if looks == 0 => return Err(Broken::NoCode),
+                None => looks -= 1,
             }
             if self.is_out_of_time() {
                 return Err(Broken::OutOfTime);

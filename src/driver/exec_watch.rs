@@ -13,7 +13,7 @@ use super::Inner;
 use super::end_exec::{self, Target};
 use super::exec::{ExecFate, PACE, TerminalSize};
 use crate::engine::Engine;
-use crate::threads::{Hangup, Worker};
+use crate::threads::{Backoff, Hangup, Worker};
 
 /// How long a terminal may be silent, once its command has ended, before its last words are taken to be said.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -75,48 +75,52 @@ impl Clock {
     }
 }
 
-/// The threads beside a command. When they are dropped, the one that waits at a channel is told first, and then all are
-/// joined.
-pub(super) struct Watch {
-    _end: Sender<Infallible>,
-    _workers: Vec<Worker>,
+/// Watches over a terminal's command whose output comes by `connection`: hangs that up when the command has ended and
+/// nothing more comes.
+pub(super) fn watch_terminal(
+    engine: &Engine,
+    exec: &str,
+    connection: &Hangup,
+    pulse: &Arc<Pulse>,
+) -> io::Result<Worker> {
+    let latch = connection.child();
+    let (engine, exec) = (engine.with(&latch), exec.to_owned());
+    let (pace, ends, pulse) = (latch.clone(), connection.clone(), pulse.clone());
+    let body = move || {
+        if has_ended(&engine, &exec, &pace) && has_said_all(&pulse, &pace) {
+            ends.hang_up();
+        }
+    };
+    Worker::spawn("exec end", latch, body, |_| {})
 }
 
-impl Watch {
-    /// Watches over a command whose output comes by `connection`.
+/// The thread that passes on a terminal's sizes. When it is dropped, the thread is told first, and then joined.
+pub(super) struct Sizes {
+    _end: Sender<Infallible>,
+    _worker: Worker,
+}
+
+impl Sizes {
+    /// Passes on `first`, then those that come. The command may be one that is about to start.
     pub(super) fn start(
         engine: &Engine,
         exec: &str,
-        tty: bool,
-        resize: Option<Receiver<TerminalSize>>,
+        first: Option<TerminalSize>,
+        sizes: Receiver<TerminalSize>,
         connection: &Hangup,
-        pulse: &Arc<Pulse>,
     ) -> io::Result<Self> {
         let (end, ended) = bounded(0);
-        let mut workers = Vec::new();
-        if tty {
-            let latch = connection.child();
-            let (engine, exec) = (engine.with(&latch), exec.to_owned());
-            let (pace, ends, pulse) = (latch.clone(), connection.clone(), pulse.clone());
-            let body = move || {
-                if has_ended(&engine, &exec, &pace) && has_said_all(&pulse, &pace) {
-                    ends.hang_up();
-                }
-            };
-            workers.push(Worker::spawn("exec end", latch, body, |_| {})?);
-        }
-        if let Some(sizes) = resize {
-            let latch = connection.child();
-            let (engine, exec) = (engine.with(&latch), exec.to_owned());
-            workers.push(Worker::spawn(
-                "exec resize",
-                latch,
-                move || pass_sizes(&engine, &exec, sizes, &ended),
-                |_| {},
-            )?);
-        }
-        Ok(Self { _end: end, _workers: workers })
+        let latch = connection.child();
+        let (engine, exec) = (engine.with(&latch), exec.to_owned());
+        let body = move || pass_sizes(&engine, &exec, first, sizes, &ended);
+        Ok(Self { _end: end, _worker: Worker::spawn("exec resize", latch, body, |_| {})? })
     }
+}
+
+/// The last of the sizes that are there. No more than there are now: whoever sends them may never pause.
+pub(super) fn newest(sizes: &Receiver<TerminalSize>) -> Option<TerminalSize> {
+    let waiting = sizes.len();
+    sizes.try_iter().take(waiting).last()
 }
 
 /// Waits for a command's end. False: it is watched no longer.
@@ -149,26 +153,30 @@ fn has_said_all(pulse: &Pulse, pace: &Hangup) -> bool {
 }
 
 /// Passes on a terminal's sizes until `ended` disconnects.
-fn pass_sizes(engine: &Engine, exec: &str, mut sizes: Receiver<TerminalSize>, ended: &Receiver<Infallible>) {
-    let mut wanted = None;
+fn pass_sizes(
+    engine: &Engine,
+    exec: &str,
+    first: Option<TerminalSize>,
+    mut sizes: Receiver<TerminalSize>,
+    ended: &Receiver<Infallible>,
+) {
+    let (mut wanted, mut backoff) = (first, Backoff::new(Duration::from_millis(1), PACE / 4));
     loop {
-        let again = if wanted.is_some() { after(PACE / 4) } else { never() };
-        select! {
-            recv(sizes) -> size => match size {
-                Ok(size) => wanted = Some(size),
-                Err(_) => sizes = never(),
-            },
-            recv(again) -> _ => {}
-            recv(ended) -> _ => return,
-        }
-        // No more than there are now: whoever sends them may never pause.
-        let waiting = sizes.len();
-        wanted = sizes.try_iter().take(waiting).last().or(wanted);
-        // Refused until the command has its terminal.
+        // Docker takes one that comes before the command has its terminal, and waits; others refuse it until then.
         if let Some(size) = &wanted
             && engine.exec_resize(exec, size).is_ok()
         {
             wanted = None;
+            backoff.reset();
+        }
+        let again = if wanted.is_some() { after(backoff.next()) } else { never() };
+        select! {
+            recv(sizes) -> size => match size {
+                Ok(size) => wanted = newest(&sizes).or(Some(size)),
+                Err(_) => sizes = never(),
+            },
+            recv(again) -> _ => wanted = newest(&sizes).or(wanted),
+            recv(ended) -> _ => return,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of a task that was started: as data to keep ([`TaskHandle`]), and as the thing in memory that its threads share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub(super) struct Task {
     pub(super) attached: bool,
     /// Whether we have asked for its end by SIGKILL.
     killed: AtomicBool,
+    /// Set when some of its output cannot be passed on any more; for who looks at it after the task is forgotten, too.
+    pub(super) output_lost: Arc<AtomicBool>,
     /// The present wait alone: closing it makes the wait loop inspect.
     wait: Mutex<Hangup>,
     workers: Mutex<Workers>,
@@ -69,7 +71,17 @@ impl Task {
     pub(super) fn new(handle: TaskHandle, hangup: Hangup) -> Self {
         let wait = Mutex::new(hangup.child());
         let killed = AtomicBool::new(false);
-        Self { handle, hangup, exit: Exit::default(), attached: false, killed, wait, workers: Mutex::default() }
+        let output_lost = Arc::default();
+        Self {
+            handle,
+            hangup,
+            exit: Exit::default(),
+            attached: false,
+            killed,
+            output_lost,
+            wait,
+            workers: Mutex::default(),
+        }
     }
 
     /// A task that is only looked at. Whoever waits for its end is told at once that nobody here knows.

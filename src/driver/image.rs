@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use super::options::{TaskOptions, without_scheme};
 use super::task::{TaskConfig, TaskId};
 use super::{Error, Inner};
 use crate::engine::types::AuthConfig;
 use crate::engine::{Engine, ImageListQuery, LoadQuery, loaded_images};
+use crate::files::{Folder, open_regular};
 use crate::images::{Origin, PullRequest, PulledImage, Reference, resolve_credentials};
 use crate::threads::Hangup;
 
@@ -84,7 +86,7 @@ impl TaskImage<'_> {
         let before = Before::look(self.inner, self.engine);
         let id = match self.options.load.as_str() {
             "" => self.pull(reference)?.id,
-            archive => self.load(reference, &archive_path(self.task, archive))?,
+            archive => self.load(reference, archive)?,
         };
         let origin = before.origin_of(&id);
         Ok((id, origin))
@@ -100,12 +102,14 @@ impl TaskImage<'_> {
     }
 
     /// Loads the archive (driver-spec 7). The image must be in it, whatever the Engine has had before.
-    fn load(&self, reference: &Reference, path: &PathBuf) -> Result<String, Error> {
-        let file = File::open(path).map_err(|source| Error::Archive { path: path.clone(), source })?;
+    fn load(&self, reference: &Reference, archive: &str) -> Result<String, Error> {
+        let (path, file) = open_archive(self.task, archive);
+        let file = file.map_err(|source| Error::Archive { path: path.clone(), source })?;
         let query = LoadQuery { quiet: true, ..LoadQuery::default() };
+        let archive = UntilHungUp { source: file, hangup: self.hangup };
         let said = self
             .engine
-            .image_load(file, &query, self.hangup)
+            .image_load(archive, &query, self.hangup)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let holds = loaded_images(&said);
         let absent =
@@ -169,6 +173,21 @@ impl<'a> Before<'a> {
     }
 }
 
+/// A source that ends with a latch, between two reads: one without end must not keep its start alive.
+struct UntilHungUp<'a, R> {
+    source: R,
+    hangup: &'a Hangup,
+}
+
+impl<R: Read> Read for UntilHungUp<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.hangup.is_hung_up() {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => self.source.read(buf),
+        }
+    }
+}
+
 /// Pulls an image for nobody's task (the program's `pull`).
 pub(super) fn pull(inner: &Inner, image: &str) -> Result<PulledImage, Error> {
     let image = without_scheme(image);
@@ -215,9 +234,71 @@ fn is_same(wanted: &Reference, name: &str) -> bool {
         || matches!((wanted.pull_name(), other.pull_name()), (Ok(wanted), Ok(other)) if wanted == other)
 }
 
-fn archive_path(task: &TaskConfig, load: &str) -> PathBuf {
-    match &task.alloc_dir {
-        Some(alloc_dir) => alloc_dir.join(&task.name).join("local").join(load),
-        None => load.into(),
+/// Opens the archive that `load` names, always a regular file: the one that who runs the task has found for it; else, where
+/// the task has an allocation, a path within its `local`, where the task may have laid anything and no link is followed;
+/// else a path of the library's user.
+fn open_archive(task: &TaskConfig, load: &str) -> (PathBuf, io::Result<File>) {
+    match (&task.image_archive, &task.alloc_dir) {
+        (Some(found), _) => (found.clone(), open_regular(found, File::options().read(true))),
+        (None, Some(alloc_dir)) => {
+            let local = alloc_dir.join(&task.name).join("local");
+            let opened =
+                Folder::new(&local, Some(alloc_dir)).hold().and_then(|local| local.file_below(Path::new(load)));
+            (local.join(load), opened)
+        }
+        (None, None) => (load.into(), open_regular(Path::new(load), File::options().read(true))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn an_archive_is_a_regular_file_within_local() {
+        let dir = std::env::temp_dir().join(format!("longshore-load-{}", std::process::id()));
+        let local = dir.join("a1/t/local");
+        fs::create_dir_all(local.join("sub")).unwrap();
+        for path in ["secret.tar", "a1/t/local/i.tar", "a1/t/local/sub/j.tar", "beside.tar"] {
+            fs::write(dir.join(path), path).unwrap();
+        }
+        symlink(dir.join("secret.tar"), local.join("link.tar")).unwrap();
+        symlink(&dir, local.join("up")).unwrap();
+        let task = |alloc: bool, found: Option<&str>| TaskConfig {
+            name: "t".into(),
+            alloc_dir: alloc.then(|| dir.join("a1")),
+            image_archive: found.map(|found| dir.join(found)),
+            ..TaskConfig::default()
+        };
+        let absolute = |path: &str| dir.join(path).display().to_string();
+        for (row, task, load, want) in [
+            ("in local", task(true, None), "i.tar".to_owned(), true),
+            ("deeper", task(true, None), "sub/j.tar".to_owned(), true),
+            ("absolute", task(true, None), absolute("secret.tar"), false),
+            ("absolute, though within", task(true, None), absolute("a1/t/local/i.tar"), false),
+            ("upwards", task(true, None), "../../../secret.tar".to_owned(), false),
+            ("a link", task(true, None), "link.tar".to_owned(), false),
+            ("a link on the way", task(true, None), "up/secret.tar".to_owned(), false),
+            ("a device", task(true, None), "/dev/zero".to_owned(), false),
+            ("a directory", task(true, None), "sub".to_owned(), false),
+            ("found beside the job file", task(true, Some("beside.tar")), "beside.tar".to_owned(), true),
+            ("found, and a device", task(true, Some("/dev/zero")), "zero".to_owned(), false),
+            ("without an allocation", task(false, None), absolute("secret.tar"), true),
+            ("without one, through the user's link", task(false, None), absolute("a1/t/local/link.tar"), true),
+            ("without one, a device", task(false, None), "/dev/zero".to_owned(), false),
+        ] {
+            let (path, opened) = open_archive(&task, &load);
+            match opened {
+                Ok(_) => assert!(want, "{row}: {} was opened", path.display()),
+                Err(error) => {
+                    assert!(!want, "{row}: {error}");
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{row}: {error}");
+                }
+            }
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

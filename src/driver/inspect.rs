@@ -34,11 +34,9 @@ pub(super) fn inspect(inner: &Inner, id: &TaskId) -> Result<TaskStatus, Error> {
 }
 
 fn state_of(state: &ContainerState) -> TaskState {
-    if state.dead {
-        TaskState::Exited
-    } else if state.is_running() {
+    if state.is_running() {
         TaskState::Running
-    } else if has_run(state) {
+    } else if state.dead || state.has_ended() && has_run(state) {
         TaskState::Exited
     } else {
         TaskState::Unknown
@@ -82,17 +80,20 @@ mod tests {
 
     #[test]
     fn states() {
-        let state = |running, dead, started: &str| ContainerState {
-            running,
+        let state = |status: &str, dead, started: &str| ContainerState {
+            status: status.into(),
+            running: status == "running",
             dead,
             started_at: started.into(),
             ..ContainerState::default()
         };
         for (name, state, want) in [
-            ("created", state(false, false, NEVER), TaskState::Unknown),
-            ("runs", state(true, false, "2026-11-25T03:36:04Z"), TaskState::Running),
-            ("has ended", state(false, false, "2026-11-25T03:36:04Z"), TaskState::Exited),
-            ("is dead", state(false, true, NEVER), TaskState::Exited),
+            ("created", state("created", false, NEVER), TaskState::Unknown),
+            ("runs", state("running", false, "2026-11-25T03:36:04Z"), TaskState::Running),
+            ("has ended", state("exited", false, "2026-11-25T03:36:04Z"), TaskState::Exited),
+            ("is dead", state("dead", true, NEVER), TaskState::Exited),
+            ("is what nobody knows", state("hibernating", false, "2026-11-25T03:36:04Z"), TaskState::Unknown),
+            ("says nothing", state("", false, "2026-11-25T03:36:04Z"), TaskState::Unknown),
         ] {
             assert_eq!(state_of(&state), want, "{name}");
         }

@@ -13,10 +13,12 @@ mod events;
 mod exec;
 mod exec_watch;
 mod handle;
+mod holder;
 mod image;
 mod inspect;
 pub mod options;
 mod output;
+mod owed;
 mod recover;
 mod signal;
 mod start;
@@ -56,6 +58,7 @@ use crate::logs::Watch;
 use crate::threads::{Hangup, Worker};
 use create::Facts;
 use events::Events;
+use owed::Owed;
 use tasks::Tasks;
 
 /// Runs tasks on one Engine. Clones are the same driver; the last one that is dropped shuts it down.
@@ -98,6 +101,8 @@ struct Inner {
     facts: OnceLock<Facts>,
     events: Arc<Events>,
     tasks: Tasks,
+    /// What failed starts have left.
+    owed: Owed,
     images: Coordinator,
     /// Ends every thread's calls, and every start that is under way.
     hangup: Hangup,
@@ -124,6 +129,7 @@ impl Driver {
             facts: OnceLock::new(),
             events: Arc::default(),
             tasks: Tasks::default(),
+            owed: Owed::default(),
             hangup,
             sweep: Mutex::default(),
             watch: Watch::default(),
@@ -132,7 +138,8 @@ impl Driver {
     }
 
     /// Creates and starts a task's container, and the threads that wait for it and collect its output (driver-spec 1.4).
-    /// What a failed start created is removed again.
+    /// What a failed start created is removed again; where the Engine could not be asked to, the error is
+    /// [`Error::LeftBehind`], and the removal is tried again until it is done, or the driver is shut down.
     ///
     /// # Errors
     /// [`Error`], all of it; [`Error::is_recoverable`] says whether trying again may help.
@@ -149,9 +156,23 @@ impl Driver {
         task: TaskConfig,
         sinks: Vec<Box<dyn Sink>>,
     ) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
+        self.start_task_under(task, sinks, &Hangup::new())
+    }
+
+    /// The same, but `hangup` gives the start up, whatever it waits for: within a second it has failed
+    /// ([`Error::GivenUp`]), what it created removed as ever. A task that has started is not touched.
+    ///
+    /// # Errors
+    /// As [`Driver::start_task`]; [`Error::GivenUp`].
+    pub fn start_task_under(
+        &self,
+        task: TaskConfig,
+        sinks: Vec<Box<dyn Sink>>,
+        hangup: &Hangup,
+    ) -> Result<(TaskHandle, Option<DriverNetwork>), Error> {
         let inner = &self.owner.inner;
         sweep::ensure(inner)?;
-        let started = start::start(inner, task, sinks);
+        let started = start::start(inner, task, sinks, hangup);
         // Not before: what is due may be what this task needs.
         inner.images.remove_when_due();
         let handle = started?;
@@ -174,7 +195,21 @@ impl Driver {
     /// # Errors
     /// [`Error::TaskNotFound`], [`Error::Signal`], [`Error::Stop`], [`Error::ShutDown`] while waiting for the end.
     pub fn stop_task(&self, id: &TaskId, timeout: Duration, signal: Option<Signal>) -> Result<(), Error> {
-        stop::stop(&self.owner.inner, id, timeout, signal)
+        self.stop_task_under(id, timeout, signal, &Hangup::new())
+    }
+
+    /// The same, but `hangup` gives it up: what the Engine then does with what it was asked is not known.
+    ///
+    /// # Errors
+    /// As [`Driver::stop_task`]; [`Error::GivenUp`].
+    pub fn stop_task_under(
+        &self,
+        id: &TaskId,
+        timeout: Duration,
+        signal: Option<Signal>,
+        hangup: &Hangup,
+    ) -> Result<(), Error> {
+        stop::stop(&self.owner.inner, id, timeout, signal, hangup)
     }
 
     /// Forgets a task that has ended, and removes its container and that one's anonymous volumes; before, it waits until
@@ -184,7 +219,38 @@ impl Driver {
     /// # Errors
     /// [`Error::TaskNotFound`], [`Error::StillRunning`], and where the Engine does not do it; the task stays then.
     pub fn destroy_task(&self, id: &TaskId, force: bool) -> Result<(), Error> {
-        destroy::destroy(&self.owner.inner, id, force)
+        self.destroy_task_under(id, force, &Hangup::new())
+    }
+
+    /// The same, but `hangup` gives it up; the task stays then.
+    ///
+    /// # Errors
+    /// As [`Driver::destroy_task`]; [`Error::GivenUp`].
+    pub fn destroy_task_under(&self, id: &TaskId, force: bool, hangup: &Hangup) -> Result<(), Error> {
+        destroy::destroy(&self.owner.inner, id, force, hangup)
+    }
+
+    /// Removes whatever container a task has that this driver does not run, as a start that failed leaves it
+    /// ([`Error::LeftBehind`]): found by its name and our labels, killed where it runs. Harmless where there is none.
+    /// `hangup` gives it up.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyStarted`]; [`Error::Plan`]: the task can have no container; [`Error::Inspect`], [`Error::Remove`],
+    /// [`Error::RemovalStuck`]; [`Error::GivenUp`].
+    pub fn remove_leftover(&self, task: &TaskConfig, hangup: &Hangup) -> Result<(), Error> {
+        attach::remove_leftover(&self.owner.inner, task, hangup)
+    }
+
+    /// The names of the containers that failed starts may have left, and whose removal is being tried.
+    pub fn leftovers(&self) -> Vec<String> {
+        self.owner.inner.owed.names()
+    }
+
+    /// Whether the Engine answers a ping within a time.
+    pub fn engine_answers(&self, within: Duration) -> bool {
+        let latch = self.owner.inner.hangup.child();
+        let Ok(_timer) = Worker::timer("ping time", &latch, within) else { return false };
+        self.owner.inner.engine.with(&latch).ping().is_ok()
     }
 
     /// Waits until all that an ended task has written is handed to its sinks, however long these take: a destroy waits for
@@ -367,6 +433,7 @@ impl Inner {
         for task in self.tasks.close() {
             task.end_threads();
         }
+        self.owed.stop();
         self.images.shutdown();
         self.watch.stop();
         self.events.close();

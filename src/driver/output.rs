@@ -2,6 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
+#[cfg(feature = "cli")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use super::handle::Task;
 use super::task::{LogTarget, LogTargets};
@@ -10,6 +13,11 @@ use crate::logs::{Collected, Collector, Lane, Rotation, Source, Target};
 
 #[cfg(feature = "cli")]
 impl super::Driver {
+    /// Whether some of a task's output could not be passed on; it tells when the task is destroyed, and from then on.
+    pub(crate) fn output_lost(&self, id: &super::TaskId) -> Result<Arc<AtomicBool>, Error> {
+        Ok(self.owner.inner.tasks.find(id)?.output_lost.clone())
+    }
+
     /// What the Engine keeps of the output of a task's container.
     pub(crate) fn source_of(
         &self,
@@ -36,6 +44,9 @@ pub(super) fn collect(
     let report = {
         let (inner, task) = (inner.clone(), task.clone());
         move |said| {
+            if matches!(said, Collected::SinkFailed(_) | Collected::Panicked(_)) {
+                task.output_lost.store(true, Ordering::Relaxed);
+            }
             let (message, kind) = match said {
                 Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
                 Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),
@@ -56,6 +67,7 @@ pub(super) fn collect(
 fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane<'static>>, Error> {
     let failed = |what: String| move |source| Error::Logs { what, source };
     let container = &task.handle.container_id;
+    let anchor = task.handle.config.alloc_dir.as_deref();
     let mut lanes = Vec::new();
     let targets = targets(inner, &task.handle.config.logs);
     if let [out, err] = &*targets
@@ -65,11 +77,11 @@ fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<La
         return Err(failed(out.path().display().to_string())(source));
     }
     for target in targets {
-        lanes.extend(Lane::open(&target, container).map_err(failed(target.path().display().to_string()))?);
+        lanes.extend(Lane::open(&target, container, anchor).map_err(failed(target.path().display().to_string()))?);
     }
     for sink in sinks {
         let what = sink.cursor().map_or_else(String::new, |path| path.display().to_string());
-        lanes.push(Lane::live(sink, container).map_err(failed(what))?);
+        lanes.push(Lane::live(sink, container, anchor).map_err(failed(what))?);
     }
     Ok(lanes)
 }

@@ -10,7 +10,7 @@ use super::task::TaskId;
 use super::{Error, Inner};
 use crate::engine::types::Stats;
 use crate::engine::{Engine, StatsQuery};
-use crate::stats::{ResourceUsage, usage};
+use crate::stats::{Machine, ResourceUsage, usage};
 use crate::threads::{Backoff, Hangup, Worker};
 
 /// Pauses after a sample that could not be had: 5 s, 10 s … 2 min.
@@ -37,7 +37,7 @@ pub(super) fn subscribe(inner: &Arc<Inner>, id: &TaskId, interval: Duration) -> 
 /// Samples until the task has ended, its driver lets go of it, or nobody listens.
 fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &Sender<ResourceUsage>) {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
-    let core_mhz = core_mhz(inner);
+    let machine = machine(inner);
     let engine = inner.engine.with(hangup);
     let mut before: Option<Stats> = None;
     let mut pause = interval;
@@ -51,7 +51,7 @@ fn sample(inner: &Inner, task: &Task, interval: Duration, hangup: &Hangup, to: &
             Ok(Some(sample)) if sample.is_sample() => {
                 backoff.reset();
                 let Some(sample) = with_before(sample, &mut before) else { continue };
-                let Some(usage) = usage(&sample, core_mhz) else { continue };
+                let Some(usage) = usage(&sample, machine) else { continue };
                 match to.try_send(usage) {
                     // A slow receiver misses this one.
                     Ok(()) | Err(TrySendError::Full(_)) => {}
@@ -84,7 +84,7 @@ fn with_before(mut sample: Stats, last: &mut Option<Stats>) -> Option<Stats> {
 
 /// Whether a task has ended that nobody waits for here: then its end is told by the Engine alone.
 fn has_ended(engine: &Engine, task: &Task) -> bool {
-    task.attached && engine.container_state(&task.handle.container_id).is_ok_and(|state| !state.is_running())
+    task.attached && engine.container_state(&task.handle.container_id).is_ok_and(|state| state.is_idle())
 }
 
 fn one(engine: &Engine, task: &Task, hangup: &Hangup) -> Result<Option<Stats>, crate::engine::Error> {
@@ -94,12 +94,14 @@ fn one(engine: &Engine, task: &Task, hangup: &Hangup) -> Result<Option<Stats>, c
     engine.container_stats(&task.handle.container_id, &StatsQuery::once(), &latch)?.next_line()
 }
 
-/// The speed of one core of the Engine's machine, in MHz; 0: not known.
-fn core_mhz(inner: &Inner) -> f64 {
+/// The CPUs of the Engine's machine.
+fn machine(inner: &Inner) -> Machine {
     let host = &inner.facts().host;
-    match (host.total_compute_mhz, host.cores) {
+    let cores = host.cores.filter(|cores| *cores > 0);
+    let core_mhz = match (host.total_compute_mhz, cores) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand MHz")]
-        (Some(total), Some(cores)) if cores > 0 => total as f64 / f64::from(cores),
+        (Some(total), Some(cores)) => total as f64 / f64::from(cores),
         _ => 0.0,
-    }
+    };
+    Machine { core_mhz, cores }
 }

@@ -1,43 +1,50 @@
-//! Stopping a task (driver-spec 8.4). A `/stop` is its caller's: no hang-up ends it, for some Engines kill when it closes.
+//! Stopping a task (driver-spec 8.4). A `/stop` is its caller's: no shutdown ends it, for some Engines kill when it closes;
+//! the caller's own latch does.
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{after, never, select};
 
 use super::handle::Task;
 use super::task::TaskId;
 use super::{Error, Inner, Signal};
-use crate::engine::{self, KillQuery, StopQuery, WaitCondition};
-use crate::threads::{Backoff, Worker};
+use crate::engine::{self, Engine, KillQuery, StopQuery, WaitCondition};
+use crate::threads::{Backoff, Hangup, Worker};
 
-pub(super) fn stop(inner: &Inner, id: &TaskId, timeout: Duration, signal: Option<Signal>) -> Result<(), Error> {
+pub(super) fn stop(
+    inner: &Inner,
+    id: &TaskId,
+    timeout: Duration,
+    signal: Option<Signal>,
+    hangup: &Hangup,
+) -> Result<(), Error> {
     let task = inner.tasks.find(id)?;
-    match signal {
-        None => engine_stop(inner, &task, timeout),
+    let stopped = match signal {
+        None => engine_stop(inner, &task, timeout, hangup),
         // No time between the signal and the kill: the kill alone.
-        Some(_) if timeout.is_zero() => engine_stop(inner, &task, Duration::ZERO),
-        Some(signal) => {
-            if has_ended_by(inner, &task, signal, timeout)? {
-                return Ok(());
-            }
-            engine_stop(inner, &task, Duration::ZERO)
-        }
-    }
+        Some(_) if timeout.is_zero() => engine_stop(inner, &task, Duration::ZERO, hangup),
+        Some(signal) => match has_ended_by(inner, &task, signal, timeout, hangup) {
+            Ok(false) => engine_stop(inner, &task, Duration::ZERO, hangup),
+            ended => ended.map(drop),
+        },
+    };
+    stopped.map_err(|e| if hangup.is_hung_up() { Error::GivenUp } else { e })
 }
 
 /// Sends the signal and waits for the end. False: it ignores the signal.
-fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -> Result<bool, Error> {
+fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration, hangup: &Hangup) -> Result<bool, Error> {
+    let engine = inner.engine.with(hangup);
     let container = &task.handle.container_id;
     let exit = task.exit.subscribe();
     if signal == Signal::Kill {
         task.is_to_be_killed();
     }
-    match inner.engine.container_kill(container, &KillQuery { signal: signal.to_string() }) {
+    match engine.container_kill(container, &KillQuery { signal: signal.to_string() }) {
         Ok(()) => {}
         Err(e) if e.is_not_found() => return Ok(true),
         Err(source) => {
             // Whether 409 or (podman 4.3) 500: what does not run needs no signal.
-            if !runs(inner, container) {
+            if !runs(&engine, container) {
                 return Ok(true);
             }
             let signal = signal.to_string();
@@ -45,33 +52,37 @@ fn has_ended_by(inner: &Inner, task: &Task, signal: Signal, timeout: Duration) -
         }
     }
     if task.attached {
-        return ends_within(inner, task, timeout);
+        return ends_within(inner, task, timeout, hangup);
     }
-    match exit.recv_timeout(timeout) {
-        Ok(_) => Ok(true),
-        Err(RecvTimeoutError::Timeout) => Ok(false),
-        Err(RecvTimeoutError::Disconnected) => Err(Error::ShutDown),
+    let bell = hangup.bell();
+    // A time beyond the clock's range is for ever.
+    let over = Instant::now().checked_add(timeout).map_or_else(never, |_| after(timeout));
+    select! {
+        recv(exit) -> exit => exit.map(|_| true).map_err(|_| Error::ShutDown),
+        recv(over) -> _ => Ok(false),
+        recv(bell.rung) -> _ => Err(Error::GivenUp),
     }
 }
 
 /// Waits for the end of a task that nobody waits for here. A wait that breaks is tried again: it is no end.
-fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> Result<bool, Error> {
+fn ends_within(inner: &Inner, task: &Task, timeout: Duration, hangup: &Hangup) -> Result<bool, Error> {
+    let (engine, given_up) = (inner.engine.with(hangup), task.hangup.joined(hangup));
     let deadline = Instant::now().checked_add(timeout);
     let container = &task.handle.container_id;
     let mut backoff = Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit);
     loop {
-        let latch = task.hangup.child();
+        let latch = given_up.child();
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let _timer = Worker::timer("stop time", &latch, left).map_err(Error::Thread)?;
         let waited = inner.engine.container_wait(container, WaitCondition::NotRunning, &latch);
         match waited {
-            Ok(_) if !runs(inner, container) => return Ok(true),
+            Ok(_) if !runs(&engine, container) => return Ok(true),
             Err(e) if e.is_not_found() => return Ok(true),
             _ => {}
         }
         let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A shutdown is not the end of its grace: what is not waited for is not killed.
-        if task.hangup.is_hung_up() || !over && !task.hangup.sleep(backoff.next()) {
+        if given_up.is_hung_up() || !over && !given_up.sleep(backoff.next()) {
             return Err(Error::ShutDown);
         }
         if over {
@@ -81,15 +92,15 @@ fn ends_within(inner: &Inner, task: &Task, timeout: Duration) -> Result<bool, Er
 }
 
 /// The Engine's own stop: the container's signal, its grace, SIGKILL.
-pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result<(), Error> {
+pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration, hangup: &Hangup) -> Result<(), Error> {
     let container = &task.handle.container_id;
     let deadline = grace.saturating_add(inner.config.stop_extra);
     task.is_to_be_killed();
     let query = StopQuery { timeout: Some(grace), signal: String::new(), deadline: Some(deadline) };
-    match inner.engine.container_stop(container, &query) {
+    match inner.engine.container_stop_under(container, &query, hangup) {
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() => Ok(()),
-        Err(source) if source.status().is_some() && !runs(inner, container) => {
+        Err(source) if source.status().is_some() && !runs(&inner.engine.with(hangup), container) => {
             log::debug!("{source}; it does not run");
             Ok(())
         }
@@ -98,9 +109,10 @@ pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration) -> Result
 }
 
 /// Whether the container runs, as far as the Engine can be asked.
-fn runs(inner: &Inner, container: &str) -> bool {
-    match inner.engine.container_state(container) {
-        Ok(state) => state.is_running(),
+fn runs(engine: &Engine, container: &str) -> bool {
+    match engine.container_state(container) {
+        // What is not known may run.
+        Ok(state) => !state.is_idle(),
         Err(e) => !engine::Error::is_not_found(&e),
     }
 }

@@ -78,6 +78,10 @@ pub struct TaskConfig {
     /// The allocation's directory on this machine; the task's own is `<alloc_dir>/<name>`.
     /// `None`: the task gets no directories, and none of the built-in binds.
     pub alloc_dir: Option<PathBuf>,
+    /// The archive that the option `load` means, where whoever runs the task has found it elsewhere than in the task's
+    /// `local`: beside the job file, for instance. The driver itself reads no other archive of a task with an `alloc_dir`
+    /// than one within `local`.
+    pub image_archive: Option<PathBuf>,
     /// The container's environment.
     pub env: BTreeMap<String, String>,
     /// Environment that device plugins add; it is not given to the container by itself.
@@ -128,6 +132,7 @@ impl fmt::Debug for TaskConfig {
             node_id,
             alloc_id,
             alloc_dir,
+            image_archive,
             env,
             device_env,
             resources,
@@ -153,6 +158,7 @@ impl fmt::Debug for TaskConfig {
             .field("node_id", node_id)
             .field("alloc_id", alloc_id)
             .field("alloc_dir", alloc_dir)
+            .field("image_archive", image_archive)
             .field("env", &env.keys())
             .field("device_env", &device_env.keys())
             .field("resources", resources)

@@ -31,6 +31,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
                 engine: inner.engine.with(&task.hangup).within(inner.config.inspect_timeout),
                 backoff: Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit),
                 lost: false,
+                exhausted: false,
                 inner: &inner,
                 task: &task,
             };
@@ -61,6 +62,8 @@ struct Wait<'a> {
     backoff: Backoff,
     /// Whether it was told that the Engine is away.
     lost: bool,
+    /// Whether it is this process that could not ask it.
+    exhausted: bool,
     inner: &'a Inner,
     task: &'a Task,
 }
@@ -72,6 +75,8 @@ enum Seen {
     /// It was created, and nobody has started it.
     NeverRan,
     Gone,
+    /// The Engine says something that is neither an end nor known to be none.
+    Odd,
     /// Why nobody knows.
     Unknown(String),
 }
@@ -101,6 +106,8 @@ impl Wait<'_> {
             };
             match self.look(code.is_some())? {
                 Seen::Running => self.back(),
+                // No end, whatever the wait has said.
+                Seen::Odd => {}
                 Seen::Ended(state) => return Some(result(code, &self.look_for_oom(code, state))),
                 Seen::NeverRan => return Some(never_ran()),
                 Seen::Gone => return Some(gone(code)),
@@ -124,10 +131,20 @@ impl Wait<'_> {
                 Ok(state) if state.is_running() => Seen::Running,
                 // A state that says nothing is not an end.
                 Ok(state) if state.status.is_empty() => Seen::Unknown("it tells no state".into()),
-                Ok(state) if state.status == "created" && !has_run(&state) => Seen::NeverRan,
-                Ok(state) => Seen::Ended(state),
+                Ok(state) if matches!(state.status.as_str(), "created" | "dead" | "removing") && !has_run(&state) => {
+                    Seen::NeverRan
+                }
+                Ok(state) if state.has_ended() => Seen::Ended(state),
+                // A word of a later Engine, or of one that is about something (podman's `initialized`): it is asked again.
+                Ok(state) => {
+                    self.odd(&state.status);
+                    Seen::Odd
+                }
                 Err(e) if e.is_not_found() => Seen::Gone,
-                Err(e) => Seen::Unknown(with_cause(&e)),
+                Err(e) => {
+                    self.exhausted = e.is_exhausted();
+                    Seen::Unknown(with_cause(&e))
+                }
             };
             if self.task.hangup.is_hung_up() {
                 return None;
@@ -147,7 +164,7 @@ impl Wait<'_> {
     /// Its state once more, where it may yet be told that memory had run out: not where SIGKILL was ours.
     fn look_for_oom(&self, code: Option<i64>, mut state: ContainerState) -> ContainerState {
         for pause in OOM_LOOKS {
-            let is_killed = code.unwrap_or(state.exit_code) == KILLED && !self.task.was_killed();
+            let is_killed = code.or(state.exit_code) == Some(KILLED) && !self.task.was_killed();
             if !is_killed || state.oom_killed || !self.task.hangup.sleep(pause) {
                 break;
             }
@@ -161,9 +178,17 @@ impl Wait<'_> {
     }
 
     fn away(&mut self, why: &str) {
+        let what = if self.exhausted { "The Engine cannot be asked" } else { "The Engine does not answer" };
+        self.lose(format!("{what}; the task is taken to run on: {why}"));
+    }
+
+    fn odd(&mut self, status: &str) {
+        self.lose(format!("The Engine says `{status}` of the container, which is no end; the task is taken to run on"));
+    }
+
+    fn lose(&mut self, message: String) {
         if !self.lost {
             self.lost = true;
-            let message = format!("The Engine does not answer; the task is taken to run on: {why}");
             self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_lost")]);
         }
     }
@@ -185,9 +210,14 @@ fn with_cause(error: &engine::Error) -> String {
     }
 }
 
-/// The result of a task that has ended. What wait delivered is the exit code, even where inspect says another.
+/// The result of a task that has ended. What wait delivered is the exit code, even where inspect says another. Where neither
+/// says one it is not known, and no success.
 pub(super) fn result(code: Option<i64>, state: &ContainerState) -> ExitResult {
-    let exit_code = code.unwrap_or(state.exit_code);
+    let Some(exit_code) = code.or(state.exit_code) else {
+        let why = if state.error.is_empty() { "" } else { ": " };
+        let err = format!("the Engine tells no exit code{why}{}", state.error);
+        return ExitResult { exit_code: UNKNOWN, signal: 0, oom_killed: state.oom_killed, err: Some(err) };
+    };
     let err = if state.oom_killed {
         Some("OOM killed".to_owned())
     } else if exit_code != 0 && !state.error.is_empty() {
@@ -217,7 +247,7 @@ mod tests {
     #[test]
     fn results() {
         let state = |exit_code, oom_killed, error: &str| ContainerState {
-            exit_code,
+            exit_code: Some(exit_code),
             oom_killed,
             error: error.into(),
             ..ContainerState::default()
@@ -234,6 +264,11 @@ mod tests {
             let got = result(code, &state);
             assert_eq!((got.exit_code, got.oom_killed, got.err.as_deref()), want, "{name}");
         }
+        let unknown = result(None, &ContainerState { exit_code: None, ..state(0, false, "") });
+        assert!(unknown.exit_code == UNKNOWN && unknown.err.is_some() && !unknown.is_successful(), "{unknown:?}");
+        let oom = result(None, &ContainerState { exit_code: None, ..state(0, true, "no luck") });
+        assert!(oom.oom_killed && oom.err.is_some_and(|err| err.contains("no luck")));
+        assert_eq!(result(Some(3), &ContainerState::default()).exit_code, 3, "wait's alone");
         assert_eq!(gone(None).exit_code, UNKNOWN);
         assert!(!gone(None).is_successful() && gone(Some(0)).is_successful());
     }

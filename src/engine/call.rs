@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, Unexpected};
 
+use super::bounds::Bound;
 use super::query::{Query, QueryString, encode};
-use super::types::{List, error_message};
-use super::{Engine, Error, phrases};
+use super::types::{List, error_message, is_engines_error};
+use super::{Engine, Error, odd, phrases};
 use crate::http::{self, Buffers, Method, Reply};
 use crate::threads::Hangup;
 
@@ -19,10 +20,16 @@ use crate::threads::Hangup;
 pub struct Call {
     /// The operation, as [`Engine`]'s method is called.
     pub operation: &'static str,
-    /// The HTTP method.
-    pub method: &'static str,
+    pub(super) method: Method,
     /// The path, without the API version and without a query.
     pub path: String,
+}
+
+impl Call {
+    /// The HTTP method: `POST`.
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
 }
 
 impl fmt::Display for Call {
@@ -34,7 +41,7 @@ impl fmt::Display for Call {
 #[cfg(test)]
 impl Call {
     pub(super) fn for_test(operation: &'static str) -> Self {
-        Self { operation, method: "GET", path: "/test".into() }
+        Self { operation, method: Method::GET, path: "/test".into() }
     }
 }
 
@@ -60,24 +67,28 @@ pub(super) struct Request<'a> {
     /// Whether the API version goes before the path.
     versioned: bool,
     deadline: Option<Duration>,
+    /// How large its answer may be, where that is taken whole.
+    bound: Bound,
+    /// The status that is a yes, too, beside 2xx.
+    also: Option<u16>,
 }
 
 impl Engine {
     pub(super) fn get<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
-        Request::new(self, operation, "GET", path)
+        Request::new(self, operation, Method::GET, path)
     }
 
     pub(super) fn post<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
-        Request::new(self, operation, "POST", path)
+        Request::new(self, operation, Method::POST, path)
     }
 
     pub(super) fn delete<'a>(&'a self, operation: &'static str, path: &[Part<'_>]) -> Request<'a> {
-        Request::new(self, operation, "DELETE", path)
+        Request::new(self, operation, Method::DELETE, path)
     }
 }
 
 impl<'a> Request<'a> {
-    fn new(engine: &'a Engine, operation: &'static str, method: &'static str, parts: &[Part<'_>]) -> Self {
+    fn new(engine: &'a Engine, operation: &'static str, method: Method, parts: &[Part<'_>]) -> Self {
         let (mut path, mut bad) = (String::new(), None);
         for part in parts {
             path.push('/');
@@ -94,8 +105,18 @@ impl<'a> Request<'a> {
             }
         }
         let call = Call { operation, method, path };
-        let (query, secret) = (QueryString::default(), String::new());
-        Self { engine, call, bad, query, json: None, secret, versioned: true, deadline: None }
+        Self {
+            engine,
+            call,
+            bad,
+            query: QueryString::default(),
+            json: None,
+            secret: String::new(),
+            versioned: true,
+            deadline: None,
+            bound: Bound::SMALL,
+            also: None,
+        }
     }
 
     pub(super) fn query(mut self, query: &impl Query) -> Self {
@@ -111,7 +132,7 @@ impl<'a> Request<'a> {
 
     /// The error of what has no form in JSON.
     pub(super) fn unwritable(&self, source: serde_json::Error) -> Error {
-        Error::Decode { call: Box::new(self.call.clone()), source }
+        Error::decode(&self.call, source)
     }
 
     /// Adds a header that no log may show. `value` has no end of a line in it.
@@ -139,27 +160,49 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Sends it, and takes the whole answer. A status of 400 and above is an error.
-    pub(super) fn send(self) -> Result<Answer, Error> {
-        let reply = self.negotiated(|path| {
-            let reply = self.engine.client.call(self.request(path, self.body()), self.deadline);
-            let reply = reply.map_err(|e| self.failed(e))?;
-            self.checked(reply)
-        })?;
-        Ok(Answer { call: self.call, reply })
+    /// Lets the answer be so large, where that is taken whole. By default [`Bound::SMALL`].
+    pub(super) fn bound(mut self, bound: Bound) -> Self {
+        self.bound = bound;
+        self
     }
 
-    /// The same on a connection of its own that nothing but its own `deadline` ends.
-    pub(super) fn send_alone(mut self, deadline: Option<Duration>) -> Result<Answer, Error> {
+    /// Takes 304, too, for a yes: it is so already.
+    pub(super) fn or_already(mut self) -> Self {
+        self.also = Some(304);
+        self
+    }
+
+    /// Sends it, and takes the whole answer. A status that the call does not accept is an error.
+    pub(super) fn send(self) -> Result<Answer, Error> {
+        let reply = self.negotiated(|path| self.checked(self.exchanged(path)?))?;
+        Ok(self.answer(reply))
+    }
+
+    /// Sends it, and takes the whole answer, whatever its status is.
+    pub(super) fn send_whatever(self) -> Result<Answer, Error> {
+        let reply = self.negotiated(|path| self.exchanged(path))?;
+        Ok(self.answer(reply))
+    }
+
+    fn exchanged(&self, path: &str) -> Result<Reply, Error> {
+        self.engine.client.call(self.request(path, self.body()), self.deadline).map_err(|e| self.failed(e))
+    }
+
+    fn answer(self, reply: Reply) -> Answer {
+        Answer { call: self.call, bound: self.bound, reply }
+    }
+
+    /// The same on a connection of its own that nothing but its own `deadline` and `hangup` end.
+    pub(super) fn send_alone(mut self, deadline: Option<Duration>, hangup: Option<&Hangup>) -> Result<Answer, Error> {
         self.deadline = deadline;
         let reply = self.negotiated(|path| {
-            let reply = self.engine.client.call_alone(self.request(path, http::Body::Empty), deadline);
+            let reply = self.engine.client.call_alone(self.request(path, http::Body::Empty), deadline, hangup);
             self.checked(reply.map_err(|e| self.failed(e))?)
         })?;
-        Ok(Answer { call: self.call, reply })
+        Ok(self.answer(reply))
     }
 
-    /// Sends it on a connection of its own, and gives the answer's body as it comes. A status of 400 and above is an error.
+    /// Sends it on a connection of its own, and gives the answer's body as it comes. A status that the call does not accept is an error.
     pub(super) fn stream(self, buffers: Buffers, hangup: &Hangup) -> Result<Streamed, Error> {
         let stream = self.negotiated(|path| self.opened(self.request(path, self.body()), buffers, hangup))?;
         Ok(self.streamed(stream))
@@ -173,16 +216,18 @@ impl<'a> Request<'a> {
         Ok(self.streamed(stream))
     }
 
-    /// Sends it on a connection of its own that is no longer HTTP after the answer's head. A status of 400 and above is an error.
-    pub(super) fn upgrade(self, buffers: Buffers, hangup: &Hangup) -> Result<Upgraded, Error> {
+    /// Sends it on a connection of its own that is no longer HTTP after the answer's head: 101, or 2xx without a word of that.
+    /// Any other status is an error.
+    pub(super) fn upgrade(mut self, buffers: Buffers, hangup: &Hangup) -> Result<Upgraded, Error> {
+        self.also = Some(101);
         let duplex = self.negotiated(|path| {
             let mut request = self.request(path, self.body());
             request.headers = UPGRADE;
             let duplex = self.engine.client.hijack(request, buffers, hangup).map_err(|e| self.failed(e))?;
-            if duplex.status() < 400 {
+            if self.accepts(duplex.status()) {
                 return Ok(duplex);
             }
-            let reply = duplex.into_reply().map_err(|e| self.failed(e))?;
+            let reply = duplex.into_refusal().map_err(|e| self.failed(e))?;
             Err(refused(&self.call, &reply))
         })?;
         Ok(Upgraded { endpoint: self.engine.shared.endpoint.clone(), call: self.call, duplex })
@@ -226,20 +271,23 @@ impl<'a> Request<'a> {
     }
 
     fn request<'b>(&'b self, path: &'b str, body: http::Body<'b>) -> http::Request<'b> {
-        let method = match self.call.method {
-            "GET" => Method::GET,
-            "POST" => Method::POST,
-            _ => Method::DELETE,
-        };
-        http::Request { method, path, query: self.query.as_str(), headers: &[], unlogged: &self.secret, body }
+        http::Request {
+            method: self.call.method.clone(),
+            path,
+            query: self.query.as_str(),
+            headers: &[],
+            unlogged: &self.secret,
+            body,
+            largest: self.bound.bytes,
+        }
     }
 
     fn opened(&self, request: http::Request<'_>, buffers: Buffers, hangup: &Hangup) -> Result<http::Stream, Error> {
         let stream = self.engine.client.stream(request, buffers, hangup).map_err(|e| self.failed(e))?;
-        if stream.status() < 400 {
+        if self.accepts(stream.status()) {
             return Ok(stream);
         }
-        let reply = stream.into_reply().map_err(|e| self.failed(e))?;
+        let reply = stream.into_refusal().map_err(|e| self.failed(e))?;
         Err(refused(&self.call, &reply))
     }
 
@@ -248,7 +296,12 @@ impl<'a> Request<'a> {
     }
 
     fn checked(&self, reply: Reply) -> Result<Reply, Error> {
-        if reply.status < 400 { Ok(reply) } else { Err(refused(&self.call, &reply)) }
+        if self.accepts(reply.status) { Ok(reply) } else { Err(refused(&self.call, &reply)) }
+    }
+
+    /// Whether a status is a yes to this call. A redirection is none: nothing was done.
+    fn accepts(&self, status: u16) -> bool {
+        (200..300).contains(&status) || self.also == Some(status)
     }
 
     fn failed(&self, error: http::Error) -> Error {
@@ -270,13 +323,27 @@ fn not_a_name(name: &str) -> Option<&'static str> {
 }
 
 fn refused(call: &Call, reply: &Reply) -> Error {
-    let message = error_message(&reply.body, reply.header("content-type"));
-    Error::Status { call: Box::new(call.clone()), status: reply.status, message }
+    let kind = reply.header("content-type");
+    let message = match reply.body.is_empty() && reply.status < 400 {
+        true => "the answer is none that this call has".into(),
+        false => error_message(&reply.body, kind),
+    };
+    let own = is_engines_error(&reply.body, kind);
+    Error::Status { call: Box::new(call.clone()), status: reply.status, message, own }
+}
+
+/// Reads one object. A list is none, though serde takes its elements for the fields, in their order.
+pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    match json.trim_ascii_start().first() {
+        Some(b'[') => Err(serde_json::Error::invalid_type(Unexpected::Seq, &"an object")),
+        _ => serde_json::from_slice(json),
+    }
 }
 
 /// An answer taken whole.
 pub(super) struct Answer {
     call: Call,
+    bound: Bound,
     reply: Reply,
 }
 
@@ -289,23 +356,61 @@ impl Answer {
         self.reply.header(name).unwrap_or_default()
     }
 
-    /// Its body as JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.reply.body)
-            .map_err(|source| Error::Decode { call: Box::new(self.call.clone()), source })
+    /// Whether the whole body is this text, but for white space around it.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        self.reply.body.trim_ascii() == text.as_bytes()
     }
 
-    /// Its body as a list. podman 5.8 says nothing at all where it has no images and is asked for digests.
+    /// The error of an answer with a status that the call does not accept.
+    pub(super) fn refused(&self) -> Error {
+        refused(&self.call, &self.reply)
+    }
+
+    /// Its body as a JSON object.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.check_size()?;
+        object(&self.reply.body).map_err(|source| self.unreadable(source))
+    }
+
+    /// The same, of which one that says nothing that we know is none: `{}`, `{"message":"no"}`. `field` is then what is missing.
+    pub(super) fn meaningful<T: DeserializeOwned + Default + PartialEq>(
+        &self,
+        field: &'static str,
+    ) -> Result<T, Error> {
+        let said: T = self.json()?;
+        if said == T::default() { Err(self.without(field)) } else { Ok(said) }
+    }
+
+    /// Its body as a list. podman 5.8 says nothing at all where it has no images and is asked for digests. What is odd in an
+    /// entry is left out.
     pub(super) fn list<T: DeserializeOwned + Default>(&self) -> Result<Vec<T>, Error> {
-        if self.reply.body.trim_ascii().is_empty() {
+        let body = self.reply.body.trim_ascii();
+        if body.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.json::<List<T>>()?.0)
+        self.check_size()?;
+        match serde_json::from_slice::<List<T>>(body) {
+            Ok(list) => Ok(list.0),
+            Err(source) => {
+                let entries = odd::entries(body).ok_or_else(|| self.unreadable(source))?;
+                log::warn!("{}: an entry is not as it should be", self.call);
+                Ok(entries)
+            }
+        }
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        let checked = self.bound.check(&self.reply.body);
+        checked.map_err(|e| Error::Protocol { call: Box::new(self.call.clone()), source: Box::new(e) })
+    }
+
+    fn unreadable(&self, source: serde_json::Error) -> Error {
+        Error::decode(&self.call, source)
     }
 
     /// The error of an answer that lacks a field without which it says nothing.
     pub(super) fn without(&self, field: &'static str) -> Error {
-        Error::Decode { call: Box::new(self.call.clone()), source: serde::de::Error::missing_field(field) }
+        self.unreadable(serde_json::Error::missing_field(field))
     }
 }
 

@@ -1,14 +1,17 @@
 //! The API's section "Containers", but for their logs: create, start, wait, stop, kill, inspect, list, remove.
 //! Ids may be whole, a prefix that only one container has, or a name.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Id};
+use super::call::object;
 use super::query::{Filters, Query, QueryString};
 use super::types::{
-    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, WaitError, WaitResult,
+    ContainerCreate, ContainerCreated, ContainerInspect, ContainerState, ContainerSummary, WaitError, WaitResult, cut,
 };
 use super::{Engine, Error};
 use crate::http::Buffers;
@@ -45,7 +48,7 @@ impl Engine {
     /// [`Error::is_not_found`]; [`Error::is_conflict`] while it is paused; 400 or 500 where its command cannot be run.
     pub fn container_start(&self, id: &str, query: &StartQuery) -> Result<Started, Error> {
         let request = self.post("container_start", &[Fixed("containers"), Id(id), Fixed("start")]);
-        let answer = request.query(query).send()?;
+        let answer = request.query(query).or_already().send()?;
         Ok(if answer.status() == 304 { Started::Already } else { Started::Now })
     }
 
@@ -68,12 +71,15 @@ impl Engine {
                 break; // No answer to a wait is so long; the JSON below says so.
             }
         }
-        let told = serde_json::from_slice::<Told>(&body).and_then(|told| match told.status_code {
+        let told = object::<Told>(&body).and_then(|told| match told.status_code {
             // A missing code must not become a 0.
             None => Err(serde::de::Error::missing_field("StatusCode")),
-            Some(status_code) => Ok(WaitResult { status_code, error: told.error }),
+            Some(status_code) => {
+                let error = told.error.map(|error| WaitError { message: cut(&error.message).into() });
+                Ok(WaitResult { status_code, error })
+            }
         });
-        told.map_err(|source| Error::Decode { call: Box::new(answer.call().clone()), source })
+        told.map_err(|source| Error::decode(answer.call(), source))
     }
 
     /// Stops a container: its stop signal, then SIGKILL after its grace (`POST /containers/{id}/stop`). Blocks until it
@@ -83,8 +89,21 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::Timeout`] after [`StopQuery::deadline`].
     pub fn container_stop(&self, id: &str, query: &StopQuery) -> Result<Stopped, Error> {
+        self.stop(id, query, None)
+    }
+
+    /// As [`Engine::container_stop`], but `hangup` ends it: for who does not care any more what becomes of the container, or
+    /// knows that it has ended. An Engine may then kill it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::container_stop`]; [`Error::HungUp`].
+    pub fn container_stop_under(&self, id: &str, query: &StopQuery, hangup: &Hangup) -> Result<Stopped, Error> {
+        self.stop(id, query, Some(hangup))
+    }
+
+    fn stop(&self, id: &str, query: &StopQuery, hangup: Option<&Hangup>) -> Result<Stopped, Error> {
         let request = self.post("container_stop", &[Fixed("containers"), Id(id), Fixed("stop")]);
-        let answer = request.query(query).send_alone(query.deadline)?;
+        let answer = request.query(query).or_already().send_alone(query.deadline, hangup)?;
         Ok(if answer.status() == 304 { Stopped::Already } else { Stopped::Now })
     }
 
@@ -102,9 +121,10 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`].
     pub fn container_inspect(&self, id: &str, query: &InspectQuery) -> Result<ContainerInspect, Error> {
-        let answer =
-            self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]).query(query).send()?;
-        let inspect: ContainerInspect = answer.json()?;
+        let request = self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]);
+        let answer = request.query(query).bound(Bound::THING).send()?;
+        let mut inspect: ContainerInspect = answer.json()?;
+        shorten(&mut inspect.state.error);
         // Every field of an answer may be missing; without this one it is none.
         if inspect.id.is_empty() { Err(answer.without("Id")) } else { Ok(inspect) }
     }
@@ -115,18 +135,24 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`].
     pub fn container_state(&self, id: &str) -> Result<ContainerState, Error> {
-        let answer = self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]).send()?;
+        let request = self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]);
+        let answer = request.bound(Bound::THING).send()?;
         let inspected: Inspected = answer.json()?;
-        inspected.state.ok_or_else(|| answer.without("State"))
+        let mut state = inspected.state.ok_or_else(|| answer.without("State"))?;
+        shorten(&mut state.error);
+        Ok(state)
     }
 
-    /// The Engine's containers (`GET /containers/json`): those that run, or as `query` says.
+    /// The Engine's containers (`GET /containers/json`): those that run, or as `query` says. An entry without an id is left
+    /// out, and what of an entry cannot be read is empty.
     ///
     /// # Errors
     /// 400 (podman: 500) for a filter that the Engine does not know.
     pub fn container_list(&self, query: &ListQuery) -> Result<Vec<ContainerSummary>, Error> {
-        let answer = self.get("container_list", &[Fixed("containers"), Fixed("json")]).query(query).send()?;
-        answer.list::<ContainerSummary>()
+        let request = self.get("container_list", &[Fixed("containers"), Fixed("json")]).query(query);
+        let mut list = request.bound(Bound::LIST).send()?.list::<ContainerSummary>()?;
+        list.retain(|container| !container.id.is_empty());
+        Ok(list)
     }
 
     /// Removes a container (`DELETE /containers/{id}`).
@@ -137,6 +163,13 @@ impl Engine {
     pub fn container_remove(&self, id: &str, query: &RemoveQuery) -> Result<(), Error> {
         self.delete("container_remove", &[Fixed("containers"), Id(id)]).query(query).send()?;
         Ok(())
+    }
+}
+
+/// Cuts a text for people where it gets too long.
+fn shorten(text: &mut String) {
+    if let Cow::Owned(short) = cut(text) {
+        *text = short;
     }
 }
 

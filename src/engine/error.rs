@@ -6,8 +6,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::types::cut;
 use super::{ApiVersion, BadFrame, Call, ContextError};
 use crate::http::{self, Endpoint};
+use crate::limits;
 
 /// Why a call to an Engine failed.
 #[derive(Debug)]
@@ -22,12 +24,35 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// This process has no descriptor or no memory left for the call: nobody knows what the Engine would have said.
+    Exhausted {
+        /// Where the Engine is.
+        endpoint: Endpoint,
+        /// What is used up.
+        source: io::Error,
+    },
     /// The Engine and we have no API version in common.
     Version {
         /// Where.
         endpoint: Endpoint,
         /// The highest that the Engine speaks.
         highest: ApiVersion,
+    },
+    /// The API version that is set is not one that the Engine speaks.
+    VersionRange {
+        /// Where.
+        endpoint: Endpoint,
+        /// The version that is set.
+        asked: ApiVersion,
+        /// The lowest that the Engine speaks. `None`: it did not say.
+        lowest: Option<ApiVersion>,
+        /// The highest that the Engine speaks.
+        highest: ApiVersion,
+    },
+    /// Somebody answers there who is no Engine.
+    NoEngine {
+        /// Where.
+        endpoint: Endpoint,
     },
     /// The answer was not there in time.
     Timeout {
@@ -56,6 +81,9 @@ pub enum Error {
         status: u16,
         /// The Engine's own text.
         message: String,
+        /// Whether the answer is the Engine's own, by its form: JSON with a `message`. A proxy before it may have written
+        /// any other, and such an answer says nothing of the thing asked about.
+        own: bool,
     },
     /// The Engine said yes, and then no, in the answer's body.
     Stream {
@@ -102,14 +130,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the Engine does not know the thing (404).
+    /// Whether the Engine does not know the thing: 404, in the Engine's own form. A proxy's page with that status is none.
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
+        matches!(self, Self::Status { status: 404, own: true, .. })
     }
 
-    /// Whether the thing is in a state that forbids it, or the name is taken (409).
+    /// Whether the thing is in a state that forbids it, or the name is taken: 409, in the Engine's own form.
     pub fn is_conflict(&self) -> bool {
-        self.status() == Some(409)
+        matches!(self, Self::Status { status: 409, own: true, .. })
     }
 
     /// Whether it was ended from our side.
@@ -122,15 +150,23 @@ impl Error {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether the Engine itself could not be reached, or went away: it says nothing of the thing asked about.
+    /// Whether this process has no descriptor or no memory left to ask with: it says nothing of the Engine.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(self, Self::Exhausted { .. })
+    }
+
+    /// Whether the Engine itself could not be reached, or went away: it says nothing of the thing asked about. So it is, too,
+    /// where it could not be asked ([`Error::is_exhausted`]).
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Timeout { .. } | Self::Disconnected { .. })
+        matches!(self, Self::Connect { .. } | Self::Exhausted { .. } | Self::Timeout { .. } | Self::Disconnected { .. })
     }
 
     /// Whether the same call may well succeed later: the Engine could not be reached, or had trouble of its own
-    /// (500, 502, 503, 504).
+    /// (500, 502, 503, 504), or somebody else answered in its place (404 and 409 in a form that is not the Engine's).
     pub fn is_transient(&self) -> bool {
-        self.is_unreachable() || matches!(self.status(), Some(500 | 502..=504))
+        self.is_unreachable()
+            || matches!(self.status(), Some(500 | 502..=504))
+            || matches!(self, Self::Status { status: 404 | 409, own: false, .. })
     }
 
     /// The HTTP status of the Engine's no.
@@ -152,7 +188,12 @@ impl Error {
     /// Which call it was. `None`: it failed before there was one.
     pub fn call(&self) -> Option<&Call> {
         match self {
-            Self::Context(_) | Self::Connect { .. } | Self::Version { .. } => None,
+            Self::Context(_)
+            | Self::Connect { .. }
+            | Self::Exhausted { .. }
+            | Self::Version { .. }
+            | Self::VersionRange { .. }
+            | Self::NoEngine { .. } => None,
             Self::Timeout { call, .. }
             | Self::HungUp { call }
             | Self::Disconnected { call, .. }
@@ -171,12 +212,21 @@ impl Error {
         let call = Box::new(call.clone());
         match error {
             http::Error::Connect(source) => Self::Connect { endpoint: endpoint.clone(), source },
+            http::Error::Exhausted(source) => Self::Exhausted { endpoint: endpoint.clone(), source },
             http::Error::Timeout => Self::Timeout { call, after },
             http::Error::HungUp => Self::HungUp { call },
             http::Error::Disconnected { source, .. } => Self::Disconnected { call, source },
             http::Error::Protocol(source) => Self::Protocol { call, source },
             http::Error::Source(source) => Self::Source { call, source },
         }
+    }
+
+    /// What is no JSON as it should be, told within bounds: serde names a value of the wrong type whole.
+    pub(super) fn decode(call: &Call, source: serde_json::Error) -> Self {
+        let text = source.to_string();
+        let short = cut(&text);
+        let source = if short.len() == text.len() { source } else { serde::de::Error::custom(short) };
+        Self::Decode { call: Box::new(call.clone()), source }
     }
 
     pub(super) fn bad_frame(call: &Call, bad: BadFrame) -> Self {
@@ -189,6 +239,11 @@ impl fmt::Display for Error {
         match self {
             Self::Context(_) => f.write_str("cannot tell where the Engine is"),
             Self::Connect { endpoint, .. } => write!(f, "no Engine answers at {endpoint}"),
+            // Its cause is within these words.
+            Self::Exhausted { endpoint, source } => {
+                let advice = limits::advice(source).unwrap_or_else(|| source.to_string());
+                write!(f, "the Engine at {endpoint} cannot be asked: {advice}")
+            }
             Self::Version { endpoint, highest } => {
                 write!(
                     f,
@@ -196,10 +251,17 @@ impl fmt::Display for Error {
                     ApiVersion::LOWEST
                 )
             }
+            Self::VersionRange { endpoint, asked, lowest: Some(lowest), highest } => {
+                write!(f, "API {asked} is set, and the Engine at {endpoint} speaks {lowest} to {highest}")
+            }
+            Self::VersionRange { endpoint, asked, lowest: None, highest } => {
+                write!(f, "API {asked} is set, and the Engine at {endpoint} speaks {highest} at most")
+            }
+            Self::NoEngine { endpoint } => write!(f, "what answers at {endpoint} is no Docker Engine"),
             Self::Timeout { call, after } => write!(f, "{call}: no answer within {after:?}"),
             Self::HungUp { call } => write!(f, "{call}: ended from this side"),
             Self::Disconnected { call, .. } => write!(f, "{call}: the connection ended before the answer did"),
-            Self::Status { call, status, message } => write!(f, "{call}: {message} ({status})"),
+            Self::Status { call, status, message, .. } => write!(f, "{call}: {message} ({status})"),
             Self::Stream { call, message } => write!(f, "{call}: {message}"),
             Self::Protocol { call, .. } => write!(f, "{call}: not an answer that can be read"),
             Self::Decode { call, .. } => write!(f, "{call}: not the JSON expected"),

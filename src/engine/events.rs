@@ -11,11 +11,16 @@ impl Engine {
     /// What happens at the Engine from now on, or did (`GET /events`), until `hangup` ends it.
     ///
     /// # Errors
-    /// 400 for a filter that the Engine does not know.
+    /// 400 for a filter that the Engine does not know. In the stream, [`Error::Decode`] for what is no event.
     pub fn events(&self, query: &EventsQuery, hangup: &Hangup) -> Result<JsonLines<Event>, Error> {
         let request = self.get("events", &[Fixed("events")]);
-        Ok(JsonLines::new(request.query(query).stream(Buffers::CALL, hangup)?))
+        Ok(JsonLines::new(request.query(query).stream(Buffers::CALL, hangup)?).checked(without))
     }
+}
+
+/// What an event lacks without which it says nothing.
+fn without(event: &Event) -> Option<&'static str> {
+    (event.kind.is_empty() && event.action.is_empty()).then_some("Type")
 }
 
 /// Which events. By default all from now on.

@@ -3,36 +3,53 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Id};
 use super::call::Upgraded;
 use super::pieces::{Piece, Pieces};
 use super::query::{Query, QueryString};
 use super::types::{ExecCreate, ExecCreated, ExecInspect, ExecStart};
-use super::{Engine, Error};
+use super::{ApiVersion, Engine, Error};
 use crate::http::{Buffers, Sender};
 use crate::threads::Hangup;
 
+/// The first version of the API that takes a terminal's first size.
+const CONSOLE_SIZE: ApiVersion = ApiVersion::new(1, 42);
+
 impl Engine {
-    /// Prepares a command in a container that runs (`POST /containers/{id}/exec`). Nothing is started.
+    /// Prepares a command in a container that runs (`POST /containers/{id}/exec`). Nothing is started. A `console_size` goes
+    /// out where the Engine knows it: with a terminal, from API 1.42 on.
     ///
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::is_conflict`] where the container is paused or does not run (podman: 500).
     pub fn exec_create(&self, id: &str, body: &ExecCreate) -> Result<ExecCreated, Error> {
         let request = self.post("exec_create", &[Fixed("containers"), Id(id), Fixed("exec")]);
-        let answer = request.json(body)?.send()?;
+        let console_size = self.console_size(body.tty, body.console_size)?;
+        let answer = request.json(&ExecCreate { console_size, ..body.clone() })?.send()?;
         let created: ExecCreated = answer.json()?;
         if created.id.is_empty() { Err(answer.without("Id")) } else { Ok(created) }
     }
 
     /// Starts a command, attached (`POST /exec/{id}/start`): gives what it writes, and takes what it is to read. There is no
-    /// deadline; `hangup` ends the connection, and the command goes on: the API has no call that ends one.
+    /// deadline; `hangup` ends the connection, and the command goes on: the API has no call that ends one. Of `body`,
+    /// `detach` does not count, and `console_size` as for [`Engine::exec_create`].
     ///
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::is_conflict`]: it was started before, or its container does not run (podman: 500).
-    pub fn exec_start(&self, id: &str, tty: bool, hangup: &Hangup) -> Result<Attached, Error> {
+    pub fn exec_start(&self, id: &str, body: &ExecStart, hangup: &Hangup) -> Result<Attached, Error> {
         let request = self.post("exec_start", &[Fixed("exec"), Id(id), Fixed("start")]);
-        let upgraded = request.json(&ExecStart { tty, ..ExecStart::default() })?.upgrade(Buffers::LOGS, hangup)?;
-        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), tty), upgraded })
+        let console_size = self.console_size(body.tty, body.console_size)?;
+        let body = ExecStart { detach: false, console_size, ..body.clone() };
+        let upgraded = request.json(&body)?.upgrade(Buffers::LOGS, hangup)?;
+        Ok(Attached { pieces: Pieces::new(upgraded.call().clone(), body.tty).with_words(), upgraded })
+    }
+
+    /// A terminal's first size as it may be sent: without a terminal Engines refuse one.
+    fn console_size(&self, tty: bool, size: Option<[u32; 2]>) -> Result<Option<[u32; 2]>, Error> {
+        match size.filter(|_| tty) {
+            Some(size) => Ok((self.api_version()? >= CONSOLE_SIZE).then_some(size)),
+            None => Ok(None),
+        }
     }
 
     /// Starts a command that nobody listens to (`POST /exec/{id}/start` with `Detach`).
@@ -49,7 +66,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]: also some time after its end (Docker forgets it after five minutes, podman sooner).
     pub fn exec_inspect(&self, id: &str) -> Result<ExecInspect, Error> {
-        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).send()?.json()
+        // The whole command is in it.
+        self.get("exec_inspect", &[Fixed("exec"), Id(id), Fixed("json")]).bound(Bound::THING).send()?.json()
     }
 
     /// Gives a command's terminal a size (`POST /exec/{id}/resize`).
@@ -89,7 +107,9 @@ impl Attached {
         Stdin { sender: self.upgraded.sender() }
     }
 
-    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output.
+    /// Waits for the next piece of what it writes, and lends it until the next call. `None`: the end of its output. Where words
+    /// come in the place of all frames, as of an Engine that could not start the command, they are pieces of
+    /// [`Stream::System`](super::Stream::System).
     ///
     /// # Errors
     /// [`Error::Protocol`] for bytes that are no frames, or that end within one; [`Error::HungUp`]; what can happen to a connection.

@@ -106,6 +106,14 @@ impl Decoder {
         if self.header_len == 0 && self.current.is_none() { Ok(()) } else { Err(BadFrame::Cut) }
     }
 
+    /// What has come of a header, where that can be none.
+    pub(super) fn no_header(&self) -> Option<&[u8]> {
+        let held = &self.header[..self.header_len];
+        let (stream, padding) = held.split_first()?;
+        let is_none = *stream > 3 || padding.iter().take(3).any(|byte| *byte != 0);
+        is_none.then_some(held)
+    }
+
     fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<(Stream, u32)>, BadFrame> {
         let header = match input.split_first_chunk() {
             Some((header, rest)) if self.header_len == 0 => {

@@ -7,6 +7,7 @@ mod transfer;
 
 use serde_json::Value;
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Image};
 use super::query::{Filters, Query, QueryString};
 use super::types::{ImageHistoryItem, ImageInspect, ImageRemoved, ImageSearchResult, ImageSummary, ImagesPruned};
@@ -30,8 +31,10 @@ impl Engine {
     /// # Errors
     /// 400 (podman: 500) for a filter that the Engine does not know.
     pub fn image_list(&self, query: &ImageListQuery) -> Result<Vec<ImageSummary>, Error> {
-        let answer = self.get("image_list", &[Fixed("images"), Fixed("json")]).query(query).send()?;
-        answer.list::<ImageSummary>()
+        let request = self.get("image_list", &[Fixed("images"), Fixed("json")]).query(query);
+        let mut list = request.bound(Bound::LIST).send()?.list::<ImageSummary>()?;
+        list.retain(|image| !image.id.is_empty());
+        Ok(list)
     }
 
     /// All that the Engine knows of an image (`GET /images/{name}/json`).
@@ -59,7 +62,7 @@ impl Engine {
     /// [`Error::is_not_found`]; [`Error::Decode`] for an answer without an id.
     pub fn image_inspect_with(&self, name: &str, query: &ImageInspectQuery) -> Result<ImageInspect, Error> {
         let request = self.get("image_inspect", &[Fixed("images"), Image(name), Fixed("json")]);
-        let answer = request.query(query).send()?;
+        let answer = request.query(query).bound(Bound::THING).send()?;
         let inspect: ImageInspect = answer.json()?;
         if inspect.id.is_empty() { Err(answer.without("Id")) } else { Ok(inspect) }
     }
@@ -78,8 +81,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`].
     pub fn image_history(&self, name: &str) -> Result<Vec<ImageHistoryItem>, Error> {
-        let answer = self.get("image_history", &[Fixed("images"), Image(name), Fixed("history")]).send()?;
-        answer.list::<ImageHistoryItem>()
+        let request = self.get("image_history", &[Fixed("images"), Image(name), Fixed("history")]);
+        request.bound(Bound::LIST).send()?.list::<ImageHistoryItem>()
     }
 
     /// Gives an image one more name, `repo:tag` (`POST /images/{name}/tag`); takes it from whichever image had it before.
@@ -112,8 +115,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::is_conflict`] while a container uses it.
     pub fn image_remove(&self, name: &str, query: &ImageRemoveQuery) -> Result<Vec<ImageRemoved>, Error> {
-        let answer = self.delete("image_remove", &[Fixed("images"), Image(name)]).query(query).send()?;
-        answer.list::<ImageRemoved>()
+        let request = self.delete("image_remove", &[Fixed("images"), Image(name)]).query(query);
+        request.bound(Bound::LIST).send()?.list::<ImageRemoved>()
     }
 
     /// Removes images that no container uses (`POST /images/prune`): those without a name, or as `query` says. Gives what
@@ -131,7 +134,8 @@ impl Engine {
     /// # Errors
     /// [`Error::is_conflict`] while another prune runs; 400 (podman: 500) for a filter that the Engine does not know.
     pub fn image_prune(&self, query: &ImagePruneQuery) -> Result<ImagesPruned, Error> {
-        self.post("image_prune", &[Fixed("images"), Fixed("prune")]).query(query).send()?.json()
+        let request = self.post("image_prune", &[Fixed("images"), Fixed("prune")]).query(query);
+        request.bound(Bound::LIST).send()?.json()
     }
 
     /// Searches for images by name (`GET /images/search`): Docker Hub, or the registry that `term` begins with.
@@ -149,8 +153,8 @@ impl Engine {
     /// 500 where the registry does not answer (podman: [`Error::is_not_found`]).
     pub fn image_search(&self, term: &str, query: &ImageSearchQuery) -> Result<Vec<ImageSearchResult>, Error> {
         let request = self.get("image_search", &[Fixed("images"), Fixed("search")]).query(&Term(term)).query(query);
-        let answer = request.refuse(term.is_empty(), "there is nothing to search for").send()?;
-        answer.list::<ImageSearchResult>()
+        let request = request.refuse(term.is_empty(), "there is nothing to search for");
+        request.bound(Bound::LIST).send()?.list::<ImageSearchResult>()
     }
 }
 

@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use super::Error;
-use super::call::Streamed;
+use super::call::{Streamed, object};
 
 /// The longest document that is taken, in bytes. The largest that an Engine sends in earnest, an event with a
 /// container's labels, is a few kilobytes.
-const LONGEST: usize = 4 * 1024 * 1024;
+const LONGEST: usize = 1024 * 1024;
 /// Read at a time.
 const CHUNK: usize = 4 * 1024;
 
@@ -89,6 +89,8 @@ pub struct JsonLines<T> {
     lines: LineDecoder,
     chunk: Box<[u8]>,
     ended: bool,
+    /// What a document lacks without which it is none.
+    without: fn(&T) -> Option<&'static str>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -100,7 +102,13 @@ impl<T> fmt::Debug for JsonLines<T> {
 
 impl<T: DeserializeOwned> JsonLines<T> {
     pub(super) fn new(streamed: Streamed) -> Self {
-        Self { streamed, lines: LineDecoder::default(), chunk: vec![0; CHUNK].into(), ended: false, of: PhantomData }
+        let (lines, chunk) = (LineDecoder::default(), vec![0; CHUNK].into());
+        Self { streamed, lines, chunk, ended: false, without: |_| None, of: PhantomData }
+    }
+
+    /// The same, of whose documents one that lacks what `without` names is an error.
+    pub(super) fn checked(self, without: fn(&T) -> Option<&'static str>) -> Self {
+        Self { without, ..self }
     }
 
     /// Waits for the next document. `None`: the answer has ended.
@@ -111,7 +119,7 @@ impl<T: DeserializeOwned> JsonLines<T> {
     pub fn next_line(&mut self) -> Result<Option<T>, Error> {
         loop {
             if let Some(line) = self.lines.next_line() {
-                return decode(&self.streamed, line).map(Some);
+                return decode(&self.streamed, line, self.without).map(Some);
             }
             if self.ended {
                 return Ok(None);
@@ -121,7 +129,7 @@ impl<T: DeserializeOwned> JsonLines<T> {
                     self.ended = true;
                     let rest = self.lines.rest();
                     if !rest.is_empty() {
-                        return decode(&self.streamed, rest).map(Some);
+                        return decode(&self.streamed, rest, self.without).map(Some);
                     }
                 }
                 n => self.lines.feed(&self.chunk[..n]).map_err(|bad| Error::Protocol {
@@ -150,8 +158,16 @@ impl<T: DeserializeOwned> Iterator for JsonLines<T> {
     }
 }
 
-fn decode<T: DeserializeOwned>(streamed: &Streamed, line: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(line).map_err(|source| Error::Decode { call: Box::new(streamed.call().clone()), source })
+fn decode<T: DeserializeOwned>(
+    streamed: &Streamed,
+    line: &[u8],
+    without: fn(&T) -> Option<&'static str>,
+) -> Result<T, Error> {
+    let document = object(line).and_then(|document| match without(&document) {
+        None => Ok(document),
+        Some(field) => Err(serde::de::Error::missing_field(field)),
+    });
+    document.map_err(|source| Error::decode(streamed.call(), source))
 }
 
 #[cfg(test)]

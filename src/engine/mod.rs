@@ -1,6 +1,7 @@
 //! The Engine API: [`Engine`] and its operations, one file per section of Docker's API reference, each next to the
 //! queries it takes. Wire bodies are in [`types`], what an answer means is in `call`, framing in `frames` and `json_lines`.
 
+mod bounds;
 mod call;
 mod containers;
 mod context;
@@ -11,6 +12,7 @@ mod frames;
 mod images;
 mod json_lines;
 mod logs;
+mod odd;
 mod phrases;
 mod pieces;
 mod progress;
@@ -33,7 +35,7 @@ pub use containers::{
     CreateQuery, InspectQuery, KillQuery, ListQuery, RemoveQuery, StartQuery, Started, StopQuery, Stopped,
     WaitCondition,
 };
-pub use context::{ContextError, api_version_from_env, docker_config_file, endpoint_from_env};
+pub use context::{ContextError, api_version_from_env, check_tls_from_env, docker_config_file, endpoint_from_env};
 pub use error::Error;
 pub use events::EventsQuery;
 pub use exec::{Attached, ResizeQuery, Stdin};
@@ -60,7 +62,8 @@ pub struct EngineConfig {
     pub call_timeout: Duration,
     /// How long a ping may take in all; each client's first call is one, to agree on a version. Defaults to 5 s.
     pub ping_timeout: Duration,
-    /// The API version to speak, whatever the Engine says. Defaults to none: the highest that both know.
+    /// The API version to speak; one that the Engine does not is an error of the first call. Defaults to none: the highest
+    /// that both know.
     pub api_version: Option<ApiVersion>,
 }
 
@@ -165,15 +168,16 @@ impl Engine {
     /// The API version that is spoken with the Engine: asked for once, with a ping, and remembered.
     ///
     /// # Errors
-    /// Those of [`Engine::ping`], and [`Error::Version`] for an Engine that speaks none that we know.
+    /// Those of [`Engine::ping`], but for an Engine that is not well and names its version all the same; [`Error::Version`] for
+    /// one that speaks none that we know; [`Error::VersionRange`] for one that does not speak the version that is set.
     pub fn api_version(&self) -> Result<ApiVersion, Error> {
-        if let Some(pinned) = self.shared.config.api_version {
-            return Ok(pinned);
-        }
         if let Some(agreed) = *self.shared.agreed.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(agreed);
         }
-        let version = version::agree(self)?;
+        let version = match self.shared.config.api_version {
+            Some(asked) => version::check(self, asked)?,
+            None => version::agree(self)?,
+        };
         *self.shared.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(version);
         Ok(version)
     }

@@ -51,7 +51,7 @@ mod tests {
 
     fn status(status: u16, message: &str) -> Error {
         let call = Box::new(Call::for_test("container_logs"));
-        Error::Status { call, status, message: message.into() }
+        Error::Status { call, status, message: message.into(), own: true }
     }
 
     #[test]

@@ -22,18 +22,22 @@ use super::{Call, Error, JsonLines};
 pub struct ProgressStream {
     lines: JsonLines<Progress>,
     ended: bool,
+    /// Whether messages have come, and whether one of them said anything that we know.
+    came: bool,
+    said: bool,
 }
 
 impl ProgressStream {
     pub(super) fn new(answer: Streamed) -> Self {
-        Self { lines: JsonLines::new(answer), ended: false }
+        Self { lines: JsonLines::new(answer), ended: false, came: false, said: false }
     }
 
     /// Waits for the next message. `None`: the Engine has done all of it.
     ///
     /// # Errors
     /// [`Error::Stream`] where the message says that it failed; [`Error::Disconnected`] or [`Error::Protocol`] where the
-    /// answer breaks off; [`Error::HungUp`]; [`Error::Decode`] for what is no message. After an error nothing more comes.
+    /// answer breaks off; [`Error::HungUp`]; [`Error::Decode`] for what is no message, and at the end of messages of which none
+    /// said anything. After an error nothing more comes.
     pub fn next_message(&mut self) -> Result<Option<Progress>, Error> {
         if self.ended {
             return Ok(None);
@@ -45,14 +49,23 @@ impl ProgressStream {
 
     /// The error of messages of which none had a field without which they say nothing.
     pub(super) fn without(&self, field: &'static str) -> Error {
-        Error::Decode { call: Box::new(self.call().clone()), source: serde::de::Error::missing_field(field) }
+        Error::decode(self.call(), serde::de::Error::missing_field(field))
     }
 
     fn call(&self) -> &Call {
         self.lines.call()
     }
 
-    fn checked(&self, message: Option<Progress>) -> Result<Option<Progress>, Error> {
+    fn checked(&mut self, message: Option<Progress>) -> Result<Option<Progress>, Error> {
+        match &message {
+            Some(message) => {
+                self.came = true;
+                self.said |= *message != Progress::default();
+            }
+            // An answer of another kind than this call's: nobody knows what was done.
+            None if self.came && !self.said => return Err(self.without("status")),
+            None => {}
+        }
         match message.as_ref().and_then(Progress::failure) {
             None => Ok(message),
             Some(failure) => Err(Error::Stream { call: Box::new(self.call().clone()), message: failure.into_owned() }),

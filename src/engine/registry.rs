@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
+use super::bounds::Bound;
 use super::call::Part::{Fixed, Image};
 use super::call::Request;
 use super::types::{AuthConfig, DistributionInspect};
@@ -25,7 +26,7 @@ impl Engine {
     /// 401, 403, 404 or 500, as the registry answers; [`Error::Decode`] for an answer without a digest.
     pub fn distribution_inspect(&self, name: &str, auth: Option<&AuthConfig>) -> Result<DistributionInspect, Error> {
         let request = self.get("distribution_inspect", &[Fixed("distribution"), Image(name), Fixed("json")]);
-        let answer = request.credentials(auth)?.send()?;
+        let answer = request.credentials(auth)?.bound(Bound::THING).send()?;
         let inspect: DistributionInspect = answer.json()?;
         if inspect.descriptor.digest.is_empty() { Err(answer.without("Descriptor")) } else { Ok(inspect) }
     }

@@ -38,19 +38,21 @@ impl FromStr for ApiVersion {
     fn from_str(text: &str) -> Result<Self, ContextError> {
         let bad = || ContextError::ApiVersion(text.into());
         let (major, minor) = text.strip_prefix('v').unwrap_or(text).split_once('.').ok_or_else(bad)?;
+        // A third number says nothing: 1.41.0 is 1.41.
+        let (minor, patch) = minor.split_once('.').unwrap_or((minor, "0"));
         let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
-            true => digits.parse().map_err(|_| bad()),
+            true => digits.parse::<u16>().map_err(|_| bad()),
             false => Err(bad()),
         };
+        number(patch)?;
         Ok(Self { major: number(major)?, minor: number(minor)? })
     }
 }
 
 /// Asks the Engine what it speaks, and takes the highest that both know.
 pub(super) fn agree(engine: &Engine) -> Result<ApiVersion, Error> {
-    let ping = engine.ping()?;
-    // Docker before 17.04 and some proxies name no version. They speak the lowest.
-    let theirs = ping.api_version.parse().unwrap_or(ApiVersion::LOWEST);
+    // Who names no version speaks the lowest.
+    let theirs = engine.told_version()?.unwrap_or(ApiVersion::LOWEST);
     if theirs < ApiVersion::LOWEST {
         return Err(Error::Version { endpoint: engine.endpoint().clone(), highest: theirs });
     }
@@ -60,6 +62,23 @@ pub(super) fn agree(engine: &Engine) -> Result<ApiVersion, Error> {
     // A newer Engine than any known. It may have dropped what we know: only its /version says so.
     let lowest = engine.version()?.min_api_version.parse().unwrap_or(ApiVersion::LOWEST);
     Ok(choose(lowest))
+}
+
+/// Checks that a version which is set is one that the Engine speaks, as far as the Engine tells.
+pub(super) fn check(engine: &Engine, asked: ApiVersion) -> Result<ApiVersion, Error> {
+    let Some(highest) = engine.told_version()? else { return Ok(asked) };
+    let endpoint = || engine.endpoint().clone();
+    if asked > highest {
+        return Err(Error::VersionRange { endpoint: endpoint(), asked, lowest: None, highest });
+    }
+    if asked < highest {
+        // One that cannot be asked refuses the calls themselves, where it must.
+        let lowest = engine.version().ok().and_then(|version| version.min_api_version.parse().ok());
+        if let Some(lowest) = lowest.filter(|lowest| asked < *lowest) {
+            return Err(Error::VersionRange { endpoint: endpoint(), asked, lowest: Some(lowest), highest });
+        }
+    }
+    Ok(asked)
 }
 
 /// The version for an Engine whose highest is above ours.
@@ -86,7 +105,13 @@ mod tests {
             ("", None),
             ("1.x", None),
             ("1.+4", None),
-            ("1.41.1", None),
+            ("1.41.0", Some((1, 41))),
+            ("v1.41.12", Some((1, 41))),
+            ("1.41.", None),
+            ("1.41.x", None),
+            ("1.41.0.0", None),
+            (".41", None),
+            ("1..41", None),
             ("1.99999", None),
         ] {
             assert_eq!(text.parse::<ApiVersion>().ok(), want.map(|(a, b)| ApiVersion::new(a, b)), "{text}");

@@ -98,10 +98,10 @@ impl Duplex {
         Sender { socket: self.socket.0.clone() }
     }
 
-    /// Takes the rest of a short answer whole: an error's body.
-    pub(crate) fn into_reply(self) -> Result<Reply, Error> {
+    /// Takes a refusal, as [`Stream::into_refusal`] does.
+    pub(crate) fn into_refusal(self) -> Result<Reply, Error> {
         match self.source {
-            Source::Body(stream) => stream.into_reply(),
+            Source::Body(stream) => stream.into_refusal(),
             Source::Raw { .. } => Ok(Reply { status: self.status, headers: http::HeaderMap::new(), body: Vec::new() }),
         }
     }

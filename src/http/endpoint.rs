@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 /// Docker's port without TLS.
 const PLAIN_PORT: u16 = 2375;
-/// Docker's port with TLS.
-const TLS_PORT: u16 = 2376;
+/// Whom Docker takes for an Engine that has a port and no host.
+const THIS_MACHINE: &str = "localhost";
 
 /// Where an Engine is.
 ///
@@ -66,10 +66,20 @@ impl fmt::Display for EndpointError {
 
 impl Error for EndpointError {}
 
+impl Endpoint {
+    /// Docker's own socket.
+    pub(crate) const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+    /// Docker's port with TLS.
+    pub(crate) const TLS_PORT: u16 = 2376;
+}
+
+/// What `docker` makes of an address, but for two: a path needs `unix://`, and `http://` and `https://` are known. Blanks and
+/// newlines around it do not count.
 impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(address: &str) -> Result<Self, EndpointError> {
+        let address = address.trim();
         let bad = |why| EndpointError { address: without_password(address), why };
         if let Some(file) = address.strip_prefix("replay:") {
             return match file {
@@ -85,16 +95,21 @@ impl FromStr for Endpoint {
             None => ("tcp", address),
         };
         match scheme {
-            "unix" if rest.is_empty() => Err(bad("it has no path")),
+            "unix" if rest.is_empty() => Ok(Self::Unix(Self::DEFAULT_SOCKET.into())),
             "unix" if rest.contains('\0') => Err(bad("its path holds a NUL")),
             "unix" => Ok(Self::Unix(rest.into())),
-            "tcp" | "http" => {
+            "tcp" => {
                 let (host, port) = host_and_port(rest).map_err(bad)?;
+                let host = if host.is_empty() { THIS_MACHINE.into() } else { host };
+                Ok(Self::Tcp { host, port: port.unwrap_or(PLAIN_PORT) })
+            }
+            "http" => {
+                let (host, port) = named(host_and_port(rest)).map_err(bad)?;
                 Ok(Self::Tcp { host, port: port.unwrap_or(PLAIN_PORT) })
             }
             "https" => {
-                let (host, port) = host_and_port(rest).map_err(bad)?;
-                Ok(Self::Tls { host, port: port.unwrap_or(TLS_PORT) })
+                let (host, port) = named(host_and_port(rest)).map_err(bad)?;
+                Ok(Self::Tls { host, port: port.unwrap_or(Self::TLS_PORT) })
             }
             "ssh" => {
                 let (user, rest) = match rest.rsplit_once('@') {
@@ -104,7 +119,7 @@ impl FromStr for Endpoint {
                 if user.is_some_and(|user| user.contains(':')) {
                     return Err(bad("ssh takes no password in an address"));
                 }
-                let (host, port) = host_and_port(rest).map_err(bad)?;
+                let (host, port) = named(host_and_port(rest)).map_err(bad)?;
                 Ok(Self::Ssh { user: user.map(Into::into), host, port })
             }
             "npipe" => Err(bad("named pipes are Windows's, and longshore runs on Linux")),
@@ -132,7 +147,12 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// `host[:port][/]`, an IPv6 address in brackets.
+/// A host and a port, of which the host is not empty.
+fn named(found: Result<(String, Option<u16>), &'static str>) -> Result<(String, Option<u16>), &'static str> {
+    found.and_then(|found| if found.0.is_empty() { Err("it has no host") } else { Ok(found) })
+}
+
+/// `[host][:[port]][/]`, an IPv6 address in brackets.
 fn host_and_port(rest: &str) -> Result<(String, Option<u16>), &'static str> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains('@') {
@@ -144,6 +164,9 @@ fn host_and_port(rest: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = match rest.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("a bracket is not closed")?;
+            if host.is_empty() {
+                return Err("it has no host");
+            }
             match after.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if after.is_empty() => (host, None),
@@ -156,14 +179,11 @@ fn host_and_port(rest: &str) -> Result<(String, Option<u16>), &'static str> {
             None => (rest, None),
         },
     };
-    if host.is_empty() {
-        return Err("it has no host");
-    }
     if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("its host holds a blank");
     }
     let port = match port {
-        None => None,
+        None | Some("") => None,
         Some(port) => match port.parse() {
             Ok(0) | Err(_) => return Err("its port is no number from 1 to 65535"),
             Ok(port) => Some(port),
@@ -205,6 +225,16 @@ mod tests {
             ("https://engine.example", "https://engine.example:2376"),
             ("ssh://me@engine", "ssh://me@engine"),
             ("ssh://engine:2222", "ssh://engine:2222"),
+            ("tcp://:5555", "tcp://localhost:5555"),
+            (":5555", "tcp://localhost:5555"),
+            ("tcp://", "tcp://localhost:2375"),
+            ("tcp://:", "tcp://localhost:2375"),
+            ("tcp://engine:", "tcp://engine:2375"),
+            ("tcp://[::1]:", "tcp://[::1]:2375"),
+            ("unix://", "unix:///var/run/docker.sock"),
+            ("  unix:///x.sock\n", "unix:///x.sock"),
+            ("\tengine:2222\r\n", "tcp://engine:2222"),
+            (" unix:///with blank .sock ", "unix:///with blank .sock"),
             ("replay:a/b.har", "replay:a/b.har"),
             ("replay:/x:y.har", "replay:/x:y.har"),
         ] {
@@ -219,10 +249,15 @@ mod tests {
         for (address, why) in [
             ("", "empty"),
             ("/var/run/docker.sock", "unix://"),
-            ("unix://", "no path"),
-            ("tcp://", "no host"),
+            (" \n", "empty"),
+            ("http://", "no host"),
+            ("https://:2376", "no host"),
+            ("ssh://me@", "no host"),
+            ("ssh://:22", "no host"),
+            ("tcp://[]:80", "no host"),
             ("replay:", "no recording"),
-            ("tcp://:80", "no host"),
+            ("tcp:///path", "follow"),
+            ("tcp://?x", "follow"),
             ("tcp://engine:0", "port"),
             ("tcp://engine:70000", "port"),
             ("tcp://engine:x", "port"),

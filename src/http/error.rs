@@ -9,6 +9,8 @@ use std::io;
 pub(crate) enum Error {
     /// Nobody answers there.
     Connect(io::Error),
+    /// This side has no descriptor or no memory for it.
+    Exhausted(io::Error),
     /// Its time was up.
     Timeout,
     /// Somebody hung up on purpose.
@@ -21,10 +23,26 @@ pub(crate) enum Error {
     Source(io::Error),
 }
 
+/// The body of an answer is larger than its call can need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    /// The bound, in bytes.
+    pub(crate) bound: u64,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "its body is larger than {} KiB", self.bound / 1024)
+    }
+}
+
+impl error::Error for TooLarge {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect(_) => "cannot connect",
+            Self::Exhausted(_) => "no descriptor or no memory is left here",
             Self::Timeout => "timed out",
             Self::HungUp => "hung up",
             Self::Disconnected { .. } => "the connection ended",
@@ -37,7 +55,7 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Connect(e) | Self::Source(e) => Some(e),
+            Self::Connect(e) | Self::Exhausted(e) | Self::Source(e) => Some(e),
             Self::Disconnected { source, .. } => Some(source),
             Self::Protocol(e) => Some(e.as_ref()),
             Self::Timeout | Self::HungUp => None,

@@ -12,13 +12,15 @@ use ureq::http;
 pub(crate) use ureq::http::Method;
 
 use super::duplex::Duplex;
-use super::transport::{Buffers, Dial, Failure, Handover, NoResolver};
-use super::{Connect, Endpoint, Error, Stream};
+use super::transport::{Buffers, Dial, Failure, Handover, NoResolver, reading_until};
+use super::{Connect, Endpoint, Error, Stream, TooLarge};
+use crate::limits::is_exhausted;
 use crate::threads::Hangup;
 
-/// A bound on an answer that is taken whole. The largest that an Engine gives in earnest, a list of thousands of
-/// containers, is a few megabytes.
-const LARGEST_REPLY: u64 = 256 * 1024 * 1024;
+/// Largest body of a refusal that is read, in bytes; what lies beyond is left out.
+const LARGEST_REFUSAL: u64 = 64 * 1024;
+/// How long the body of a refusal is waited for. Engines send it together with the head, and the head says the most.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
 /// A little under the shortest age at which an Engine, or a proxy before it, closes an idle connection.
 const IDLE_AGE: Duration = Duration::from_secs(10);
 /// As many calls as are made at once in a busy driver; more wait for nobody, they connect anew.
@@ -47,6 +49,8 @@ pub(crate) struct Request<'a> {
     /// every byte that it writes. Such a request has a connection of its own.
     pub(crate) unlogged: &'a str,
     pub(crate) body: Body<'a>,
+    /// Largest body of an answer that is taken whole, in bytes.
+    pub(crate) largest: u64,
 }
 
 /// The body of a request.
@@ -141,10 +145,17 @@ impl Client {
         }
     }
 
-    /// A call on a connection of its own that nobody hangs up: the answer whole, within `deadline` if there is one.
-    pub(crate) fn call_alone(&self, mut request: Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
-        let agent = agent_for(&self.way, self.timeouts, Buffers::WAIT, None, 0, Extra::of(&request, None));
-        exchange(&agent, &mut request, deadline)
+    /// A call on a connection of its own that the client's latch does not end, but `hangup`, if there is one: the answer
+    /// whole, within `deadline` if there is one.
+    pub(crate) fn call_alone(
+        &self,
+        mut request: Request<'_>,
+        deadline: Option<Duration>,
+        hangup: Option<&Hangup>,
+    ) -> Result<Reply, Error> {
+        let extra = Extra::of(&request, None);
+        let agent = agent_for(&self.way, self.timeouts, Buffers::WAIT, hangup.cloned(), 0, extra);
+        exchange(&agent, &mut request, deadline).map_err(|e| hung_up(hangup, e))
     }
 
     /// A long call on a connection of its own: the answer's head, however late it comes, and its body as a stream.
@@ -162,11 +173,11 @@ impl Client {
         let response = match asked {
             None => send(&agent, &mut request, None),
             Some(json) => {
-                let (method, path, query, headers) = (&request.method, request.path, request.query, request.headers);
+                let Request { method, path, query, headers, unlogged, largest, .. } = &request;
                 on_a_stack_of_its_own(&|| {
                     let body = json.map_or(Body::Empty, Body::Json);
-                    let unlogged = request.unlogged;
-                    send(&agent, &mut Request { method: method.clone(), path, query, headers, unlogged, body }, None)
+                    let method = method.clone();
+                    send(&agent, &mut Request { method, path, query, headers, unlogged, body, largest: *largest }, None)
                 })
             }
         };
@@ -276,8 +287,33 @@ fn agent_for(
 /// Sends one request and reads the answer whole.
 fn exchange(agent: &Agent, request: &mut Request<'_>, deadline: Option<Duration>) -> Result<Reply, Error> {
     let (parts, body) = send(agent, request, deadline)?.into_parts();
-    let body = body.into_with_config().limit(LARGEST_REPLY).read_to_vec().map_err(sort)?;
+    let (length, mut reader) = (body.content_length(), body.into_reader());
+    let body = match parts.status.is_success() {
+        true => whole(&mut reader, length, request.largest)?,
+        false => refusal(&mut reader),
+    };
     Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+/// Reads a body whole, if it is not larger than `largest`. One that says how long it is is refused unread.
+fn whole(body: &mut impl Read, length: Option<u64>, largest: u64) -> Result<Vec<u8>, Error> {
+    let too_large = || Error::Protocol(Box::new(TooLarge { bound: largest }));
+    if length.is_some_and(|length| length > largest) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    body.take(largest.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| sort(ureq::Error::Io(e)))?;
+    if bytes.len() as u64 > largest { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Reads what comes of a refusal's body within its bounds. A body that stalls or breaks is cut: the status is the answer.
+pub(super) fn refusal(body: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = reading_until(Instant::now() + REFUSAL_PATIENCE, || body.take(LARGEST_REFUSAL).read_to_end(&mut bytes));
+    if let Err(e) = read {
+        log::debug!("the body of a refusal broke off: {e}");
+    }
+    bytes
 }
 
 /// Sends one request and reads the answer's head.
@@ -355,12 +391,13 @@ pub(super) fn sort(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Timeout(_) => Error::Timeout,
         ureq::Error::Other(other) => match other.downcast::<Failure>().map(|f| *f) {
-            Ok(Failure::Connect(e)) if e.kind() == Kind::TimedOut => Error::Connect(e),
+            Ok(Failure::Connect(e)) if is_exhausted(&e) => Error::Exhausted(e),
             Ok(Failure::Connect(e)) => Error::Connect(e),
             Ok(Failure::HungUp) => Error::HungUp,
             Ok(Failure::Unsent(source)) => Error::Disconnected { source, unsent: true },
             Err(other) => Error::Protocol(other),
         },
+        ureq::Error::Io(e) if is_exhausted(&e) => Error::Exhausted(e),
         ureq::Error::Io(e) => match e.kind() {
             // What ureq makes of an error of its own when it must pass through `Read`.
             Kind::TimedOut => Error::Timeout,

@@ -11,7 +11,7 @@ mod transport;
 
 pub(crate) use duplex::{Duplex, Sender};
 pub use endpoint::{Endpoint, EndpointError};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, TooLarge};
 pub(crate) use exchange::{Body, Client, Method, Reply, Request, Timeouts};
 pub(crate) use socket::{Connect, Socket};
 pub(crate) use stream::Stream;

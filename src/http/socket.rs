@@ -129,7 +129,9 @@ fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
 fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     let deadline = Instant::now() + timeout;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
+    // The error of a name that cannot be resolved has no kind of its own.
+    let addresses = (host, port).to_socket_addrs().map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+    for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes no connection"));

@@ -11,13 +11,10 @@ use ureq::http;
 use ureq::http::header::TRANSFER_ENCODING;
 
 use super::chunks::{BadChunk, Chunks};
-use super::exchange::{hung_up, sort};
+use super::exchange::{hung_up, refusal, sort};
 use super::transport::Handover;
 use super::{Error, Reply, Socket};
 use crate::threads::{Cut, Hangup, Registration};
-
-/// Of an error's body no more than this is taken.
-const LARGEST_ERROR: u64 = 64 * 1024;
 
 /// An answer whose body is still coming. Dropping it closes its connection, unread or not.
 pub(crate) struct Stream {
@@ -56,7 +53,7 @@ impl Stream {
         let coding = response.headers().get(TRANSFER_ENCODING);
         let is_chunked = coding.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
         let socket = handover.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(socket) = socket.filter(|_| is_chunked && response.status().as_u16() < 400) else {
+        let Some(socket) = socket.filter(|_| is_chunked && response.status().is_success()) else {
             return Ok(Self::new(response, hangup.clone()));
         };
         // Registered once more before ureq lets go of it: there is no moment in which a hang-up would miss it.
@@ -105,14 +102,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes the rest of a short answer whole: an error's body.
-    pub(crate) fn into_reply(self) -> Result<Reply, Error> {
-        let mut whole = Vec::new();
-        if let Body::Ureq(body) = self.body {
-            let read = body.take(LARGEST_ERROR).read_to_end(&mut whole);
-            read.map_err(|e| hung_up(Some(&self.hangup), sort(ureq::Error::Io(e))))?;
+    /// Takes a refusal, with as much of its body as comes within a refusal's bounds.
+    pub(crate) fn into_refusal(self) -> Result<Reply, Error> {
+        let body = match self.body {
+            Body::Ureq(mut body) => refusal(&mut body),
+            Body::Chunked(_) => Vec::new(),
+        };
+        if self.hangup.is_hung_up() {
+            return Err(Error::HungUp);
         }
-        Ok(Reply { status: self.parts.status.as_u16(), headers: self.parts.headers, body: whole })
+        Ok(Reply { status: self.parts.status.as_u16(), headers: self.parts.headers, body })
     }
 }
 

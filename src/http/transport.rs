@@ -4,6 +4,7 @@
 //! timeout is set only when it is far off the one wanted (it is a system call), and a request that failed before its
 //! first byte went out says so.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -217,6 +218,24 @@ fn deadline(timeout: &NextTimeout) -> Option<Instant> {
     timeout.not_zero().and_then(|left| Instant::now().checked_add(*left))
 }
 
+thread_local! {
+    /// The moment at which this thread's reads end, whatever deadline ureq has: a body gets none of its own once its head
+    /// is there, and whether it needs one depends on the head.
+    static READS_END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Does `read`, within which this thread reads from connections until `end` at the latest, and then times out.
+pub(super) fn reading_until<T>(end: Instant, read: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Instant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            READS_END.set(self.0);
+        }
+    }
+    let _restore = Restore(READS_END.replace(Some(end)));
+    read()
+}
+
 fn is_would_block(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -253,7 +272,7 @@ impl Transport for SocketTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let deadline = deadline(&timeout);
+        let deadline = [deadline(&timeout), READS_END.get()].into_iter().flatten().min();
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {

@@ -158,7 +158,7 @@ impl Default for TaskLogs {
     }
 }
 
-/// When a task is started again.
+/// When a task is started again. In a job file, `interval` is at least 5 s and has room for `attempts` delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// How many restarts within `interval`.

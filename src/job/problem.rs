@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::values::printable;
+
 /// Something wrong with a job file, or worth knowing about it, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
@@ -26,20 +28,11 @@ impl std::error::Error for Problem {}
 /// A name or a text of the file as it may stand in a message: in backticks, without control characters, and not longer than a line.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 60;
-    let mut out = String::from("`");
-    for (count, c) in text.chars().enumerate() {
-        if count == MOST {
-            out.push('…');
-            break;
-        }
-        match c {
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out.push('`');
-    out
+    let (begin, more) = match text.char_indices().nth(MOST) {
+        Some((end, _)) => (&text[..end], "…"),
+        None => (text, ""),
+    };
+    format!("`{}{more}`", printable(begin))
 }
 
 /// The known name that a person most likely meant: the nearest by letters changed, added, dropped or swapped, if it is near enough.

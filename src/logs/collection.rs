@@ -146,9 +146,10 @@ impl Collection {
     fn container(&mut self) -> Container {
         match self.reading.engine.container_state(&self.reading.settings.id) {
             Ok(state) if state.is_running() => Container::Runs,
-            // A state that says nothing is not an end.
-            Ok(state) if state.status.is_empty() => Container::Unknown,
-            Ok(state) => Container::Ended { settled: self.is_long_ago(&state.finished_at) },
+            Ok(state) if state.is_idle() => Container::Ended { settled: self.is_long_ago(&state.finished_at) },
+            // A state that says nothing is not an end, and a word that is not known is none either.
+            Ok(state) if state.status.is_empty() && !state.is_running() => Container::Unknown,
+            Ok(_) => Container::Runs,
             Err(e) if e.is_not_found() => Container::Ended { settled: false },
             Err(_) => Container::Unknown,
         }
@@ -156,6 +157,8 @@ impl Collection {
 
     /// After a break: waits, and says whether to go on. `tries_left`: for a container that has ended.
     fn recover(&mut self, stop: Stop, new: bool, tries_left: Option<&mut u32>) -> bool {
+        // What could not be asked was not tried.
+        let is_asked = !matches!(&stop, Stop::Broken(error) if error.is_exhausted());
         match stop {
             Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => return true,
             Stop::Broken(error) if error.is_hung_up() || error.is_not_found() => return false,
@@ -174,7 +177,7 @@ impl Collection {
         }
         match tries_left {
             None => {}
-            Some(_) if new => {}
+            Some(_) if new || !is_asked => {}
             Some(0) => {
                 self.reading.missing("the end of the output cannot be read");
                 return false;

@@ -1,12 +1,14 @@
 //! Files as sinks: one that grows, or one of several after the other, with each line's time beside it.
 //!
 //! Bytes are gathered, and written when nothing more is there at present. Only what is written counts as collected; what a
-//! crash leaves beyond that is cut off again. A disk that is full is waited for.
+//! crash leaves beyond that is cut off again. A disk that is full is waited for. Files in turn lie in a directory whose way
+//! others may change: each is opened, measured and removed by that directory's descriptor (`files::folder`), and none is
+//! held between two bursts. One file alone is where its user says, through links and to devices.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -15,9 +17,12 @@ use super::kept::Place;
 use super::layout::{self, Time};
 use super::outlet::{Gate, Outlet, may_pass};
 use super::record::{Record, Stream};
+use crate::files::{Entry, Held};
 
 /// Gathered at most, in bytes.
 const BATCH: usize = 128 * 1024;
+/// Whoever may pass the directory may read.
+const MODE: u32 = 0o644;
 /// How often a disk that is full, or files that cannot be opened, are tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(2);
 
@@ -31,7 +36,7 @@ pub(crate) struct Rotation {
 /// One stream's files, or both streams' one file.
 #[derive(Debug)]
 pub(super) struct Files {
-    path: PathBuf,
+    at: Entry,
     /// Which streams are written.
     streams: [bool; 2],
     rotation: Option<Rotation>,
@@ -56,15 +61,15 @@ struct Open {
 }
 
 impl Files {
-    /// The files at `path`, none of them opened yet but looked at: what is there stays, and is gone on with.
-    pub(super) fn new(path: &Path, streams: [bool; 2], rotation: Option<Rotation>) -> io::Result<Self> {
-        let is_plain = match (rotation, path.metadata()) {
+    /// The files at a place, none of them opened yet but looked at: what is there stays, and is gone on with.
+    pub(super) fn new(at: &Entry, streams: [bool; 2], rotation: Option<Rotation>) -> io::Result<Self> {
+        let is_plain = match (rotation, at.path().metadata()) {
             (None, Ok(found)) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             (None, Ok(found)) => found.is_file(),
             _ => true,
         };
         let mut files = Self {
-            path: path.to_owned(),
+            at: at.clone(),
             streams,
             rotation,
             place: Place::default(),
@@ -76,9 +81,9 @@ impl Files {
             again: Instant::now(),
         };
         if rotation.is_some() {
-            files.place.number = numbers(path)?.into_iter().max().unwrap_or(0);
+            files.place.number = numbers(at.path(), &at.hold()?)?.into_iter().max().unwrap_or(0);
         }
-        files.measure();
+        files.measure()?;
         // A directory that is not there, or not ours, is told now.
         files.open()?;
         files.open = None;
@@ -96,22 +101,25 @@ impl Files {
         if !self.is_plain {
             return Ok(0);
         }
+        let path = self.at.path();
         if self.rotation.is_some() {
-            for number in numbers(&self.path)?.into_iter().filter(|number| *number > to.number) {
-                remove(&layout::file(&self.path, number))?;
-                remove(&layout::times(&self.path, number))?;
+            let held = self.at.hold()?;
+            for number in numbers(path, &held)?.into_iter().filter(|number| *number > to.number) {
+                held.remove(&layout::file(path, number))?;
+                held.remove(&layout::times(path, number))?;
             }
         }
         self.place.number = to.number;
-        self.measure();
+        self.measure()?;
         let missing = to.length.saturating_sub(self.place.length);
         if self.place.length > to.length {
-            cut(&self.bytes_path(), to.length)?;
+            self.bytes(OFlags::WRONLY)?.set_len(to.length)?;
         }
         if self.place.times > to.times {
-            cut(&layout::times(&self.path, to.number), to.times)?;
+            let times = layout::times(self.at.path(), to.number);
+            self.at.hold()?.open(&times, OFlags::WRONLY, 0)?.set_len(to.times)?;
         }
-        self.measure();
+        self.measure()?;
         Ok(missing)
     }
 
@@ -119,40 +127,51 @@ impl Files {
     pub(super) fn go_on_in_line(&mut self) -> io::Result<bool> {
         let Some(last) = self.place.length.checked_sub(1).filter(|_| self.is_plain) else { return Ok(false) };
         let mut byte = [0];
-        File::open(self.bytes_path())?.read_exact_at(&mut byte, last)?;
+        self.bytes(OFlags::RDONLY)?.read_exact_at(&mut byte, last)?;
         self.line = u64::from(byte != *b"\n");
         Ok(self.line > 0)
     }
 
-    fn bytes_path(&self) -> PathBuf {
+    /// Opens the present file, which is there.
+    fn bytes(&self, access: OFlags) -> io::Result<File> {
         match self.rotation {
-            Some(_) => layout::file(&self.path, self.place.number),
-            None => self.path.clone(),
+            Some(_) => self.at.hold()?.open(&layout::file(self.at.path(), self.place.number), access, 0),
+            None => {
+                let mut options = OpenOptions::new();
+                options.read(access == OFlags::RDONLY).write(access == OFlags::WRONLY).open(self.at.path())
+            }
         }
     }
 
     /// How long the present files are.
-    fn measure(&mut self) {
-        let length = |path: PathBuf| path.metadata().map_or(0, |found| found.size());
-        self.place.length = if self.is_plain { length(self.bytes_path()) } else { 0 };
-        let times = || length(layout::times(&self.path, self.place.number));
-        self.place.times = if self.rotation.is_some() { times() } else { 0 };
+    fn measure(&mut self) -> io::Result<()> {
+        let (path, number) = (self.at.path(), self.place.number);
+        if self.rotation.is_some() {
+            let held = self.at.hold()?;
+            self.place.length = held.length(&layout::file(path, number))?;
+            self.place.times = held.length(&layout::times(path, number))?;
+        } else {
+            self.place.length = if self.is_plain { path.metadata().map_or(0, |found| found.size()) } else { 0 };
+            self.place.times = 0;
+        }
+        Ok(())
     }
 
     fn open(&mut self) -> io::Result<&mut Open> {
         if self.open.is_none() {
-            let mut append = OpenOptions::new();
-            append.append(true).create(true).mode(0o644);
-            if self.rotation.is_some() {
-                // Whoever may write where these are could lay a link there, or a FIFO that nobody reads.
-                append.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-            }
-            let bytes = append.open(self.bytes_path())?;
-            let times = match self.rotation {
-                Some(_) => Some(append.open(layout::times(&self.path, self.place.number))?),
-                None => None,
-            };
-            self.open = Some(Open { bytes, times });
+            self.open = Some(match self.rotation {
+                Some(_) => {
+                    let (path, number) = (self.at.path(), self.place.number);
+                    let (held, append) = (self.at.hold()?, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE);
+                    let bytes = held.open(&layout::file(path, number), append, MODE)?;
+                    Open { bytes, times: Some(held.open(&layout::times(path, number), append, MODE)?) }
+                }
+                None => {
+                    let mut append = OpenOptions::new();
+                    let bytes = append.append(true).create(true).mode(MODE).open(self.at.path())?;
+                    Open { bytes, times: None }
+                }
+            });
         }
         // Set above.
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -186,6 +205,7 @@ impl Files {
         self.place.times += times as u64;
         let all = self.held.is_empty() && self.held_times.is_empty();
         if !all {
+            self.release();
             self.again = Instant::now() + DISK_PAUSE;
         }
         Ok(all)
@@ -194,17 +214,19 @@ impl Files {
     /// Goes on in a new file; the oldest goes.
     fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
         self.open = None;
+        let held = self.at.hold()?;
         self.place = Place { number: self.place.number.saturating_add(1), ..Place::default() };
         self.line = 0;
-        self.measure();
+        self.measure()?;
+        let path = self.at.path();
         let keep = rotation.max_files.max(1);
         if let Some(last) = (self.place.number + 1).checked_sub(keep).and_then(|first| first.checked_sub(1)) {
             // From the newest that is too old downwards, until there is none: a smaller `max_files` than before holds, too.
             for number in (0..=last).rev() {
-                if !remove(&layout::file(&self.path, number))? {
+                if !held.remove(&layout::file(path, number))? {
                     break;
                 }
-                remove(&layout::times(&self.path, number))?;
+                held.remove(&layout::times(path, number))?;
             }
         }
         Ok(())
@@ -273,6 +295,13 @@ impl Outlet for Files {
         Gate::Later(self.again)
     }
 
+    fn release(&mut self) {
+        // What is no file may be other after it is opened again.
+        if self.is_plain {
+            self.open = None;
+        }
+    }
+
     fn rest(&mut self) {
         (self.open, self.held, self.held_times) = (None, Vec::new(), Vec::new());
     }
@@ -302,27 +331,8 @@ fn drain(file: &mut File, bytes: &mut Vec<u8>) -> (usize, io::Result<()>) {
 }
 
 /// The numbers of the files of a stream that there are, in no order.
-fn numbers(path: &Path) -> io::Result<Vec<u32>> {
-    // A path without a folder lies in the present one.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        numbers.extend(layout::number(path, &entry?.path()));
-    }
-    Ok(numbers)
-}
-
-/// Removes a file; false: there was none.
-fn remove(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-fn cut(path: &Path, length: u64) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.set_len(length)
+fn numbers(path: &Path, held: &Held) -> io::Result<Vec<u32>> {
+    Ok(held.names()?.iter().filter_map(|name| layout::number(path, Path::new(name))).collect())
 }
 
 /// Whether there is a FIFO at a path.
@@ -336,17 +346,23 @@ pub(super) fn is_null(path: &Path) -> bool {
 }
 
 /// The hidden cursor of one file or of several.
-pub(super) fn cursor_path(path: &Path) -> PathBuf {
-    layout::cursor(path)
+pub(super) fn cursor(at: &Entry) -> Entry {
+    at.beside(layout::cursor(at.path()))
 }
 
 const _: () = assert!(Stream::Stdout as usize == 0 && Stream::Stderr as usize == 1);
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::logs::record::Stamp;
     use crate::logs::testing::Folder;
+
+    fn at(path: &Path, streams: [bool; 2], rotation: Option<Rotation>) -> io::Result<Files> {
+        Files::new(&Entry::new(path, None), streams, rotation)
+    }
 
     fn put(files: &mut Files, lines: &[(i64, &str)]) {
         for (nanos, text) in lines {
@@ -384,7 +400,7 @@ mod tests {
 
     fn rotating(folder: &Folder, max_files: u32, max_file_size: u64) -> Files {
         let rotation = Some(Rotation { max_files, max_file_size });
-        Files::new(&folder.path().join("t.stdout"), [true, false], rotation).unwrap()
+        at(&folder.path().join("t.stdout"), [true, false], rotation).unwrap()
     }
 
     fn named(names: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -437,7 +453,7 @@ mod tests {
         let folder = Folder::new();
         let path = folder.path().join("out");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut files = Files::new(&path, [true, true], None).unwrap();
+        let mut files = at(&path, [true, true], None).unwrap();
         let record = Record { stream: Stream::Stdout, stamp: Stamp::from_nanos(1), bytes: b"line\n", continues: false };
         assert_eq!(files.put(&record).unwrap(), 5);
         assert!(!files.flush().unwrap());
@@ -459,17 +475,47 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, &first).unwrap();
         let rotation = Some(Rotation { max_files: 2, max_file_size: 10 });
         let path = folder.path().join("t.stdout");
-        assert!(Files::new(&path, [true, false], rotation).is_err(), "a link is not followed");
+        assert!(at(&path, [true, false], rotation).is_err(), "a link is not followed");
         fs::remove_file(&first).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &first, rustix::fs::Mode::RWXU).unwrap();
-        assert!(Files::new(&path, [true, false], rotation).is_err(), "a FIFO is not waited for");
+        assert!(at(&path, [true, false], rotation).is_err(), "a FIFO is not waited for");
         fs::remove_file(&first).unwrap();
         // Far more numbers than files.
         fs::write(folder.path().join("t.stdout.4294967295"), "").unwrap();
-        let mut files = Files::new(&path, [true, false], rotation).unwrap();
+        let mut files = at(&path, [true, false], rotation).unwrap();
         files.cut_back(Place::default()).unwrap();
         put(&mut files, &[(1, "a\n")]);
         assert_eq!(listed(&folder), [("elsewhere".into(), String::new()), ("t.stdout.0".into(), "a\n".into())]);
+    }
+
+    #[test]
+    fn a_directory_that_was_swapped_for_a_link_is_not_followed() {
+        let folder = Folder::new();
+        let (alloc, logs) = (folder.path().join("a1"), folder.path().join("a1/alloc/logs"));
+        let victim = folder.path().join("victim");
+        fs::create_dir_all(&logs).unwrap();
+        fs::create_dir(&victim).unwrap();
+        for name in ["t.stdout.0", ".t.stdout.0.times", "t.stdout.1", "t.stdout.7"] {
+            fs::write(victim.join(name), "precious\n").unwrap();
+        }
+        let entry = || Entry::new(&logs.join("t.stdout"), Some(&alloc));
+        let rotation = Some(Rotation { max_files: 1, max_file_size: 4 });
+        let mut files = Files::new(&entry(), [true, false], rotation).unwrap();
+        put(&mut files, &[(1, "a\n")]);
+        files.release();
+        assert!(files.open.is_none(), "nothing is held between two bursts");
+        fs::rename(&logs, alloc.join("alloc/away")).unwrap();
+        std::os::unix::fs::symlink(&victim, &logs).unwrap();
+        let line = |text| Record { stream: Stream::Stdout, stamp: Stamp::from_nanos(2), bytes: text, continues: false };
+        // It writes, rotates, removes and cuts back: all of it elsewhere, were the link followed.
+        let wrote = files.put(&line(b"bbbb\n")).and_then(|_| files.flush());
+        assert!(wrote.is_err(), "{wrote:?}");
+        assert!(files.cut_back(Place::default()).is_err());
+        assert!(Files::new(&entry(), [true, false], rotation).is_err());
+        for name in ["t.stdout.0", ".t.stdout.0.times", "t.stdout.1", "t.stdout.7"] {
+            assert_eq!(fs::read_to_string(victim.join(name)).unwrap(), "precious\n", "{name}");
+        }
+        assert_eq!(fs::read_dir(&victim).unwrap().count(), 4);
     }
 
     #[test]
@@ -477,13 +523,13 @@ mod tests {
         let folder = Folder::new();
         let path = folder.path().join("both");
         fs::write(&path, "before\n").unwrap();
-        let mut files = Files::new(&path, [true, true], None).unwrap();
+        let mut files = at(&path, [true, true], None).unwrap();
         let kept = files.place();
         put(&mut files, &[(1, "a\n")]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before\na\n");
         assert_eq!(files.cut_back(kept).unwrap(), 0);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before\n");
-        assert!(Files::new(&folder.path().join("no/such"), [true, true], None).is_err());
-        assert!(Files::new(folder.path(), [true, true], None).is_err());
+        assert!(at(&folder.path().join("no/such"), [true, true], None).is_err());
+        assert!(at(folder.path(), [true, true], None).is_err());
     }
 }

@@ -152,7 +152,7 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
         }
         // Asked before the read: what it wrote before its end is then read after it.
         let ended = match reading.engine.container_state(&reading.settings.id) {
-            Ok(state) => !state.is_running(),
+            Ok(state) => state.is_idle(),
             Err(error) if error.is_not_found() => true,
             Err(error) => {
                 pause(reading, &mut backoff, error)?;

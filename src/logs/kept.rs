@@ -3,16 +3,16 @@
 //! Two slots of a fixed length, written in turn and each with a digest, so that a write that is cut short leaves the one
 //! before it. Nothing is synced to the disk: it outlives our process, not the machine.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::OFlags;
 
 use super::cursor::Reached;
 use super::digest::{Digest, LOOKED_AT};
 use super::record::Stamp;
+use crate::files::Entry;
 
 const MAGIC: &[u8; 8] = b"lscursr3";
 /// The longest container id that is kept, in bytes: Docker's and podman's have 64.
@@ -52,7 +52,7 @@ pub(crate) struct Kept {
 /// A cursor's file.
 #[derive(Debug)]
 pub(super) struct KeptFile {
-    path: PathBuf,
+    at: Entry,
     container: String,
     /// How often it was written.
     writes: u64,
@@ -62,16 +62,16 @@ pub(super) struct KeptFile {
 }
 
 impl KeptFile {
-    /// The file at `path`, for a container: what was kept last in it, of whichever container.
+    /// The file at a place, for a container: what was kept last in it, of whichever container.
     ///
     /// # Errors
     /// It cannot be read, or holds something else.
-    pub(super) fn open(path: &Path, container: &str) -> io::Result<(Self, Option<Kept>)> {
-        let slots = read_slots(path)?;
+    pub(super) fn open(at: &Entry, container: &str) -> io::Result<(Self, Option<Kept>)> {
+        let slots = read_slots(at)?;
         let is_damaged = matches!(slots, Slots::Damaged);
         let found = slots.newest();
         let writes = found.as_ref().map_or(0, |(writes, _)| writes + 1);
-        let file = Self { path: path.to_owned(), container: container.to_owned(), writes, file: None, is_damaged };
+        let file = Self { at: at.clone(), container: container.to_owned(), writes, file: None, is_damaged };
         Ok((file, found.map(|(_, kept)| kept)))
     }
 
@@ -79,8 +79,7 @@ impl KeptFile {
     pub(super) fn write(&mut self, reached: [Reached; 2], within_line: [bool; 2], place: Place) -> io::Result<()> {
         let slot = encode(self.writes, &self.container, reached, within_line, place)?;
         if self.file.is_none() {
-            let file = options().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
-            self.file = Some(file);
+            self.file = Some(self.at.open(OFlags::WRONLY | OFlags::CREATE, 0o600)?);
         }
         if let Some(file) = &self.file {
             file.write_all_at(&slot, (self.writes % 2) * SLOT)?;
@@ -100,8 +99,8 @@ impl KeptFile {
 /// # Errors
 /// It cannot be read, or holds something else.
 #[cfg(any(feature = "cli", test))]
-pub(crate) fn read(path: &Path) -> io::Result<Option<Kept>> {
-    Ok(read_slots(path)?.newest().map(|(_, kept)| kept))
+pub(crate) fn read(at: &Entry) -> io::Result<Option<Kept>> {
+    Ok(read_slots(at)?.newest().map(|(_, kept)| kept))
 }
 
 /// What a cursor's file holds.
@@ -123,15 +122,8 @@ impl Slots {
     }
 }
 
-/// Not to be opened as what waits for somebody.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    options
-}
-
-fn read_slots(path: &Path) -> io::Result<Slots> {
-    let file = match options().read(true).open(path) {
+fn read_slots(at: &Entry) -> io::Result<Slots> {
+    let file = match at.open(OFlags::RDONLY, 0) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Slots::Empty),
         Err(e) => return Err(e),
@@ -248,7 +240,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let folder = Folder::new();
-        let path = folder.path().join(".t.cursor");
+        let path = Entry::new(&folder.path().join(".t.cursor"), None);
         assert_eq!(read(&path).unwrap(), None);
         let id = "a".repeat(64);
         let (mut file, found) = KeptFile::open(&path, &id).unwrap();
@@ -275,7 +267,7 @@ mod tests {
     #[test]
     fn a_write_that_was_cut_leaves_the_one_before() {
         let folder = Folder::new();
-        let path = folder.path().join(".t.cursor");
+        let path = Entry::new(&folder.path().join(".t.cursor"), None);
         let (mut file, _) = KeptFile::open(&path, "c").unwrap();
         file.write(reached(1), [false; 2], Place::default()).unwrap();
         file.write(reached(2), [false; 2], Place::default()).unwrap();
@@ -300,5 +292,19 @@ mod tests {
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         std::fs::write(&path, b"").unwrap();
         assert_eq!(read(&path).unwrap(), None, "made, and not written yet");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let folder = Folder::new();
+        let fifo = folder.path().join(".t.cursor");
+        let at = Entry::new(&fifo, None);
+        let (mut file, _) = KeptFile::open(&at, "c").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        for at in [at, Entry::new(std::path::Path::new("/dev/zero"), None)] {
+            assert_eq!(read(&at).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(KeptFile::open(&at, "c").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(file.write(reached(1), [false; 2], Place::default()).is_err());
     }
 }

@@ -16,8 +16,9 @@ use super::outlet::{Gate, Outlet, may_pass};
 use super::record::Stream;
 use super::record::{Part, Record, Stamp};
 use super::sink::{Live, Sink};
+use crate::files::Entry;
 
-/// What is written more rarely than this lets go of its descriptors in between.
+/// What is written more rarely than this lets go of its buffers in between.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// A place for output, as a task names it.
@@ -72,34 +73,36 @@ impl std::fmt::Debug for Lane<'_> {
 
 impl<'a> Lane<'a> {
     /// Opens a target for a container's output, and goes on where it was kept that another process had come to. `None`: there is
-    /// nothing to collect for it.
-    pub(crate) fn open(target: &Target<'_>, container: &str) -> io::Result<Option<Self>> {
+    /// nothing to collect for it. Below `anchor`, the directory of an allocation, no link is followed.
+    pub(crate) fn open(target: &Target<'_>, container: &str, anchor: Option<&Path>) -> io::Result<Option<Self>> {
         match *target {
             Target::File { path, .. } if file::is_null(path) => Ok(None),
             // Opened as a file, it would wait for a reader.
             Target::File { path, streams } if file::is_fifo(path) => {
-                Self::open(&Target::Fifo { path, streams }, container)
+                Self::open(&Target::Fifo { path, streams }, container, anchor)
             }
-            Target::File { path, streams } => Self::files(path, streams, None, container).map(Some),
+            Target::File { path, streams } => {
+                Self::files(&Entry::new(path, anchor), streams, None, container).map(Some)
+            }
             Target::Rotating { path, streams, rotation } => {
-                Self::files(path, streams, Some(rotation), container).map(Some)
+                Self::files(&Entry::new(path, anchor), streams, Some(rotation), container).map(Some)
             }
             Target::Fifo { path, streams } => {
                 let fifo = Fifo::open(path, streams)?;
-                let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
+                let (kept, found) = KeptFile::open(&file::cursor(&Entry::new(path, anchor)), container)?;
                 let found = found.filter(|found| found.container == container);
                 Ok(Some(Self::new(Box::new(fifo), path.display().to_string(), streams, Some(kept), found.as_ref())))
             }
         }
     }
 
-    fn files(path: &Path, streams: [bool; 2], rotation: Option<Rotation>, container: &str) -> io::Result<Self> {
-        let mut files = Files::new(path, streams, rotation)?;
-        let name = path.display().to_string();
+    fn files(at: &Entry, streams: [bool; 2], rotation: Option<Rotation>, container: &str) -> io::Result<Self> {
+        let mut files = Files::new(at, streams, rotation)?;
+        let name = at.path().display().to_string();
         if !files.is_plain() {
             return Ok(Self::new(Box::new(files), name, streams, None, None));
         }
-        let (kept, found) = KeptFile::open(&file::cursor_path(path), container)?;
+        let (kept, found) = KeptFile::open(&file::cursor(at), container)?;
         // What another container's collector wrote beyond its cursor is all that is left of that.
         let found = found.filter(|found| found.container == container);
         let (mut notice, mut in_line) = (None, false);
@@ -119,12 +122,12 @@ impl<'a> Lane<'a> {
         Ok(lane)
     }
 
-    /// A user's sink.
-    pub(crate) fn live(sink: Box<dyn Sink>, container: &str) -> io::Result<Self> {
+    /// A user's sink. `anchor` as for [`Lane::open`].
+    pub(crate) fn live(sink: Box<dyn Sink>, container: &str, anchor: Option<&Path>) -> io::Result<Self> {
         let (kept, found) = match sink.cursor() {
             None => (None, None),
             Some(path) => {
-                let (kept, found) = KeptFile::open(path, container)?;
+                let (kept, found) = KeptFile::open(&Entry::new(path, anchor), container)?;
                 (Some(kept), found.filter(|found| found.container == container))
             }
         };
@@ -251,8 +254,13 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Nothing comes at present. What is written more rarely than once a second holds no descriptor and no buffer in between.
+    /// Nothing comes at present. No descriptor of a file is held in between, for hundreds of tasks may wait so; what is
+    /// written more rarely than once a second holds no buffer either.
     pub(super) fn rest(&mut self) {
+        self.outlet.release();
+        if let Some(kept) = &mut self.kept {
+            kept.close();
+        }
         if self.stalled {
             // It holds what it was given and could not pass on.
             return;
@@ -260,9 +268,6 @@ impl<'a> Lane<'a> {
         let now = Instant::now();
         if now.duration_since(self.rested) > BUSY {
             self.outlet.rest();
-            if let Some(kept) = &mut self.kept {
-                kept.close();
-            }
         }
         self.rested = now;
     }
@@ -281,6 +286,7 @@ impl<'a> Lane<'a> {
         if self.stalled && self.outlet.gate().is_open() {
             self.stalled = false;
             self.flush()?;
+            self.rest();
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::kept::Place;
 use super::record::Record;
+use crate::limits::is_exhausted;
 
 /// Somewhere for bytes to go. An error is for good: it is not called again.
 pub(super) trait Outlet: Send {
@@ -37,6 +37,9 @@ pub(super) trait Outlet: Send {
 
     /// When it is worth another try, after a stall.
     fn gate(&self) -> Gate;
+
+    /// All is passed on that it was given, or it is stalled: descriptors that can be had again are let go of.
+    fn release(&mut self) {}
 
     /// Nothing comes at present: what can be had again may be let go of.
     fn rest(&mut self) {}
@@ -72,10 +75,11 @@ impl Gate {
     }
 }
 
-/// Whether what failed so may work later: the disk, or what its user may have of it, is full, or too many files are open.
+/// Whether what failed so may work later: the disk, or what its user may have of it, is full, or this
+/// process has no descriptor left.
 pub(super) fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WouldBlock)
-        || matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+        || is_exhausted(error)
 }
 
 fn has_room(fifo: &File) -> bool {

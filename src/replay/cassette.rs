@@ -1,7 +1,7 @@
 //! A recording as it is looked at: what was asked, what was answered, in which pieces.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +10,10 @@ use super::exchange::{Body, Exchange};
 use super::read::{self, Contents};
 use super::spool::Spool;
 use super::wire;
+use crate::files;
+
+/// Bytes that a file may have.
+const LONGEST: u64 = 16 << 30;
 
 /// A recording: a HAR 1.2 file, so that any HAR viewer opens it. What HAR lacks is in fields that begin with `_`.
 ///
@@ -31,17 +35,20 @@ pub struct Cassette {
 }
 
 impl Cassette {
-    /// Reads a recording.
+    /// Reads a recording: a regular file of at most 16 GiB.
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Io`]; [`Error::Damaged`], with entry and field: what is no HAR, and what has more than
     /// a million entries, or an entry of more than 4 GiB.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.into() },
+        let file = files::open_regular(path, OpenOptions::new().read(true)).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => Error::Missing { path: path.into() },
             _ => Error::io("open", path.display(), e),
         })?;
+        if file.metadata().map_err(|e| Error::io("look at", path.display(), e))?.len() > LONGEST {
+            return Err(Error::io("read", path.display(), files::too_large(LONGEST)));
+        }
         Self::read_from(path, BufReader::with_capacity(64 * 1024, file))
     }
 

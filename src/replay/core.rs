@@ -119,10 +119,7 @@ impl Core {
     }
 
     pub(super) fn miss(&self, form: &Form, nearest: &str) -> String {
-        let query: Vec<String> = form.target.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let question = if query.is_empty() { "" } else { "?" };
-        let asked = format!("{} {}{question}{}", form.method, form.target.path, query.join("&"));
-        let miss = format!("nothing was recorded for {asked}{nearest}");
+        let miss = format!("nothing was recorded for {}{nearest}", form.named());
         self.note(miss.clone());
         miss
     }

@@ -117,6 +117,12 @@ impl<'a> Entries<'a> {
     }
 
     fn body(&self, at: &At<'_>, encoding: &str, chunks: Option<At<'_>>) -> Result<Body, Wrong> {
+        let left_out = at.get("_left_out").map(|why| why.word(LONGEST_WORD)).transpose()?;
+        if let Some(why) = left_out {
+            let mut body = Body::new(self.spool);
+            body.left_out = Some(why);
+            return Ok(body);
+        }
         let Some(text) = at.get("text") else { return Ok(Body::new(self.spool)) };
         let (mut body, told) = match &chunks {
             None => (Body::new(self.spool), None),
@@ -202,7 +208,7 @@ fn target(at: &At<'_>) -> Result<String, Wrong> {
         None => &url,
     };
     let rest = rest.split('#').next().unwrap_or_default();
-    if rest.bytes().any(|b| b <= b' ' || b == 0x7f) {
+    if has_blank(rest) {
         return Err(at.wrong("it holds a blank"));
     }
     match rest.as_bytes().first() {
@@ -226,15 +232,65 @@ fn headers(at: &At<'_>) -> Result<Vec<(String, String)>, Wrong> {
         if name_text.starts_with(':') {
             continue;
         }
-        if name_text.is_empty() || name_text.bytes().any(|b| b <= b' ' || b == b':' || b == 0x7f) {
+        if !is_name(&name_text) {
             return Err(name.wrong("it is no name of a header"));
         }
-        if value_text.contains(['\r', '\n', '\0']) {
+        if !is_value(&value_text) {
             return Err(value.wrong("it has a line break"));
         }
         headers.push((name_text, value_text));
     }
     Ok(headers)
+}
+
+fn has_blank(target: &str) -> bool {
+    target.bytes().any(|b| b <= b' ' || b == 0x7f)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.bytes().any(|b| b <= b' ' || b == b':' || b == 0x7f)
+}
+
+fn is_value(value: &str) -> bool {
+    !value.contains(['\r', '\n', '\0'])
+}
+
+/// Why an exchange cannot be an entry: what would be written of it would not be read.
+pub(super) fn unreadable(exchange: &Exchange) -> Option<&'static str> {
+    let request = &exchange.request;
+    // What is written has a scheme and a host before it, and a `#` takes three bytes.
+    if request.target.len() > LONGEST_VALUE / 4 {
+        return Some("its target is too long");
+    }
+    if has_blank(&request.target) || !request.target.starts_with('/') {
+        return Some("its target is none that HTTP knows");
+    }
+    if request.method.len() > LONGEST_WORD {
+        return Some("its method is too long");
+    }
+    if let Some(answer) = &exchange.answer {
+        if answer.reason.len() > LONGEST_WORD {
+            return Some("its reason is too long");
+        }
+        if !(100..=999).contains(&answer.status) {
+            return Some("its status is none");
+        }
+    }
+    let answered = exchange.answer.as_ref().map(|answer| &answer.headers);
+    for headers in std::iter::once(&request.headers).chain(answered) {
+        if headers.len() > MOST_HEADERS {
+            return Some("it has more than a thousand headers");
+        }
+        for (name, value) in headers {
+            if name.len() > LONGEST_WORD || !is_name(name) || name.starts_with(':') {
+                return Some("the name of a header is none");
+            }
+            if value.len() > LONGEST_VALUE || !is_value(value) {
+                return Some("a header has a line break or a NUL within it");
+            }
+        }
+    }
+    None
 }
 
 /// Headers of an answer that was taken apart by somebody else: what they say of its encoding holds no longer.

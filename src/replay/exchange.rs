@@ -63,6 +63,24 @@ pub(super) enum End {
 }
 
 impl Exchange {
+    /// Counts anew how many requests had come: only those of these numbers, in order, are there.
+    pub(super) fn renumber(&mut self, present: &[u64], spool: &Arc<Spool>) -> io::Result<()> {
+        let count = |requests: u64| present.partition_point(|number| *number < requests) as u64;
+        if let Some(answer) = &mut self.answer {
+            answer.head.requests = count(answer.head.requests);
+        }
+        for body in self.bodies_mut() {
+            let mut other = Body::new(spool);
+            for chunk in body.chunks() {
+                let mut chunk = chunk?;
+                chunk.mark.requests = count(chunk.mark.requests);
+                other.note(chunk)?;
+            }
+            (body.chunks, body.last) = (other.chunks, other.last);
+        }
+        Ok(())
+    }
+
     /// Its bodies, as many as it has.
     pub(super) fn bodies(&self) -> impl Iterator<Item = &Body> {
         let answer = self.answer.as_ref().map(|answer| &answer.body);
@@ -104,11 +122,13 @@ pub(super) struct Body {
     chunks: Log,
     last: Mark,
     count: u64,
+    /// Why its bytes were not kept, where they were not.
+    pub(super) left_out: Option<String>,
 }
 
 impl Body {
     pub(super) fn new(spool: &Arc<Spool>) -> Self {
-        Self { bytes: Log::new(spool), chunks: Log::new(spool), last: Mark::default(), count: 0 }
+        Self { bytes: Log::new(spool), chunks: Log::new(spool), last: Mark::default(), count: 0, left_out: None }
     }
 
     /// Notes a chunk; its bytes are pushed to `bytes`, now or later. What came is never before what came earlier.

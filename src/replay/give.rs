@@ -44,6 +44,14 @@ impl Connection<'_> {
             self.plain(&request.method, 501, &json!({ "message": message }).to_string())?;
             return Ok(Then::Next);
         }
+        if let Some(why) = exchange.answer.as_ref().and_then(|answer| answer.body.left_out.as_ref()) {
+            let Form { method, target, .. } = &request.form;
+            let message = format!("the answer to {method} {} was not recorded: {why}", target.path);
+            self.core.note(message.clone());
+            self.core.given(n);
+            self.plain(&request.method, 501, &json!({ "message": message }).to_string())?;
+            return Ok(Then::Next);
+        }
         let mut wait = Wait {
             item: n,
             begun: Instant::now(),

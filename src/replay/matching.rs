@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archive::Essence;
+use super::coding::{Held, Intake};
 use super::exchange::{Body, Exchange};
 use super::json;
 use super::redact::Redactor;
@@ -21,8 +22,12 @@ use super::wire;
 const LONGEST_JSON: usize = 8 * 1024 * 1024;
 /// What stands for the body of a request that was not heard to its end.
 const REFUSED: &str = "a part of it";
+/// What stands for a body that a recording does not keep, whatever it is.
+const LEFT_OUT: &str = "a body that is not kept";
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 80;
+/// How much of a request a message repeats, in characters.
+pub(super) const NAMED: usize = 160;
 
 /// A request in the form in which requests are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +47,18 @@ impl Form {
     /// Of a request's parts. `body` is masked already, as a recording masks it.
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, body: Measured) -> Self {
         let mut target = Target::of(&redactor.target(target));
-        for (_, value) in &mut target.query {
+        for (name, value) in &mut target.query {
             if value.starts_with(['{', '['])
                 && let Some(mut json) = json::parse(value.as_bytes())
             {
                 redactor.comparable(&mut json);
+                if name == "filters" {
+                    as_sets(&mut json);
+                }
                 *value = json.to_string();
             }
         }
+        target.query.retain(|(name, value)| name != "filters" || value != "{}");
         target.query.sort();
         let body = body.form(redactor);
         let chance = of_chance(method, &target.path);
@@ -74,6 +83,14 @@ impl Form {
             form.loose = refused.then(|| text(&form.target, &[], REFUSED));
         }
         Ok(form)
+    }
+
+    /// Method, path and query, for people: as they mean, and no longer than a line or two.
+    pub(super) fn named(&self) -> String {
+        let query: Vec<String> = self.target.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let question = if query.is_empty() { "" } else { "?" };
+        let whole = format!("{} {}{question}{}", self.method, self.target.path, query.join("&"));
+        short(&whole, NAMED)
     }
 
     /// Whether it changes nothing at the Engine, so that its answer may be given again.
@@ -171,6 +188,10 @@ fn of_chance(method: &str, path: &str) -> &'static [&'static str] {
 
 /// Looks at a body as it comes.
 pub(super) struct Measure {
+    intake: Intake,
+    left_out: bool,
+    /// Whether there is a body at all.
+    came: bool,
     masker: super::redact::Masker,
     masked: Vec<u8>,
     hasher: DefaultHasher,
@@ -187,12 +208,16 @@ pub(super) struct Measured {
     archive: bool,
     digest: u64,
     json: Option<Vec<u8>>,
+    left_out: bool,
 }
 
 impl Measure {
     pub(super) fn new(redactor: &Redactor, method: &str, target: &str, headers: &[(String, String)]) -> Self {
         let kind = kind_of_request(method, target, headers);
         Self {
+            intake: Intake::of(headers, kind),
+            left_out: false,
+            came: false,
             masker: redactor.masker(kind),
             masked: Vec::new(),
             hasher: DefaultHasher::new(),
@@ -203,6 +228,17 @@ impl Measure {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.came |= !bytes.is_empty();
+        match self.intake.is_plain() {
+            true => self.mask(bytes),
+            false => {
+                let through = self.intake.feed(bytes);
+                self.mask(&through);
+            }
+        }
+    }
+
+    fn mask(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         self.masked.clear();
         self.masker.feed(bytes, &mut self.masked);
@@ -220,6 +256,10 @@ impl Measure {
     }
 
     fn read(&mut self, body: &Body) -> io::Result<()> {
+        if body.left_out.is_some() {
+            self.left_out = true;
+            return Ok(());
+        }
         let (mut from, mut buf) = (body.bytes.reader(), vec![0; 16 * 1024]);
         loop {
             match from.read(&mut buf)? {
@@ -230,16 +270,25 @@ impl Measure {
     }
 
     pub(super) fn end(mut self) -> Measured {
+        if !self.intake.is_plain() {
+            match self.intake.end() {
+                Held::Plain(bytes) | Held::Unpacked(bytes, _) => self.mask(&bytes),
+                Held::LeftOut(_) => self.left_out |= self.came,
+            }
+        }
         self.masked.clear();
         self.masker.end(&mut self.masked);
         self.take();
         let archive = self.essence.end(&mut self.hasher);
-        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json }
+        Measured { len: self.len, archive, digest: self.hasher.finish(), json: self.json, left_out: self.left_out }
     }
 }
 
 impl Measured {
     fn form(self, redactor: &Redactor) -> String {
+        if self.left_out {
+            return LEFT_OUT.into();
+        }
         if self.len == 0 {
             return String::new();
         }
@@ -255,6 +304,25 @@ impl Measured {
             None => format!("{} bytes, digest {:016x}", self.len, self.digest),
         }
     }
+}
+
+/// Filters as sets of values, in whichever of Docker's forms they come: `{"a":["x","y"]}` and
+/// `{"a":{"y":true,"x":true}}` are one. An empty set filters nothing.
+fn as_sets(filters: &mut Value) {
+    let Value::Object(filters) = filters else { return };
+    for values in filters.values_mut() {
+        let mut set: Vec<Value> = match values {
+            Value::Object(keyed) if keyed.values().all(|on| *on == Value::Bool(true)) => {
+                keyed.keys().map(|value| value.as_str().into()).collect()
+            }
+            Value::Array(listed) if listed.iter().all(Value::is_string) => std::mem::take(listed),
+            _ => continue,
+        };
+        set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        set.dedup();
+        *values = Value::Array(set);
+    }
+    filters.retain(|_, values| values.as_array().is_none_or(|values| !values.is_empty()));
 }
 
 /// A request's body without the size of the client's window.
@@ -283,13 +351,13 @@ pub(super) fn distance(recorded: &Form, asked: &Form) -> Option<usize> {
 /// What differs between two requests, a line each.
 pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = |what: &str, recorded: &str, asked: &str| {
+    let line = |what: &str, recorded: &str, asked: &str, lines: &mut Vec<String>| {
         if recorded != asked {
             lines.push(format!("{what}: recorded {}, asked {}", shown(recorded), shown(asked)));
         }
     };
-    line("method", &recorded.method, &asked.method);
-    line("path", &recorded.target.path, &asked.target.path);
+    line("method", &recorded.method, &asked.method, &mut lines);
+    line("path", &recorded.target.path, &asked.target.path, &mut lines);
     let names = |form: &Form| form.target.query.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut all = [names(recorded), names(asked)].concat();
     all.sort();
@@ -299,11 +367,17 @@ pub(super) fn differences(recorded: &Form, asked: &Form) -> Vec<String> {
             let values = form.target.query.iter().filter(|(n, _)| *n == name).map(|(_, value)| value.as_str());
             values.collect::<Vec<_>>().join(", ")
         };
-        line(&format!("query {name}"), &value(recorded), &value(asked));
+        let (a, b) = (value(recorded), value(asked));
+        match (json::parse(a.as_bytes()), json::parse(b.as_bytes())) {
+            (Some(a @ Value::Object(_)), Some(b @ Value::Object(_))) => {
+                compare(&format!("query {name}"), &a, &b, &mut lines)
+            }
+            _ => line(&format!("query {name}"), &a, &b, &mut lines),
+        }
     }
     match (json::parse(recorded.body.as_bytes()), json::parse(asked.body.as_bytes())) {
         (Some(a), Some(b)) => compare("body", &a, &b, &mut lines),
-        _ => line("body", &recorded.body, &asked.body),
+        _ => line("body", &recorded.body, &asked.body, &mut lines),
     }
     lines
 }
@@ -326,6 +400,18 @@ fn compare(path: &str, recorded: &Value, asked: &Value, lines: &mut Vec<String>)
             }
         }
         (a, b) if a == b => {}
+        // An environment with one more, say: which it is, and not both lists.
+        (Value::Array(a), Value::Array(b)) if !a.is_empty() && !b.is_empty() => {
+            let only = |items: &[Value], others: &[Value]| -> Vec<String> {
+                items.iter().filter(|item| !others.contains(item)).map(|item| shown(&item.to_string())).collect()
+            };
+            let (gone, new) = (only(a, b), only(b, a));
+            if gone.is_empty() && new.is_empty() {
+                lines.push(format!("{path}: recorded {} items, asked {}, of the same", a.len(), b.len()));
+            }
+            lines.extend(gone.iter().map(|item| format!("{path}: recorded {item}, not asked")));
+            lines.extend(new.iter().map(|item| format!("{path}: asked {item}, not recorded")));
+        }
         (a, b) => {
             lines.push(format!("{path}: recorded {}, asked {}", shown(&a.to_string()), shown(&b.to_string())));
         }
@@ -337,7 +423,11 @@ fn shown(text: &str) -> String {
     if text.is_empty() {
         return "nothing".into();
     }
-    let short: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    short(text, SHOWN)
+}
+
+pub(super) fn short(text: &str, most: usize) -> String {
+    let short: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if short.chars().count() < text.chars().count() { format!("{short}…") } else { short }
 }
 
@@ -362,6 +452,18 @@ mod tests {
             ("encoding", ("/a?x=%61", ""), ("/a?x=a", ""), true),
             ("another value", ("/a?x=1", ""), ("/a?x=2", ""), false),
             ("filters", ("/a?filters={\"a\":1,\"b\":2}", ""), ("/a?filters=%7B%22b%22:2,%22a%22:1%7D", ""), true),
+            (
+                "a filter's forms",
+                (r#"/a?filters={"l":["b","a"]}"#, ""),
+                (r#"/a?filters={"l":{"a":true,"b":true}}"#, ""),
+                true,
+            ),
+            ("a list's order", (r#"/a?filters={"l":["b","a"]}"#, ""), (r#"/a?filters={"l":["a","b","a"]}"#, ""), true),
+            ("no filter", (r#"/a?filters={"l":[],"m":{}}"#, ""), ("/a", ""), true),
+            ("another filter", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a value fewer", (r#"/a?filters={"l":["a","b"]}"#, ""), (r#"/a?filters={"l":{"b":true}}"#, ""), false),
+            ("a filter off", (r#"/a?filters={"l":["a"]}"#, ""), (r#"/a?filters={"l":{"a":false}}"#, ""), false),
+            ("no filters", (r#"/a?x={"l":["a","b"]}"#, ""), (r#"/a?x={"l":["b","a"]}"#, ""), false),
             ("order of a body", ("/a", "{\"x\":1,\"y\":[2]}"), ("/a", "{ \"y\": [2], \"x\": 1 }"), true),
             ("another body", ("/a", "{\"x\":1}"), ("/a", "{\"x\":2}"), false),
             (
@@ -418,6 +520,22 @@ mod tests {
                 "body.Tty: recorded null, asked true",
             ]
         );
+        let recorded = form("GET", r#"/a?filters={"label":["x","y"]}"#, r#"{"Env":["A=1","B=2"],"Cmd":["a","a"]}"#);
+        let asked = form("GET", r#"/a?filters={"label":["y","z"]}"#, r#"{"Env":["B=2","C=3","D=4"],"Cmd":["a"]}"#);
+        assert_eq!(
+            differences(&recorded, &asked),
+            [
+                "query filters.label[0]: recorded \"x\", asked \"y\"",
+                "query filters.label[1]: recorded \"y\", asked \"z\"",
+                "body.Cmd: recorded 2 items, asked 1, of the same",
+                "body.Env: recorded \"A=1\", not asked",
+                "body.Env: asked \"C=3\", not recorded",
+                "body.Env: asked \"D=4\", not recorded",
+            ]
+        );
+        assert_eq!(asked.named(), r#"GET /a?filters={"label":["y","z"]}"#);
+        let recorded = form("POST", "/v1.41/containers/create?name=a", "");
+        let asked = form("POST", "/v1.41/containers/create?name=b", "");
         assert!(distance(&recorded, &asked) < distance(&form("GET", "/v1.41/containers/json", ""), &asked));
         assert_eq!(distance(&form("GET", "/info", ""), &asked), None);
     }

@@ -7,6 +7,7 @@
 mod archive;
 mod at;
 mod cassette;
+mod coding;
 mod core;
 mod entry;
 mod error;
@@ -14,6 +15,8 @@ mod exchange;
 mod fault;
 mod give;
 mod hold;
+mod inflate;
+mod journal;
 mod json;
 mod matching;
 mod onward;
@@ -43,5 +46,7 @@ pub use fault::{Fault, FaultKind};
 pub use player::{PlayOptions, Player};
 pub use proxy::Recording;
 pub use recorder::Recorded;
+#[cfg(feature = "cli")]
+pub(crate) use redact::mask_secrets;
 pub use redact::{MASKED, SECRET_HEADERS, SECRET_NAMES};
 pub use session::{Mode, Session};

@@ -19,9 +19,9 @@ use super::tree::Tree;
 use super::write::Preface;
 
 /// More entries than a day of a busy Engine has.
-const MOST_ENTRIES: usize = 1_000_000;
+pub(super) const MOST_ENTRIES: usize = 1_000_000;
 /// The longest text of one entry, in bytes.
-const LONGEST_ENTRY: u64 = 4 * 1024 * 1024 * 1024;
+pub(super) const LONGEST_ENTRY: u64 = 4 * 1024 * 1024 * 1024;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -45,17 +45,42 @@ pub(super) fn read(path: &Path, from: impl BufRead, spool: &Arc<Spool>) -> Resul
         entries: Entries::new(spool),
         position: &position,
         contents: RefCell::new(contents),
+        journal: Cell::new(false),
+        numbers: RefCell::default(),
         failed: RefCell::new(None),
     };
     let mut json = serde_json::Deserializer::from_reader(counted);
     let read = (&mut json).deserialize_map(File(&reading)).and_then(|seen| json.end().map(|()| seen));
-    match (reading.failed.into_inner(), read) {
+    match (reading.failed.take(), read) {
         (Some(error), _) => Err(error),
+        (None, Err(e)) if reading.journal.get() && !e.is_io() => {
+            let line = position.line.get();
+            let mut contents =
+                in_order(reading, spool).map_err(|e| Error::io("keep the bodies of", path.display(), e))?;
+            contents.skipped.push(format!("line {line}: the recording was not finished: {}", reason(&e)));
+            Ok(contents)
+        }
         (None, Err(e)) if e.is_io() => Err(Error::io("read", path.display(), e.into())),
         (None, Err(e)) => Err(damaged(path, position.line.get(), format!("not a HAR file: {}", reason(&e)))),
         (None, Ok(false)) => Err(damaged(path, 1, "not a HAR file: it has no `log`".into())),
         (None, Ok(true)) => Ok(reading.contents.into_inner()),
     }
+}
+
+/// What a journal holds, in the order of its requests. Those that had no end when it broke off are not there, and are
+/// not counted.
+fn in_order(reading: Reading<'_>, spool: &Arc<Spool>) -> io::Result<Contents> {
+    let (mut contents, numbers) = (reading.contents.into_inner(), reading.numbers.into_inner());
+    let (exchanges, lines) = (std::mem::take(&mut contents.exchanges), std::mem::take(&mut contents.lines));
+    let mut all: Vec<_> = numbers.into_iter().zip(exchanges.into_iter().zip(lines)).collect();
+    all.sort_by_key(|(number, _)| *number);
+    let present: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+    for (_, (mut exchange, line)) in all {
+        exchange.renumber(&present, spool)?;
+        contents.exchanges.push(exchange);
+        contents.lines.push(line);
+    }
+    Ok(contents)
 }
 
 fn damaged(path: &Path, line: u64, why: String) -> Error {
@@ -109,6 +134,9 @@ struct Reading<'a> {
     entries: Entries<'a>,
     position: &'a Position,
     contents: RefCell<Contents>,
+    /// The file may end anywhere, and its entries are in the order in which they ended: their numbers.
+    journal: Cell<bool>,
+    numbers: RefCell<Vec<u64>>,
     /// Why we stopped, where serde cannot say it as well.
     failed: RefCell<Option<Error>>,
 }
@@ -162,6 +190,8 @@ impl Reading<'_> {
         }
         match self.entries.read(value).map_err(|wrong| self.error(Some(number), line, wrong))? {
             Some(exchange) => {
+                let place = contents.exchanges.len() as u64;
+                self.numbers.borrow_mut().push(value["_number"].as_u64().unwrap_or(place));
                 contents.exchanges.push(exchange);
                 contents.lines.push(line);
             }
@@ -221,6 +251,7 @@ impl<'de> Visitor<'de> for Log<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "entries" => map.next_value_seed(List(self.0))?,
+                "_journal" => self.0.journal.set(map.next_value::<bool>()?),
                 "version" | "_peer" | "_vars" | "_redact" | "_host" => {
                     let value = map.next_value_seed(&Tree::whole())?;
                     self.0.stop_if(self.0.preface(&key, value))?;

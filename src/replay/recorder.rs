@@ -1,8 +1,9 @@
 //! A recording in the making: what the connections of a proxy have in common, and how it becomes a file.
 //!
-//! Exchanges that are over wait in a file without a name, in the order in which they ended. At the end they are put in
-//! the order in which they began, what changes from run to run gets its words, what was learned to be a secret too late
-//! is masked, and the file is given its name: never before, so that a crash leaves an older recording as it was.
+//! Exchanges that are over wait in a journal, in the order in which they ended; of long ones the bodies wait in a file
+//! without a name, too. At the end they are put in the order in which they began, what changes from run to run gets its
+//! words, what was learned to be a secret too late is masked, and the file is given its name: never before, so that a
+//! crash leaves an older recording as it was, and the journal. What no player would read is left out, and is named.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,11 +18,15 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use serde_json::Value;
 
 use super::Error;
+use super::at::{LONGEST_WORD, MOST_WORDS};
 use super::cassette::Cassette;
+use super::entry::unreadable;
 use super::exchange::{Answer, Body, Chunk, Exchange, Sent};
+use super::journal::Journal;
 use super::json;
+use super::read::{LONGEST_ENTRY, MOST_ENTRIES};
 use super::redact::{Kind, Redactor};
-use super::server::lock;
+use super::server::{lock, make_folder};
 use super::spool::Spool;
 use super::tape::{kind_of_answer, kind_of_request};
 use super::target::{self, Target};
@@ -36,6 +41,8 @@ const LONGEST_LINE: u64 = 64 * 1024;
 const OWN_FILES: &str = "/proc/self/fd";
 /// Up to this size words may change the length of a JSON body, in bytes.
 const LONGEST_JSON: u64 = 8 * 1024 * 1024;
+/// How much of a request that is left out is named, in characters.
+const LONGEST_NAMED: usize = 120;
 
 /// A recording in the making.
 pub(super) struct Recorder {
@@ -48,6 +55,8 @@ pub(super) struct Recorder {
     older: AtomicU64,
     connections: AtomicU64,
     not_understood: AtomicU64,
+    left_out: AtomicU64,
+    journal: Journal,
     discarded: AtomicBool,
     state: Mutex<State>,
 }
@@ -62,7 +71,7 @@ struct State {
 }
 
 enum Kept {
-    /// Its line, in the spool.
+    /// Its line, in the journal.
     Line {
         at: u64,
         len: usize,
@@ -80,11 +89,22 @@ pub struct Recorded {
     pub connections: u64,
     /// On how many of them something passed that was not understood, and was not recorded.
     pub not_understood: u64,
+    /// How many requests are not in the file: no player would take them, for a header with a NUL in it or the like.
+    pub left_out: u64,
 }
 
 impl Recorder {
     /// A recording that will be written to `path`. `redact`: more names whose values are secret.
     pub(super) fn new(path: &Path, redact: &[String]) -> Result<Arc<Self>, Error> {
+        if let Some(long) = redact.iter().find(|pattern| pattern.len() > LONGEST_WORD || pattern.is_empty()) {
+            let e = io::Error::new(io::ErrorKind::InvalidInput, "it is empty or too long");
+            return Err(Error::io("mask by the pattern", long.chars().take(40).collect::<String>(), e));
+        }
+        if redact.len() > MOST_WORDS {
+            let e = io::Error::new(io::ErrorKind::InvalidInput, "there are too many");
+            return Err(Error::io("mask by", format!("{} patterns", redact.len()), e));
+        }
+        make_folder(path).map_err(|e| Error::io("make the folder of", path.display(), e))?;
         let dir = folder(path);
         // What is there and is no file must not be lost to the rename, nor the recording to its failure.
         if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
@@ -101,6 +121,8 @@ impl Recorder {
             older: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             not_understood: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+            journal: Journal::of(path),
             discarded: AtomicBool::new(false),
             state: Mutex::new(State { preface, ..State::default() }),
         }))
@@ -141,7 +163,13 @@ impl Recorder {
             own.host = preface.host.clone();
         }
         for exchange in &cassette.contents.exchanges {
-            self.keep(self.begin(), exchange.clone());
+            let (number, mut exchange) = (self.begin(), exchange.clone());
+            // It is in the older file, and in no need of a journal.
+            let put = exchange.bodies_mut().try_for_each(Body::put_away);
+            match put {
+                Ok(()) => drop(lock(&self.state).kept.insert(number, Kept::Whole(Box::new(exchange)))),
+                Err(e) => self.fail(e),
+            }
         }
         self.older.store(self.begun(), Ordering::SeqCst);
     }
@@ -173,10 +201,12 @@ impl Recorder {
         }
         if let Some((name, version)) = wire::header(headers, "server").and_then(|server| server.split_once('/')) {
             let version = version.split(' ').next().unwrap_or_default();
-            peer.entry("name".into()).or_insert_with(|| name.into());
-            peer.entry("version".into()).or_insert_with(|| version.into());
+            if is_word(name) && is_word(version) {
+                peer.entry("name".into()).or_insert_with(|| name.into());
+                peer.entry("version".into()).or_insert_with(|| version.into());
+            }
         }
-        if let Some(version) = wire::header(headers, "api-version").filter(|version| !version.is_empty()) {
+        if let Some(version) = wire::header(headers, "api-version").filter(|version| is_word(version)) {
             peer.entry("api_version".into()).or_insert_with(|| version.into());
         }
     }
@@ -184,7 +214,7 @@ impl Recorder {
     /// What is known of the Engine, and of the machine, beside what passes.
     pub(super) fn know(&self, peer: impl IntoIterator<Item = (&'static str, String)>, host: BTreeMap<String, Value>) {
         let preface = &mut lock(&self.state).preface;
-        let known = peer.into_iter().filter(|(_, value)| !value.is_empty());
+        let known = peer.into_iter().filter(|(_, value)| is_word(value));
         preface.peer.extend(known.map(|(name, value)| (name.to_owned(), value)));
         preface.host = host;
     }
@@ -216,14 +246,38 @@ impl Recorder {
 
     /// Keeps an exchange that is over.
     pub(super) fn keep(&self, number: u64, mut exchange: Exchange) {
-        let put = self.unname(&mut exchange).and_then(|()| self.put(&mut exchange));
+        if lock(&self.state).failed.is_some() {
+            return;
+        }
+        if let Some(why) = self.unkept(&exchange) {
+            return self.leave_out(&exchange, why);
+        }
+        let put = self.unname(&mut exchange).and_then(|()| self.put(number, &mut exchange));
         match put {
-            Ok(line) => {
-                let kept = line.unwrap_or_else(|| Kept::Whole(Box::new(exchange)));
-                lock(&self.state).kept.insert(number, kept);
-            }
+            Ok(Some((at, len))) => drop(lock(&self.state).kept.insert(number, Kept::Line { at, len })),
+            Ok(None) => drop(lock(&self.state).kept.insert(number, Kept::Whole(Box::new(exchange)))),
             Err(e) => self.fail(e),
         }
+    }
+
+    fn unkept(&self, exchange: &Exchange) -> Option<&'static str> {
+        if lock(&self.state).kept.len() >= MOST_ENTRIES {
+            return Some("there are a million before it");
+        }
+        // As JSON, with escapes, or as base64, it may take more than twice the room.
+        if exchange.bodies().map(|body| body.bytes.len()).sum::<u64>() > LONGEST_ENTRY / 3 {
+            return Some("its bodies are too long");
+        }
+        unreadable(exchange)
+    }
+
+    /// An exchange that no player would read is left out, so that it does not cost the others.
+    fn leave_out(&self, exchange: &Exchange, why: &str) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+        let Exchange { request, .. } = exchange;
+        let short: String = request.target.chars().take(LONGEST_NAMED).collect();
+        let method: String = request.method.chars().take(LONGEST_NAMED).collect();
+        log::warn!("{} {} is left out of the recording: {why}", method.escape_default(), short.escape_default());
     }
 
     fn unname(&self, exchange: &mut Exchange) -> io::Result<()> {
@@ -238,38 +292,45 @@ impl Recorder {
         Ok(())
     }
 
-    fn put(&self, exchange: &mut Exchange) -> io::Result<Option<Kept>> {
-        if exchange.bodies().map(|body| body.bytes.len()).sum::<u64>() > LONGEST_LINE {
+    /// Writes it down. Gives where, if it needs no other place.
+    fn put(&self, number: u64, exchange: &mut Exchange) -> io::Result<Option<(u64, usize)>> {
+        let long = exchange.bodies().map(|body| body.bytes.len()).sum::<u64>() > LONGEST_LINE;
+        if long {
             exchange.bodies_mut().try_for_each(Body::put_away)?;
-            return Ok(None);
         }
-        let mut line = Vec::new();
-        write::entry(exchange, &mut line)?;
-        let at = self.spool.append(&line)?;
-        Ok(Some(Kept::Line { at, len: line.len() }))
+        let preface = lock(&self.state).preface.clone();
+        let place = self.journal.append(&preface, number, exchange)?;
+        Ok((!long).then_some(place))
     }
 
     /// Leaves no file: what was recorded is of no use.
     pub(super) fn discard(&self) {
         self.discarded.store(true, Ordering::SeqCst);
+        self.journal.remove();
     }
 
     /// Writes the file, once every connection has ended.
     pub(super) fn finish(&self) -> Result<Recorded, Error> {
+        let left_out = self.left_out.load(Ordering::Relaxed);
         let recorded = Recorded {
-            requests: self.begun(),
+            requests: self.begun().saturating_sub(left_out),
+            left_out,
             connections: self.connections.load(Ordering::Relaxed),
             not_understood: self.not_understood.load(Ordering::Relaxed),
         };
         if self.discarded.swap(true, Ordering::SeqCst) {
             return Ok(recorded);
         }
-        let failed = |e| Error::io("write", self.path.display(), e);
+        let failed = |e| {
+            let rest = self.journal.stays().map(|at| format!("; what was recorded until then is in {}", at.display()));
+            Error::io("write", format!("{}{}", self.path.display(), rest.unwrap_or_default()), e)
+        };
         let mut state = std::mem::take(&mut *lock(&self.state));
         if let Some(e) = state.failed.take() {
             return Err(failed(e));
         }
         self.write(state).map_err(failed)?;
+        self.journal.remove();
         Ok(recorded)
     }
 
@@ -283,7 +344,10 @@ impl Recorder {
         let State { mut preface, vars, kept, .. } = state;
         preface.vars.extend(vars.words());
         write::begin(&preface, &mut to)?;
-        let pass = Pass { recorder: self, vars: &vars };
+        let present: Vec<u64> = kept.keys().copied().collect();
+        let gaps =
+            present.last().is_some_and(|last| *last >= present.len() as u64) || present.len() as u64 != self.begun();
+        let pass = Pass { recorder: self, vars: &vars, present: gaps.then_some(&present) };
         for (n, kept) in kept.into_values().enumerate() {
             write::separate(n == 0, &mut to)?;
             pass.write(kept, &mut to)?;
@@ -298,6 +362,11 @@ impl Recorder {
         };
         fs::rename(&temporary.0, &self.path)
     }
+}
+
+/// Whether a recording may say that of its Engine.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_WORD
 }
 
 /// The folder that a file is in.
@@ -358,14 +427,16 @@ impl Drop for Temporary {
 struct Pass<'a> {
     recorder: &'a Recorder,
     vars: &'a Vars,
+    /// The numbers of those that are there, where some are left out.
+    present: Option<&'a Vec<u64>>,
 }
 
 impl Pass<'_> {
     fn write(&self, kept: Kept, to: &mut impl Write) -> io::Result<()> {
-        let changes = !self.vars.is_empty() || self.recorder.redactor.has_learned() > 0;
+        let changes = !self.vars.is_empty() || self.recorder.redactor.has_learned() > 0 || self.present.is_some();
         let exchange = match kept {
             Kept::Line { at, len } => {
-                let line = self.recorder.spool.get(at, len)?;
+                let line = self.recorder.journal.get(at, len)?;
                 if !changes {
                     return to.write_all(&line);
                 }
@@ -379,6 +450,9 @@ impl Pass<'_> {
     }
 
     fn changed(&self, mut exchange: Exchange) -> io::Result<Exchange> {
+        if let Some(present) = self.present {
+            exchange.renumber(present, &self.recorder.spool)?;
+        }
         exchange.request.target = self.target(&exchange.request.target);
         let request = &exchange.request;
         let kind = kind_of_request(&request.method, &request.target, &request.headers);
@@ -449,6 +523,7 @@ impl Pass<'_> {
 /// The same body with other bytes, chunk by chunk. Bytes may come later than their chunk.
 fn by_chunk(body: &Body, spool: &Arc<Spool>, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<Body> {
     let (mut changed, mut from, mut bytes) = (Body::new(spool), body.bytes.reader(), Vec::new());
+    changed.left_out.clone_from(&body.left_out);
     for chunk in body.chunks() {
         let chunk = chunk?;
         bytes.resize(usize::try_from(chunk.len).unwrap_or(usize::MAX), 0);

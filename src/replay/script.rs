@@ -15,9 +15,13 @@ use serde_json::Value;
 
 use super::cassette::Cassette;
 use super::exchange::{End, Exchange};
-use super::matching::{Form, differences, distance};
+use super::matching::{Form, NAMED, differences, distance, short};
 use super::redact::Redactor;
+use super::target;
 use super::vars::Bindings;
+
+/// How many differences to an entry are told.
+const MOST_DIFFERENCES: usize = 8;
 
 /// The exchanges, and how far the run has come.
 pub(super) struct Script {
@@ -383,14 +387,20 @@ impl Script {
             .collect();
         near.sort_by_key(|(distance, item)| (*distance, item.made != Made::Not, item.line));
         let mut message = String::new();
-        for (_, item) in near.iter().take(3) {
-            let differ = differences(&item.form, &asked);
+        for (n, (_, item)) in near.iter().take(3).enumerate() {
+            let mut differ = differences(&item.form, &asked);
+            let more = differ.len().saturating_sub(MOST_DIFFERENCES);
+            if more > 0 {
+                differ.truncate(MOST_DIFFERENCES);
+                differ.push(format!("and {more} more differences"));
+            }
             let differ = match differ.is_empty() {
                 true if item.form.is_read() => "it is the same".into(),
                 true => "it is the same, and was answered before".into(),
                 false => differ.join("\n    "),
             };
-            message.push_str(&format!("\n  nearest: line {}: {}\n    {differ}", item.line, shown(&item.exchange)));
+            let which = if n == 0 { "nearest" } else { "then" };
+            message.push_str(&format!("\n  {which}: line {}: {}\n    {differ}", item.line, readable(&item.exchange)));
         }
         message
     }
@@ -398,6 +408,11 @@ impl Script {
 
 fn key(method: &str, text: &str) -> String {
     format!("{method} {text}")
+}
+
+/// A recorded request as a message about the nearest ones shows it: without escapes, and no longer than two lines.
+fn readable(exchange: &Exchange) -> String {
+    short(&target::decode(&shown(exchange)), NAMED)
 }
 
 fn shown(exchange: &Exchange) -> String {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -193,6 +193,7 @@ impl Drop for Server {
 
 /// Binds a socket that its owner alone may use: who may talk to an Engine can do anything on its machine.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    make_folder(path)?;
     let listener = match UnixListener::bind(path) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
             fs::remove_file(path)?;
@@ -202,6 +203,14 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Makes the folder that a file is to be in, and those around it, for their owner alone.
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => fs::DirBuilder::new().recursive(true).mode(0o700).create(dir),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a socket was left behind by somebody who no longer listens.
@@ -216,7 +225,6 @@ pub(super) struct Place(PathBuf);
 impl Place {
     /// `what` goes into its name.
     pub(super) fn new(what: &str) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
         use std::sync::atomic::{AtomicU32, Ordering};
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

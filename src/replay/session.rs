@@ -92,8 +92,9 @@ impl Session {
     }
 
     fn begin(path: &Path, mode: Mode, endpoint: impl FnOnce() -> Result<Endpoint, Error>) -> Result<Self, Error> {
-        let mode = match std::env::var(VARIABLE) {
-            Ok(word) if !word.is_empty() => word.parse()?,
+        let mode = match std::env::var_os(VARIABLE) {
+            // One that is not UTF-8 is no mode either.
+            Some(word) if !word.is_empty() => word.to_string_lossy().parse()?,
             _ => mode,
         };
         let role = match (mode, path.exists()) {

@@ -34,13 +34,6 @@ impl Spool {
         self.file.write_all_at(bytes, at)?;
         Ok(at)
     }
-
-    /// What was put there.
-    pub(super) fn get(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, at)?;
-        Ok(bytes)
-    }
 }
 
 /// A row of bytes that grows at its end.

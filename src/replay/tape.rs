@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::coding::{self, Held, Intake};
 use super::exchange::{Answer, Body, Chunk, End, Exchange, Mark, Request, Sent};
 use super::recorder::Recorder;
 use super::redact::{Kind, Masker};
@@ -88,17 +89,45 @@ impl Live {
 /// A body in the making.
 struct Part {
     masker: Option<Masker>,
+    intake: Option<Intake>,
     /// How much of the chunk at hand has come.
     open: u64,
     masked: Vec<u8>,
+    /// The chunks of a body that is held.
+    held: Vec<Mark>,
+    /// The body was unpacked.
+    unpacked: bool,
 }
 
 impl Part {
     fn new(masker: Option<Masker>) -> Self {
-        Self { masker, open: 0, masked: Vec::new() }
+        Self { masker, intake: None, open: 0, masked: Vec::new(), held: Vec::new(), unpacked: false }
+    }
+
+    /// Of a body that may have to be unpacked.
+    fn of(masker: Masker, intake: Intake) -> Self {
+        Self { intake: Some(intake), ..Self::new(Some(masker)) }
     }
 
     fn bytes(&mut self, bytes: &[u8], body: &mut Body) -> io::Result<()> {
+        match &mut self.intake {
+            Some(intake) if !intake.is_plain() => {
+                let through = intake.feed(bytes);
+                if intake.is_plain() {
+                    // Until now it was not known.
+                    let mut from = 0;
+                    for (mark, end) in std::mem::take(&mut self.held).into_iter().zip(intake.take_cuts()) {
+                        body.note(Chunk { mark, len: (end - from) as u64 })?;
+                        from = end;
+                    }
+                }
+                self.mask(&through, body)
+            }
+            _ => self.mask(bytes, body),
+        }
+    }
+
+    fn mask(&mut self, bytes: &[u8], body: &mut Body) -> io::Result<()> {
         match &mut self.masker {
             None => body.bytes.push(bytes),
             Some(masker) => {
@@ -111,24 +140,40 @@ impl Part {
 
     /// Notes what has come of a chunk.
     fn note(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
-        match std::mem::take(&mut self.open) {
-            0 => Ok(()),
-            len => body.note(Chunk { mark, len }),
+        match (std::mem::take(&mut self.open), &mut self.intake) {
+            (0, _) => Ok(()),
+            (_, Some(intake)) if !intake.is_plain() => {
+                if intake.cut() {
+                    self.held.push(mark);
+                }
+                Ok(())
+            }
+            (len, _) => body.note(Chunk { mark, len }),
         }
     }
 
     /// Notes when an answer ended, where that was later than its last byte: a follower's ends when its container does.
     fn over(&mut self, mark: Mark, head: Mark, body: &mut Body) -> io::Result<()> {
         self.note(mark, body)?;
-        let last = body.last_mark().unwrap_or(head);
+        let last = self.held.last().copied().or(body.last_mark()).unwrap_or(head);
         if mark.requests > last.requests || mark.at > last.at + AT_ONCE {
-            body.note(Chunk { mark, len: 0 })?;
+            match &mut self.intake {
+                Some(intake) if !intake.is_plain() => {
+                    if intake.cut() {
+                        self.held.push(mark);
+                    }
+                }
+                _ => body.note(Chunk { mark, len: 0 })?,
+            }
         }
         Ok(())
     }
 
     fn end(&mut self, mark: Mark, body: &mut Body) -> io::Result<()> {
         self.note(mark, body)?;
+        if let Some(mut intake) = self.intake.take().filter(|intake| !intake.is_plain()) {
+            self.unpack(&mut intake, body)?;
+        }
         if let Some(mut masker) = self.masker.take() {
             self.masked.clear();
             masker.end(&mut self.masked);
@@ -136,6 +181,36 @@ impl Part {
         }
         self.masked = Vec::new();
         Ok(())
+    }
+
+    /// Takes the body that was held.
+    fn unpack(&mut self, intake: &mut Intake, body: &mut Body) -> io::Result<()> {
+        let (bytes, ends) = match intake.end() {
+            Held::Plain(bytes) => {
+                let len = bytes.len();
+                (bytes, vec![len; self.held.len()])
+            }
+            Held::Unpacked(bytes, ends) => {
+                self.unpacked = true;
+                (bytes, ends)
+            }
+            Held::LeftOut(why) => {
+                if !self.held.is_empty() {
+                    body.left_out = Some(why);
+                }
+                return Ok(());
+            }
+        };
+        let mut from = 0;
+        let marks = std::mem::take(&mut self.held);
+        let last = marks.len().saturating_sub(1);
+        for (n, mark) in marks.into_iter().enumerate() {
+            // What comes behind the last place that was noted belongs to it.
+            let end = if n == last { bytes.len() } else { ends.get(n).copied().unwrap_or(bytes.len()) };
+            body.note(Chunk { mark, len: (end - from) as u64 })?;
+            from = end;
+        }
+        self.mask(&bytes, body)
     }
 }
 
@@ -299,6 +374,7 @@ impl Tape {
             headers,
             body: Body::new(self.recorder.spool()),
         };
+        let kind = kind_of_request(method, target, &head.headers);
         let live = Live {
             number: self.recorder.begin(),
             exchange: Exchange {
@@ -311,7 +387,7 @@ impl Tape {
             },
             begun: Instant::now(),
             sent: 0,
-            asked: Part::new(Some(redactor.masker(kind_of_request(method, target, &head.headers)))),
+            asked: Part::of(redactor.masker(kind), Intake::of(&head.headers, kind)),
             answered: Part::new(None),
             upgraded: Part::new(None),
             asked_whole: false,
@@ -336,6 +412,11 @@ impl Tape {
         live.asked.end(mark, &mut live.exchange.request.body)?;
         live.asked_whole = true;
         if let Some(body) = live.learn.take() {
+            let body = if live.asked.unpacked {
+                live.exchange.request.body.bytes.whole(MOST_TO_LEARN as u64)?.unwrap_or_default()
+            } else {
+                body
+            };
             self.recorder.learn(&live.exchange.request.target, &body);
         }
         if live.answered_whole {
@@ -424,8 +505,12 @@ impl Tape {
         let mark = Mark { at: micros(live.begun), requests: self.recorder.begun(), sent: live.sent };
         let body = Body::new(self.recorder.spool());
         live.exchange.answer = Some(Answer { status, reason: reason.into(), headers, head: mark, body });
-        live.answered = Part::new(Some(redactor.masker(kind_of_answer(&live.exchange.request, &head.headers))));
+        let kind = kind_of_answer(&live.exchange.request, &head.headers);
         let raw = status == 101 || framing == Framing::Close && may_upgrade(&live.exchange.request);
+        live.answered = match raw {
+            true => Part::new(Some(redactor.masker(kind))),
+            false => Part::of(redactor.masker(kind), Intake::of(&head.headers, kind)),
+        };
         if raw {
             live.exchange.sent = Some(Sent { body: Body::new(self.recorder.spool()), closed: false });
             live.upgraded = Part::new(Some(redactor.masker(Kind::Text)));
@@ -473,7 +558,16 @@ impl Tape {
             Ok(())
         };
         match close() {
-            Ok(()) => self.recorder.keep(live.number, live.exchange),
+            Ok(()) => {
+                let Exchange { request, answer, .. } = &mut live.exchange;
+                if live.asked.unpacked {
+                    coding::unpacked(&mut request.headers, request.body.bytes.len());
+                }
+                if let Some(answer) = answer.as_mut().filter(|_| live.answered.unpacked) {
+                    coding::unpacked(&mut answer.headers, answer.body.bytes.len());
+                }
+                self.recorder.keep(live.number, live.exchange);
+            }
             Err(e) => self.recorder.fail(e),
         }
     }
@@ -519,7 +613,7 @@ pub(super) fn kind_of_answer(request: &Request, headers: &[(String, String)]) ->
 
 fn kind(headers: &[(String, String)]) -> Kind {
     const ARCHIVES: &[&str] = &["tar", "octet-stream", "gzip", "zstd", "xz"];
-    match wire::header(headers, "content-type") {
+    match wire::header(headers, "content-type").map(str::to_ascii_lowercase) {
         Some(kind) if kind.contains("json") => Kind::Json,
         // podman's stats have no type at all; JSON is masked as JSON by its look.
         None => Kind::Json,
@@ -529,7 +623,7 @@ fn kind(headers: &[(String, String)]) -> Kind {
 }
 
 fn is_json(headers: &[(String, String)]) -> bool {
-    wire::header(headers, "content-type").is_some_and(|kind| kind.contains("json"))
+    wire::header(headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
 }
 
 fn micros(since: Instant) -> u64 {

@@ -38,6 +38,8 @@ const FIELDS: &[&str] = &[
     "content",
     "size",
     "_upgraded",
+    "_left_out",
+    "_number",
     "closed",
 ];
 const CHUNKS: &str = "_chunks";

@@ -25,6 +25,17 @@ pub(super) struct Preface {
 
 /// Writes what stands before the entries.
 pub(super) fn begin(preface: &Preface, to: &mut impl Write) -> io::Result<()> {
+    start(preface, to)?;
+    to.write_all(b",\"entries\":[")
+}
+
+/// Writes what stands before the entries of a journal.
+pub(super) fn begin_journal(preface: &Preface, to: &mut impl Write) -> io::Result<()> {
+    start(preface, to)?;
+    to.write_all(b",\"_journal\":true,\"entries\":[")
+}
+
+fn start(preface: &Preface, to: &mut impl Write) -> io::Result<()> {
     let creator = json!({"name": "longshore", "version": env!("CARGO_PKG_VERSION")});
     write!(to, r#"{{"log":{{"version":"1.2","creator":{creator}"#)?;
     if !preface.peer.is_empty() {
@@ -39,7 +50,7 @@ pub(super) fn begin(preface: &Preface, to: &mut impl Write) -> io::Result<()> {
     if !preface.host.is_empty() {
         write!(to, r#","_host":{}"#, json!(preface.host))?;
     }
-    to.write_all(b",\"entries\":[")
+    Ok(())
 }
 
 /// Writes what stands between two entries, or before the first.
@@ -49,12 +60,23 @@ pub(super) fn separate(first: bool, to: &mut impl Write) -> io::Result<()> {
 
 /// Writes an entry, without a line break.
 pub(super) fn entry(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
+    to.write_all(b"{")?;
+    fields(exchange, to)
+}
+
+/// Begins an entry of a journal, whose order is not that of the requests.
+pub(super) fn number(number: u64, to: &mut impl Write) -> io::Result<()> {
+    write!(to, r#"{{"_number":{number},"#)
+}
+
+/// Writes what stands in an entry, and its last brace.
+pub(super) fn fields(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
     let head = exchange.answer.as_ref().map(|answer| answer.head.at);
     let last = exchange.answer.as_ref().and_then(|answer| answer.body.last_mark()).map(|mark| mark.at).or(head);
     let (wait, receive) = (head.unwrap_or(0), last.unwrap_or(0).saturating_sub(head.unwrap_or(0)));
     write!(
         to,
-        r#"{{"startedDateTime":"{}","time":{},"connection":"{}","request":"#,
+        r#""startedDateTime":"{}","time":{},"connection":"{}","request":"#,
         exchange.started.to_text(),
         Ms(wait + receive),
         exchange.connection
@@ -62,7 +84,8 @@ pub(super) fn entry(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> 
     let request = &exchange.request;
     let head = json!({
         "method": request.method,
-        "url": format!("http://docker{}", request.target),
+        // What stands behind a `#` is no part of a URL.
+        "url": format!("http://docker{}", request.target.replace('#', "%23")),
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": headers(&request.headers),
@@ -71,9 +94,10 @@ pub(super) fn entry(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> 
         "bodySize": request.body.bytes.len(),
     });
     open_object(&head, to)?;
-    if request.body.count() > 0 {
+    if request.body.count() > 0 || request.body.left_out.is_some() {
         let kind = wire::header(&request.headers, "content-type").unwrap_or_default();
         write!(to, r#","postData":{{"mimeType":{}"#, json!(kind))?;
+        left_out(&request.body, to)?;
         text(&request.body, "_encoding", to)?;
         to.write_all(b"}")?;
         chunks(&request.body, to)?;
@@ -119,6 +143,7 @@ fn response(exchange: &Exchange, to: &mut impl Write) -> io::Result<()> {
     mark(answer.head, Some(Mark { at: u64::MAX, ..Mark::default() }), None, to)?;
     let kind = wire::header(&answer.headers, "content-type").unwrap_or_default();
     write!(to, r#","content":{{"size":{},"mimeType":{}"#, answer.body.bytes.len(), json!(kind))?;
+    left_out(&answer.body, to)?;
     if answer.body.count() > 0 {
         text(&answer.body, "encoding", to)?;
     }
@@ -200,6 +225,12 @@ impl std::fmt::Display for Ms {
             us => write!(f, "{}.{us:03}", self.0 / 1000),
         }
     }
+}
+
+/// `,"comment":…,"_left_out":…`, of a body that was not kept: why, for people and for us.
+fn left_out(body: &Body, to: &mut impl Write) -> io::Result<()> {
+    let Some(why) = &body.left_out else { return Ok(()) };
+    write!(to, r#","comment":{},"_left_out":{}"#, json!(format!("left out: {why}")), json!(why))
 }
 
 /// `,"text":…`, and the encoding where the bytes are no text.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -119,16 +119,22 @@ pub fn place(
 
 impl Allocation {
     /// Where an image's archive (`load`) is not in the task's local directory, it is looked for beside the job file:
-    /// the local directory of a new allocation is empty.
+    /// the local directory of a new allocation is empty. What is found is the person's own, links included, and stays what
+    /// the task loads, whatever it may lay into its local directory later. A path that leads out of both is found nowhere.
     pub fn find_archives(&mut self, job_folder: &Path) {
         for task in &mut self.tasks {
             let Some(Value::String(load)) = task.config.options.get("load") else { continue };
+            let is_within = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            if load.is_empty() || !Path::new(load).components().all(is_within) {
+                continue;
+            }
             let local = task.config.alloc_dir.as_ref().map(|dir| dir.join(&task.config.name).join("local").join(load));
             // Who takes it up may be elsewhere.
             let beside = job_folder.join(load);
             let beside = std::path::absolute(&beside).unwrap_or(beside);
-            if !load.is_empty() && !local.is_some_and(|path| path.exists()) && beside.exists() {
-                task.config.options["load"] = Value::String(beside.to_string_lossy().into_owned());
+            // A link in its local directory is the task's, and refused when it is loaded.
+            if local.is_none_or(|path| path.symlink_metadata().is_err()) && beside.exists() {
+                task.config.image_archive = Some(beside);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::driver::{TaskConfig, create};
 use crate::engine::types::ContainerInspect;
-use crate::engine::{Engine, InspectQuery};
+use crate::engine::{Engine, InspectQuery, RemoveQuery};
 
 use super::owner::{self, Lock, Owned};
 use super::state::{AllocState, Store, TaskRecord};
@@ -135,6 +135,11 @@ pub fn take_up(site: &Site<'_>, alloc_id: &str) -> Result<(Allocation, Owned), E
 }
 
 fn took(site: &Site<'_>, store: &Store, lock: Lock, state: AllocState) -> (Allocation, Owned) {
+    // Its last owner may have been an older one, that left others too much room.
+    let tasks = state.tasks.iter().map(|task| task.config.name.as_str());
+    if let Err(error) = site.data.make_alloc(&state.alloc_id, tasks) {
+        log::warn!("{}", chain(&error));
+    }
     (state.allocation(), Owned::take_up(site.data, store, lock, state))
 }
 
@@ -145,8 +150,9 @@ fn is_over(site: &Site<'_>, store: &Store, state: &AllocState) -> Result<bool, E
     if !state.tasks.iter().all(|task| task.ended || wish.of(&task.config.name).is_some()) {
         return Ok(false);
     }
-    for task in &state.tasks {
-        if look(site.engine, task)?.is_some_and(|container| container.state.is_running()) {
+    // What a failed start has left is no reason to go on with it.
+    for task in state.tasks.iter().filter(|task| !task.may_be_left()) {
+        if look(site.engine, task)?.is_some_and(|container| !container.state.is_idle()) {
             return Ok(false);
         }
     }
@@ -193,16 +199,25 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
         )));
     }
     let mut stopped = Vec::new();
-    for task in &state.tasks {
+    for task in &mut state.tasks {
+        if task.may_be_left() {
+            remove_leftover(site.engine, task)?;
+            continue;
+        }
         match look(site.engine, task)? {
-            Some(container) if container.state.is_running() => {
+            // What is not known may run.
+            Some(container) if !container.state.is_idle() => {
                 let name = &task.container_name;
                 return Err(live(format!(
                     "nobody owns it and its container {name} runs; take it up with --recover, or end it with `longshore stop {alloc_id}/{}`",
                     task.config.name
                 )));
             }
-            Some(_) => stopped.push(task.container_name.as_str()),
+            // Its owner ended between the create and the start.
+            Some(container) if task.handle.is_none() && container.state.status == "created" => {
+                remove_leftover(site.engine, task)?;
+            }
+            Some(_) => stopped.push(task.container_name.clone()),
             None => {}
         }
     }
@@ -214,6 +229,25 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
         format!("its containers {} are left, stopped", stopped.join(", "))
     };
     Ok(Some(format!("allocation {alloc_id} of this job lost its owner and is taken as ended: {left}")))
+}
+
+/// Removes what a failed start of a task has left: nobody wants it.
+fn remove_leftover(engine: &Engine, task: &mut TaskRecord) -> Result<(), Error> {
+    if let Some(container) = look(engine, task)? {
+        let query = RemoveQuery { force: true, volumes: true, link: false };
+        match engine.container_remove(&container.id, &query) {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(source) => {
+                return Err(Error::Engine {
+                    what: format!("cannot remove the container {}, which a failed start has left", task.container_name),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+    task.container_may_exist = false;
+    Ok(())
 }
 
 /// Whether a state is about the Engine that answers here. Some Engines have no id: then the address decides.

@@ -164,7 +164,7 @@ impl Runner<'_> {
 impl TaskThread<'_> {
     /// Starts the task, and leaves it or clears it away.
     fn detach(&self, talk: &Talk<'_>) -> Left {
-        let mut life = Life { end: End::NeverStarted, has_container: false };
+        let mut life = Life::new();
         let mut started = self.first(&mut life).and_then(|next| self.until_it_runs(next, &mut life));
         // Who wanted it stopped while it was being started found no container: nobody but this thread stops it.
         if let Ok(exits) = &started
@@ -213,6 +213,7 @@ impl TaskThread<'_> {
         let (Some(Healthy { engine, until }), Some(handle)) = (healthy, self.owned.task(self.number).handle) else {
             return Up::Well;
         };
+        let engine = engine.with(self.runner.stop.starts());
         loop {
             match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
                 Ok(inspect) => match ExitResult::of(&inspect.state) {

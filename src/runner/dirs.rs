@@ -3,13 +3,17 @@
 //! `alloc/<id>/` holds `alloc/{data,logs,tmp}` and per task `<task>/{local,secrets,tmp}`; `state/` what is known of
 //! allocations; `instance` this directory's own id. The shared directories (but `logs`), `local` and `tmp` are writable by everyone,
 //! as in Nomad: they are bound into containers, whose processes run as whatever user the image names, and nobody can say
-//! beforehand as which number. What keeps other users of the machine out is the way there: the directories above can be
-//! passed, not listed, and the allocation's id is random.
+//! beforehand as which number. Other users of the machine find the way there hard, for the directories above can be passed,
+//! not listed, and the allocation's id is random; but process arguments may tell it. So `alloc` and the tasks' directories
+//! are sticky, and nobody but their owner exchanges what lies in them, and a directory that is somebody else's is refused.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::files;
 
@@ -17,6 +21,8 @@ use super::{Error, ids};
 
 /// For directories that are bound into containers.
 const SHARED: u32 = 0o777;
+/// For those in which directories of ours lie: everyone may add to them, and exchange nothing.
+const STICKY: u32 = 0o1777;
 /// For logs: only who collects them writes there.
 const READABLE: u32 = 0o755;
 /// For secrets: their owner's alone.
@@ -72,25 +78,21 @@ impl DataDir {
         self.root.join("state")
     }
 
-    /// Makes the directories of an allocation with these tasks. Those that exist stay as they are.
+    /// Makes the directories of an allocation with these tasks. Those that exist must be ours, and stay as they are, unless
+    /// others could exchange what is in them.
     ///
     /// # Errors
-    /// Names the directory that could not be made, or a task whose name cannot be one.
+    /// Names the directory that could not be made or is not ours, or a task whose name cannot be one.
     pub fn make_alloc<'a>(&self, alloc_id: &str, tasks: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
         let root = self.alloc(alloc_id);
         self.make_root()?;
         make(&self.root.join("alloc"), PASSAGE)?;
         make(&root, PASSAGE)?;
-        for part in ["alloc", "alloc/data", "alloc/tmp"] {
-            make(&root.join(part), SHARED)?;
-        }
-        make(&self.logs(alloc_id), READABLE)?;
+        let parts = [("data", SHARED), ("tmp", SHARED), ("logs", READABLE)];
+        make_with(&root.join("alloc"), STICKY, &parts)?;
         for task in tasks {
             check_task_name(task)?;
-            make(&root.join(task), SHARED)?;
-            make(&root.join(task).join("local"), SHARED)?;
-            make(&root.join(task).join("secrets"), SECRET)?;
-            make(&root.join(task).join("tmp"), SHARED)?;
+            make_with(&root.join(task), STICKY, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)])?;
         }
         Ok(())
     }
@@ -164,24 +166,83 @@ pub(crate) fn check_task_name(task: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a directory of this mode, whatever the umask says; one that exists stays as it is.
+/// Makes a directory of this mode, whatever the umask says; one that exists must be ours.
 fn make(path: &Path, mode: u32) -> Result<(), Error> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io("set the mode of", path))
+    Made::new(path)?.open_up(mode)
+}
+
+/// The same with directories in it, which are there before anybody else can add to it.
+fn make_with(path: &Path, mode: u32, parts: &[(&str, u32)]) -> Result<(), Error> {
+    let made = Made::new(path)?;
+    for (part, mode) in parts {
+        make(&path.join(part), *mode)?;
+    }
+    made.open_up(mode)
+}
+
+/// A directory that is ours, held by its descriptor.
+struct Made<'a> {
+    path: &'a Path,
+    dir: OwnedFd,
+    mode: u32,
+    is_new: bool,
+}
+
+impl<'a> Made<'a> {
+    /// Makes the directory for its owner alone, or finds it.
+    fn new(path: &'a Path) -> Result<Self, Error> {
+        let is_new = match DirBuilder::new().mode(SECRET).create(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Error::io("make directory", path)(error)),
+        };
+        let open = || {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+            let found = rustix::fs::fstat(&dir)?;
+            let (owner, we) = (found.st_uid, rustix::process::geteuid().as_raw());
+            if owner != we {
+                let why = format!("it belongs to user {owner}, and we are user {we}");
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+            }
+            Ok((dir, found.st_mode & 0o7777))
+        };
+        let (dir, mode) = open().map_err(Error::io("use directory", path))?;
+        Ok(Self { path, dir, mode, is_new })
+    }
+
+    /// Gives it its mode. One that was there before keeps its own, unless others can exchange what is in it and should not.
+    fn open_up(self, mode: u32) -> Result<(), Error> {
+        let is_open = |mode: u32| mode & 0o022 != 0 && mode & 0o1000 == 0;
+        if self.is_new || is_open(self.mode) && !is_open(mode) {
+            let done = rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(mode));
+            done.map_err(|error| Error::io("set the mode of", self.path)(error.into()))?;
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(Error::io("make directory", path)(error)),
+        Ok(())
+    }
+}
+
+/// Reads a file of the data directory, of at most `limit` bytes; `None`: there is none.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is no regular file, or longer; it cannot be read.
+pub(super) fn read_own(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match files::read_regular(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            io::ErrorKind::InvalidInput => Err(Error::Corrupt { path: path.to_owned(), why: format!("it is {error}") }),
+            io::ErrorKind::FileTooLarge => {
+                Err(Error::Corrupt { path: path.to_owned(), why: format!("it has {error}") })
+            }
+            _ => Err(Error::io("read", path)(error)),
+        },
     }
 }
 
 fn read_instance(path: &Path) -> Result<Option<String>, Error> {
-    let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    }
+    let Some(bytes) = read_own(path, 4096)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
     let id = text.trim();
     if !ids::is_alloc_id(id) {
         return Err(Error::Corrupt {
@@ -197,6 +258,7 @@ mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
     use std::ffi::OsString;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -212,18 +274,55 @@ mod tests {
         let alloc = data.alloc("a1");
         for (path, want) in [
             ("", PASSAGE),
-            ("alloc", SHARED),
+            ("alloc", STICKY),
+            ("web", STICKY),
             ("alloc/data", SHARED),
             ("alloc/logs", READABLE),
             ("alloc/tmp", SHARED),
             ("web/local", SHARED),
             ("web/secrets", SECRET),
-            ("web/tmp", SHARED),
+            ("web/tmp", STICKY),
             ("db/secrets", SECRET),
         ] {
             assert_eq!(mode(&alloc.join(path)), want, "{path}");
         }
         assert_eq!(mode(&data.state()), SECRET);
+    }
+
+    #[test]
+    fn what_is_there_must_be_ours() {
+        let scratch = Scratch::new("dirs-owner");
+        let data = DataDir::new(scratch.path()).unwrap();
+        data.make_alloc("a1", ["web"]).unwrap();
+        let alloc = data.alloc("a1");
+        // As an older longshore, or a person, left them.
+        for (path, was, want) in [
+            ("alloc", 0o777, STICKY),
+            ("web", 0o777, STICKY),
+            ("alloc/logs", 0o775, READABLE),
+            ("alloc/data", 0o770, 0o770),
+            ("web/local", 0o750, 0o750),
+        ] {
+            fs::set_permissions(alloc.join(path), fs::Permissions::from_mode(was)).unwrap();
+            data.make_alloc("a1", ["web"]).unwrap();
+            assert_eq!(mode(&alloc.join(path)), want, "{path}");
+        }
+        let elsewhere = scratch.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        for path in ["alloc/logs", "alloc/data", "web/local", "web/secrets", "web", "alloc"] {
+            let _ = fs::remove_dir_all(alloc.join(path));
+            symlink(&elsewhere, alloc.join(path)).unwrap();
+            let error = data.make_alloc("a1", ["web"]).unwrap_err();
+            assert!(error.to_string().contains(&*alloc.join(path).to_string_lossy()), "{error}");
+            fs::remove_file(alloc.join(path)).unwrap();
+            data.make_alloc("a1", ["web"]).unwrap();
+        }
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        // Only root can make one that is somebody else's.
+        if chown(alloc.join("alloc/logs"), Some(12345), None).is_ok() {
+            let error = crate::runner::chain(&data.make_alloc("a1", ["web"]).unwrap_err());
+            assert!(error.contains("alloc/logs") && error.contains("12345"), "{error}");
+        }
     }
 
     #[test]
@@ -252,6 +351,10 @@ mod tests {
         assert_eq!(fs::read_dir(data.root()).unwrap().count(), 1, "nothing is left beside it");
         fs::write(data.root().join("instance"), "not an id!").unwrap();
         assert!(matches!(data.instance(), Err(Error::Corrupt { .. })));
+        fs::write(data.root().join("instance"), format!("{id}{}", " ".repeat(4096))).unwrap();
+        assert!(matches!(data.instance(), Err(Error::Corrupt { .. })), "too long");
+        scratch.lay_fifo(&data.root().join("instance"));
+        assert!(matches!(data.instance(), Err(Error::Corrupt { .. })), "a FIFO");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{driver, engine};
+use crate::{driver, engine, limits};
 
 /// Why the runner could not do something.
 #[derive(Debug)]
@@ -202,6 +202,10 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
+        if let Some(advice) = error.downcast_ref::<io::Error>().and_then(limits::advice) {
+            text.push_str(": ");
+            text.push_str(&advice);
+        }
         cause = error.source();
     }
     // What an Engine says may have several lines.

@@ -1,29 +1,32 @@
 //! The events of an allocation on disk: `alloc/<id>/events.jsonl`, one JSON object a line, appended by the owner, read by
 //! whoever wants. Bounded: a file over 1 MiB becomes `events.jsonl.1`, and the one before it goes.
 
-use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::OFlags;
+
 use super::Error;
 use super::events::Event;
+use crate::files::Entry;
 
 /// When a file is full, in bytes.
 const FULL: u64 = 1 << 20;
+/// How long a file may be, in bytes: the line that fills it is longer than any that is written.
+pub(super) const LONGEST: u64 = 8 << 20;
 
 /// The event file of an allocation.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
+    at: Entry,
     /// Lines of several threads are written one after the other, and the rotation between two of them.
     writing: Mutex<()>,
 }
 
-/// The event file in an allocation's directory.
-pub(super) fn file(alloc_dir: &Path) -> PathBuf {
-    alloc_dir.join("events.jsonl")
+/// The event file in an allocation's directory. No link in its place is followed.
+pub(super) fn file(alloc_dir: &Path) -> Entry {
+    Entry::new(&alloc_dir.join("events.jsonl"), Some(alloc_dir))
 }
 
 /// The one before it.
@@ -34,7 +37,7 @@ pub(super) fn rotated(file: &Path) -> PathBuf {
 impl Journal {
     /// The journal in an allocation's directory; the file is made with the first event.
     pub(super) fn open(alloc_dir: &Path) -> Self {
-        Self { path: file(alloc_dir), writing: Mutex::default() }
+        Self { at: file(alloc_dir), writing: Mutex::default() }
     }
 
     /// Adds an event.
@@ -45,17 +48,21 @@ impl Journal {
         let mut line = event.to_json();
         line.push('\n');
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if fs::metadata(&self.path).is_ok_and(|file| file.len() >= FULL) {
-            fs::rename(&self.path, rotated(&self.path)).map_err(Error::io("rotate", &self.path))?;
+        let path = self.at.path();
+        let held = self.at.hold().map_err(Error::io("write", path))?;
+        if held.length(path).is_ok_and(|length| length >= FULL) {
+            held.rename(path, &rotated(path)).map_err(Error::io("rotate", path))?;
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        let file = held.open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, 0o600);
         // One write, so that a reader sees whole lines.
-        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", &self.path))
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", path))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::runner::events::Happened;
     use crate::runner::testing::Scratch;
@@ -79,5 +86,9 @@ mod tests {
         let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap().lines().count();
         assert_eq!((lines("events.jsonl"), lines("events.jsonl.1")), (4, 4), "twelve lines of a third of a file");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+        scratch.lay_fifo(file(scratch.path()).path());
+        assert!(journal.append(&event).is_err(), "a FIFO that nobody reads is not waited for");
+        let _reader = fs::File::options().read(true).write(true).open(file(scratch.path()).path()).unwrap();
+        assert!(journal.append(&event).is_err(), "nor one that somebody reads written to");
     }
 }

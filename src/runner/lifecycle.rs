@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
 
@@ -15,6 +16,11 @@ use super::outcome::{End, TaskOutcome};
 use super::owner::Owned;
 use super::task_thread::TaskThread;
 use super::{Allocation, PlacedTask, Stop};
+
+/// When the Engine is asked for the first time, after an order to kill, whether it is there at all; then, how often.
+const PROBES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+/// How long it may take to answer that.
+const PROBE_TIME: Duration = Duration::from_secs(1);
 
 /// Who is told of everything: the program, or a test.
 pub trait Watcher: Sync {
@@ -57,6 +63,11 @@ impl Runner<'_> {
         let (ended, end) = bounded::<Infallible>(0);
         thread::scope(|scope| {
             let news = self.driver.task_events();
+            let over = end.clone();
+            let leaves = thread::Builder::new().name("leave".into()).spawn_scoped(scope, move || self.leave(&over));
+            if let Err(error) = leaves {
+                log::error!("no thread that gives up what an Engine that is away cannot be told: {error}");
+            }
             let told = thread::Builder::new()
                 .name("task events".into())
                 .spawn_scoped(scope, move || self.pass_on(&news, &end, allocs, owned));
@@ -87,6 +98,21 @@ impl Runner<'_> {
             drop(ended);
             results
         })
+    }
+
+    /// Waits for an order to kill, and gives up what the Engine cannot be told, for it does not even answer a ping.
+    fn leave(&self, end: &Receiver<Infallible>) {
+        select! {
+            recv(self.stop.killed()) -> _ => {}
+            recv(end) -> _ => return,
+        }
+        let mut pause = PROBES.0;
+        while end.recv_timeout(pause).is_err_and(|error| error.is_timeout()) {
+            if !self.driver.engine_answers(PROBE_TIME) {
+                return self.stop.leave().hang_up();
+            }
+            pause = PROBES.1;
+        }
     }
 
     /// Tells what the driver says of tasks, until the run is over.
@@ -133,13 +159,14 @@ pub(super) fn outcomes(allocs: &[Allocation], owned: &[Owned], ends: Vec<Vec<(En
         {
             log::error!("{}", chain(&error));
         }
-        let outcome = |(task, (end, left_behind)): (&PlacedTask, (End, bool))| TaskOutcome {
+        let outcome = |(number, (task, (end, left_behind))): (usize, (&PlacedTask, (End, bool)))| TaskOutcome {
             order: task.order,
             index: alloc.index,
             end,
             left_behind,
+            output_lost: owned.has_lost_output(number),
         };
-        outcomes.extend(alloc.tasks.iter().zip(ends).map(outcome));
+        outcomes.extend(alloc.tasks.iter().zip(ends).enumerate().map(outcome));
     }
     outcomes
 }

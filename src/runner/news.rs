@@ -1,21 +1,23 @@
 //! The events of an allocation, read by who does not own it: the last ones, or those that come. The owner writes whole
 //! lines and never waits for a reader; a file that is full is renamed, and a new one begun (`journal.rs`).
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::journal::{file, rotated};
+use super::journal::{LONGEST, file, rotated};
+use crate::files::{self, Entry};
 
 /// The last events of a task, oldest first, at most `most`. What cannot be read is left out.
 pub fn last_events(alloc_dir: &Path, task: &str, most: usize) -> Vec<Value> {
     let file = file(alloc_dir);
     let mut events = Vec::new();
-    for path in [rotated(&file), file] {
-        let text = fs::read(&path).unwrap_or_default();
+    for at in [file.beside(rotated(file.path())), file] {
+        let Ok(text) = at.open(OFlags::RDONLY, 0).and_then(|file| files::read_at_most(file, LONGEST)) else { continue };
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
         events.extend(lines.filter(|event| event["task_name"] == task));
     }
@@ -25,7 +27,7 @@ pub fn last_events(alloc_dir: &Path, task: &str, most: usize) -> Vec<Value> {
 /// Reads the events of an allocation as they come.
 #[derive(Debug)]
 pub struct Follower {
-    path: PathBuf,
+    at: Entry,
     file: Option<File>,
     /// A line that has no end yet.
     rest: Vec<u8>,
@@ -34,7 +36,7 @@ pub struct Follower {
 impl Follower {
     /// The events from their first on.
     pub fn from_start(alloc_dir: &Path) -> Self {
-        Self { path: file(alloc_dir), file: None, rest: Vec::new() }
+        Self { at: file(alloc_dir), file: None, rest: Vec::new() }
     }
 
     /// The events from now on.
@@ -43,7 +45,7 @@ impl Follower {
     /// The file is there and cannot be read.
     pub fn from_now(alloc_dir: &Path) -> io::Result<Self> {
         let mut follower = Self::from_start(alloc_dir);
-        follower.file = open(&follower.path)?;
+        follower.file = open(&follower.at)?;
         if let Some(file) = &mut follower.file {
             file.seek(SeekFrom::End(0))?;
         }
@@ -56,11 +58,11 @@ impl Follower {
     /// # Errors
     /// The file cannot be read.
     pub fn lines(&mut self) -> io::Result<Vec<String>> {
-        let newest = open(&self.path)?;
+        let newest = open(&self.at)?;
         let mut bytes = std::mem::take(&mut self.rest);
         if let Some(file) = &mut self.file {
             // Nothing is written to it once another has its name.
-            file.read_to_end(&mut bytes)?;
+            bytes.append(&mut files::read_at_most(file, LONGEST)?);
         }
         let same = match (&self.file, &newest) {
             (Some(held), Some(newest)) => identity(held)? == identity(newest)?,
@@ -68,17 +70,21 @@ impl Follower {
             (None, Some(_)) => false,
         };
         if !same && let Some(mut file) = newest {
-            file.read_to_end(&mut bytes)?;
+            bytes.append(&mut files::read_at_most(&mut file, LONGEST)?);
             self.file = Some(file);
         }
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         self.rest = bytes.split_off(whole);
+        if self.rest.len() as u64 > LONGEST {
+            self.rest.clear();
+            return Err(files::too_large(LONGEST));
+        }
         Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
 }
 
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+fn open(at: &Entry) -> io::Result<Option<File>> {
+    match at.open(OFlags::RDONLY, 0) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -94,6 +100,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
+    use std::fs;
     use std::io::Write;
 
     fn append(path: &Path, text: &str) {
@@ -103,7 +110,7 @@ mod tests {
     #[test]
     fn what_comes_and_nothing_twice() {
         let scratch = Scratch::new("news");
-        let path = file(scratch.path());
+        let path = file(scratch.path()).path().to_owned();
         let mut early = Follower::from_now(scratch.path()).unwrap();
         assert!(early.lines().unwrap().is_empty(), "there is no file yet");
         append(&path, "1\n2\n");
@@ -124,9 +131,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_journal_is_not_waited_for() {
+        let scratch = Scratch::new("news-odd");
+        let path = file(scratch.path());
+        append(path.path(), "1\n");
+        let mut early = Follower::from_now(scratch.path()).unwrap();
+        append(path.path(), "2");
+        File::options().write(true).open(&path).unwrap().set_len(LONGEST + 10).unwrap();
+        assert_eq!(early.lines().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(last_events(scratch.path(), "a", 3).is_empty());
+        scratch.lay_fifo(path.path());
+        assert!(Follower::from_now(scratch.path()).is_err());
+        assert!(Follower::from_start(scratch.path()).lines().is_err());
+        assert!(last_events(scratch.path(), "a", 3).is_empty());
+    }
+
+    #[test]
     fn the_last_ones_of_a_task() {
         let scratch = Scratch::new("news-last");
-        let path = file(scratch.path());
+        let path = file(scratch.path()).path().to_owned();
         assert!(last_events(scratch.path(), "a", 3).is_empty());
         let line = |task: &str, n: u32| format!("{{\"task_name\":\"{task}\",\"n\":{n}}}\n");
         append(&rotated(&path), &(line("a", 1) + &line("a", 2)));

@@ -32,6 +32,8 @@ pub struct TaskOutcome {
     pub end: End,
     /// Whether something of it could not be cleared away.
     pub left_behind: bool,
+    /// Whether some of its output is lost that was to be collected.
+    pub output_lost: bool,
 }
 
 impl End {
@@ -52,12 +54,12 @@ impl End {
 }
 
 /// The exit code of a run. A run of nothing is done. Where every task was successful and something could not be cleared
-/// away, longshore failed.
+/// away, or output was lost, longshore failed.
 pub fn exit_code(tasks: &[TaskOutcome]) -> u8 {
     let mut in_order: Vec<_> = tasks.iter().collect();
     in_order.sort_by_key(|task| (task.order, task.index));
     let first = in_order.iter().map(|task| task.end.exit_code()).find(|code| *code != 0);
-    first.unwrap_or(if tasks.iter().any(|task| task.left_behind) { FAILED } else { 0 })
+    first.unwrap_or(if tasks.iter().any(|task| task.left_behind || task.output_lost) { FAILED } else { 0 })
 }
 
 #[cfg(test)]
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn codes_of_a_run() {
-        let task = |order, index, end| TaskOutcome { order, index, end, left_behind: false };
+        let task = |order, index, end| TaskOutcome { order, index, end, left_behind: false, output_lost: false };
         for (row, tasks, want) in [
             ("nothing ran", vec![], 0),
             ("all successful", vec![task((0, 0), 0, exited(0)), task((0, 1), 0, exited(0))], 0),
@@ -111,6 +113,8 @@ mod tests {
         }
         let left = |end| vec![TaskOutcome { left_behind: true, ..task((0, 0), 0, end) }];
         assert_eq!(exit_code(&left(exited(0))), 125, "a container is left");
+        let lost = |end| vec![TaskOutcome { output_lost: true, ..task((0, 0), 0, end) }];
+        assert_eq!((exit_code(&lost(exited(0))), exit_code(&lost(exited(7)))), (125, 7), "output is lost");
         assert_eq!(exit_code(&left(exited(7))), 7, "the task's own code counts more");
     }
 }

@@ -91,6 +91,8 @@ impl Outside<'_> {
         let id = &found.task.config.id;
         let destroying = |source| failed("destroy", found.task, source);
         let attached = self.attach(found)?;
+        // What a failed start has left nobody wants.
+        let force = force || found.task.may_be_left();
         if attached.is_some() && !force {
             let status = self.driver.inspect_task(id).map_err(destroying)?;
             if status.state == TaskState::Running {
@@ -130,10 +132,12 @@ impl Outside<'_> {
         owned.update(|state| {
             for task in state.tasks.iter_mut().filter(|task| task.config.id == *id) {
                 task.handle = None;
+                task.container_may_exist = false;
                 task.restart_at = None;
                 task.ended = true;
             }
-            state.ended |= state.tasks.iter().all(|task| task.ended && (state.keep || task.handle.is_none()));
+            let done = |task: &TaskRecord| task.is_cleared_away() || state.keep && task.ended && task.handle.is_some();
+            state.ended |= state.tasks.iter().all(done);
         })
     }
 

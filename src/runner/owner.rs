@@ -5,11 +5,14 @@
 //! Who only wants to know whether there is an owner tries the lock, and must not be taken for one by who claims it at that
 //! moment: it holds `state/peek.lock` meanwhile, with others like it, and a claim that was refused waits for that.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::files;
 
 use super::journal::Journal;
 use super::state::{AllocState, Store, TaskRecord};
@@ -27,6 +30,8 @@ pub struct Owned {
     pub(super) journal: Journal,
     /// Whether somebody owned it before.
     taken_up: bool,
+    /// The tasks of which output is lost, by their numbers.
+    output_lost: Mutex<BTreeSet<usize>>,
     _lock: Lock,
 }
 
@@ -54,18 +59,42 @@ impl Owned {
         wish::forget(store, &state.alloc_id)?;
         store.save(&state)?;
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Ok(Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: false, _lock: lock })
+        Ok(Self {
+            store: store.clone(),
+            state: Mutex::new(state),
+            journal,
+            taken_up: false,
+            output_lost: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// Takes an allocation into possession as its last owner left it; what others wish of it stands.
     pub(super) fn take_up(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Self {
         let journal = Journal::open(&data.alloc(&state.alloc_id));
-        Self { store: store.clone(), state: Mutex::new(state), journal, taken_up: true, _lock: lock }
+        Self {
+            store: store.clone(),
+            state: Mutex::new(state),
+            journal,
+            taken_up: true,
+            output_lost: Mutex::default(),
+            _lock: lock,
+        }
     }
 
     /// Whether somebody owned it before.
     pub(super) fn is_taken_up(&self) -> bool {
         self.taken_up
+    }
+
+    /// Some of a task's output is lost for good.
+    pub(super) fn note_lost_output(&self, number: usize) {
+        self.output_lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+    }
+
+    /// Whether some of a task's output was lost while this process owned it.
+    pub(super) fn has_lost_output(&self, number: usize) -> bool {
+        self.output_lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
     }
 
     /// A copy of what is known.
@@ -121,7 +150,7 @@ pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
 /// Whether somebody owns an allocation at present. Disturbs nobody.
 pub(super) fn ownership(store: &Store, alloc_id: &str) -> Result<Ownership, Error> {
     let path = store.file(alloc_id, "lock");
-    let mut file = match File::open(&path) {
+    let mut file = match files::open_regular(&path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Nobody),
         Err(error) => return Err(Error::io("open", &path)(error)),
@@ -150,7 +179,7 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
 fn gate(store: &Store) -> Result<File, Error> {
     let path = store.dir().join(PEEK);
     // Who looks may not be able to write there, and need not.
-    match File::open(&path) {
+    match files::open_regular(&path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path),
         opened => opened.map_err(Error::io("open", &path)),
     }
@@ -174,14 +203,9 @@ pub(super) fn placing(store: &Store) -> Result<Lock, Error> {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io("open", path))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    files::open_regular(path, &mut options).map_err(Error::io("open", path))
 }
 
 /// The owner may be about to write it: then it is not known.
@@ -196,6 +220,19 @@ mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
     use std::fs;
+
+    #[test]
+    fn locks_are_regular_files() {
+        let scratch = Scratch::new("owner-fifo");
+        let data = DataDir::new(scratch.path()).unwrap();
+        data.make_state().unwrap();
+        let store = Store::open(&data).unwrap();
+        for name in ["a1.lock", "wish.lock", "placing.lock", PEEK] {
+            scratch.lay_fifo(&store.dir().join(name));
+        }
+        assert!(claim(&store, "a1").is_err() && ownership(&store, "a1").is_err());
+        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store).is_err());
+    }
 
     #[test]
     fn one_owner_at_a_time() {

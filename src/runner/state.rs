@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::driver::{ExitResult, TaskConfig, TaskHandle};
 use crate::files;
 
+use super::dirs::read_own;
 use super::owner::{self, Ownership};
 use super::restart::{History, Policy};
 use super::{Allocation, DataDir, Error, PlacedTask};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
+/// Bytes that a state may have: it holds an allocation's part of a job, of which a file has 4 MiB at most.
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// All that is known of an allocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +60,10 @@ pub struct TaskRecord {
     pub container_name: String,
     /// The driver's handle, from the start until the container is destroyed.
     pub handle: Option<TaskHandle>,
+    /// Whether a container of it may exist of which there is no handle: from before its start on until it has started, or
+    /// until the Engine has said that the failed start has left none.
+    #[serde(default)]
+    pub container_may_exist: bool,
     /// What it is sent when it is to stop.
     pub kill_signal: Option<String>,
     /// How long it then has.
@@ -67,6 +74,9 @@ pub struct TaskRecord {
     pub history: History,
     /// When its pending restart is due.
     pub restart_at: Option<SystemTime>,
+    /// How long that restart was to be waited for.
+    #[serde(default)]
+    pub restart_after: Option<Duration>,
     /// How its last try ended.
     pub last_exit: Option<ExitResult>,
     /// Whether it has ended for good.
@@ -105,11 +115,13 @@ impl AllocState {
             order: task.order,
             container_name: container_name(&task.config),
             handle: None,
+            container_may_exist: false,
             kill_signal: task.kill_signal.map(|signal| signal.to_string()),
             kill_timeout: task.kill_timeout,
             restart: task.restart,
             history: History::default(),
             restart_at: None,
+            restart_after: None,
             last_exit: None,
             ended: false,
         });
@@ -131,7 +143,12 @@ impl AllocState {
 impl TaskRecord {
     /// Whether it has ended for good and its container was removed: no Engine has more to say of it.
     pub fn is_cleared_away(&self) -> bool {
-        self.ended && self.handle.is_none()
+        self.ended && self.handle.is_none() && !self.container_may_exist
+    }
+
+    /// Whether it has ended for good without ever having been started, and its failed start may have left a container.
+    pub fn may_be_left(&self) -> bool {
+        self.ended && self.handle.is_none() && self.container_may_exist
     }
 }
 
@@ -251,9 +268,17 @@ impl Store {
 
     /// Writes a state in place of the one before it. Only the allocation's owner may.
     pub(super) fn save(&self, state: &AllocState) -> Result<(), Error> {
+        self.save_within(state, LONGEST)
+    }
+
+    fn save_within(&self, state: &AllocState, longest: u64) -> Result<(), Error> {
         let path = self.file(&state.alloc_id, "json");
         let text = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::Corrupt { path: path.clone(), why: error.to_string() })?;
+        if text.len() as u64 > longest {
+            // Nobody could read it again.
+            return Err(Error::io("write", &path)(files::too_large(longest)));
+        }
         files::replace(&path, &text).map_err(Error::io("write", &path))
     }
 
@@ -263,14 +288,7 @@ impl Store {
         check: impl Fn(&T) -> (u32, &str),
     ) -> Result<Option<T>, Error> {
         let path = self.file(alloc_id, "json");
-        match fs::metadata(&path) {
-            Ok(found) if found.is_file() => {}
-            // A FIFO would be waited at for ever.
-            Ok(_) => return Err(Error::Corrupt { path, why: "it is no file".into() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        }
-        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let Some(text) = read_own(&path, LONGEST)? else { return Ok(None) };
         let corrupt = |why: String| {
             let why = format!("{why}; see what of it still runs, then move the file away");
             Error::Corrupt { path: path.clone(), why }
@@ -320,11 +338,13 @@ mod tests {
             order: (0, 0),
             container_name: format!("t-{id}"),
             handle: Some(TaskHandle { config, container_id: "c1".into(), ..TaskHandle::default() }),
+            container_may_exist: false,
             kill_signal: Some("SIGINT".into()),
             kill_timeout: Duration::from_millis(1500),
             restart,
             history,
             restart_at: Some(SystemTime::now()),
+            restart_after: Some(Duration::from_secs(2)),
             last_exit: Some(ExitResult { exit_code: 3, ..ExitResult::default() }),
             ended: false,
         };
@@ -362,6 +382,28 @@ mod tests {
         store.save(&state("a3")).unwrap();
         let heads: Vec<_> = store.heads().unwrap().into_iter().map(|head| (head.alloc_id, head.ended)).collect();
         assert_eq!(heads, [("a1".to_owned(), true), ("a2".into(), false), ("a3".into(), false)]);
+    }
+
+    #[test]
+    fn a_state_is_a_regular_file_with_a_bound() {
+        let scratch = Scratch::new("state-odd");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let mut big = state("a1");
+        store.save(&big).unwrap();
+        big.tasks[0].config.env.insert("BIG".into(), "x".repeat(10_000));
+        assert!(matches!(store.save_within(&big, 10_000), Err(Error::Io { .. })), "nobody could read it");
+        let kept = store.load("a1").unwrap().unwrap();
+        assert!(!kept.tasks[0].config.env.contains_key("BIG"), "the one before stays");
+        let path = store.file("a1", "json");
+        fs::File::options().write(true).open(&path).unwrap().set_len(LONGEST + 1).unwrap();
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "too long");
+        scratch.lay_fifo(&path);
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "a FIFO");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(store.load("a1"), Err(Error::Corrupt { path: of, .. }) if of == path), "a device");
+        let (states, unreadable) = store.states().unwrap();
+        assert_eq!((states.len(), unreadable.len()), (0, 1));
     }
 
     #[test]

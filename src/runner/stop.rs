@@ -1,16 +1,28 @@
-//! How a run is ended from outside: asked to stop, then told to. Each level is a latch that threads wait on beside what
-//! else they wait for; it closes once and stays closed.
+//! How a run is ended from outside: asked to stop, then told to, then left where the Engine cannot be told. Each level is a
+//! latch that threads wait on beside what else they wait for; it closes once and stays closed. Beside them stands which
+//! containers there are, or may be: what a program that ends at once must name.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+
+use crate::threads::Hangup;
 
 /// Requests to end a run. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     graceful: Arc<Latch>,
     kill: Arc<Latch>,
+    /// When the tasks were to be killed.
+    killed_at: Arc<OnceLock<Instant>>,
+    /// Gives up every start that is under way; closes with the first level.
+    starts: Hangup,
+    /// Gives up every call: what runs is left.
+    leave: Hangup,
+    containers: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Open until it is closed. Whoever waits has a receiver on which nothing is ever sent; it disconnects when the latch closes.
@@ -29,12 +41,24 @@ impl Stop {
     /// Asks every task to stop: its kill signal, then its grace. Harmless when that has been asked for.
     pub fn ask(&self) {
         self.graceful.close();
+        self.starts.hang_up();
     }
 
     /// Kills every task at once.
     pub fn kill(&self) {
-        self.graceful.close();
+        self.ask();
+        self.killed_at.get_or_init(Instant::now);
         self.kill.close();
+    }
+
+    /// The latch that closes when somebody asks for the end: for calls to an Engine that need not be finished then.
+    pub fn starts(&self) -> &Hangup {
+        &self.starts
+    }
+
+    /// The names of the containers that there are at present, or may be.
+    pub fn containers(&self) -> Vec<String> {
+        self.names().iter().cloned().collect()
     }
 
     /// Whether somebody asked.
@@ -45,6 +69,32 @@ impl Stop {
     /// Whether the tasks are being killed.
     pub fn is_kill(&self) -> bool {
         self.kill.is_closed()
+    }
+
+    /// How long ago the tasks were to be killed. `None`: they were not.
+    pub(super) fn killed_for(&self) -> Option<Duration> {
+        self.killed_at.get().map(Instant::elapsed)
+    }
+
+    /// The latch that gives up every call.
+    pub(super) fn leave(&self) -> &Hangup {
+        &self.leave
+    }
+
+    /// A container of this name may exist from now on.
+    pub(super) fn may_exist(&self, container: &str) {
+        if !container.is_empty() {
+            self.names().insert(container.to_owned());
+        }
+    }
+
+    /// It does not, or is to stay.
+    pub(super) fn is_done_with(&self, container: &str) {
+        self.names().remove(container);
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Never gets anything; disconnects when somebody asks.
@@ -90,9 +140,9 @@ mod tests {
         stop.ask();
         stop.ask();
         assert!(waiter.join().unwrap(), "who waits is told");
-        assert!(stop.is_asked() && !stop.is_kill());
+        assert!(stop.is_asked() && !stop.is_kill() && stop.starts().is_hung_up());
         stop.kill();
-        assert!(stop.is_kill());
+        assert!(stop.is_kill() && stop.killed_for().is_some() && !stop.leave().is_hung_up());
         let at_once = Stop::new();
         at_once.kill();
         assert!(at_once.is_asked(), "a kill is a stop too");

@@ -1,17 +1,23 @@
 //! One task from its start to its end: start, wait, restart by policy, clear away. Where it begins that was left by an earlier
 //! owner is told in `take_up.rs`.
 //!
+//! An order is given until it is carried out: a stop and a removal that the Engine did not take are tried again, for as long
+//! as the run lives. Only the order to kill has an end: where the Engine cannot be told, what runs is left, and named.
+//!
 //! What is to happen is written down before it happens; a thread that finds its state unwritable before a start does not
 //! start, and one that finds it so later says so and goes on, for the container is there. While a stop waits for a task's
 //! grace, the thread still listens for its end and for the order to kill: the stop has a thread of its own. What others wish
 //! (`wish.rs`) is looked up before a start, after it, before the restart policy and now and then during a pause.
 
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select};
 
 use crate::driver::{self, ExitResult, TaskHandle};
+use crate::threads::{Backoff, Hangup};
 use crate::values::Signal;
 
 use super::error::chain;
@@ -26,6 +32,12 @@ use super::{Error, PlacedTask};
 
 /// How often a pause before a restart is interrupted to look what others wish.
 const LOOK: Duration = Duration::from_secs(1);
+/// Pauses before an order is given again, from the first to the longest.
+const ORDER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long an order to kill is given before what it is for is left.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the answer to a stop is waited for once the task has ended.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// One task of an allocation, in its thread.
 pub(super) struct TaskThread<'a> {
@@ -63,12 +75,23 @@ pub(super) struct Life {
     pub(super) end: End,
     /// Whether there is a container that somebody must clear away.
     pub(super) has_container: bool,
+    /// Whether a failed start may have left one.
+    pub(super) may_exist: bool,
+    /// Whether the task runs, as far as anybody knows, and is left so.
+    pub(super) left: bool,
+}
+
+impl Life {
+    /// Of a task that has not been started.
+    pub(super) fn new() -> Self {
+        Self { end: End::NeverStarted, has_container: false, may_exist: false, left: false }
+    }
 }
 
 impl TaskThread<'_> {
     /// Runs the task to its end for good: how it ended, and whether a container is left that should not be.
     pub(super) fn run(&self) -> (End, bool) {
-        let mut life = Life { end: End::NeverStarted, has_container: false };
+        let mut life = Life::new();
         let last = self.live(&mut life);
         self.rest(life, &last)
     }
@@ -78,13 +101,18 @@ impl TaskThread<'_> {
         if matches!(last, Last::Unreachable) {
             return (End::Failed, true);
         }
+        if life.left {
+            // As a crash would leave it: whoever takes it up finds a task that runs.
+            self.say_left();
+            return (End::Failed, true);
+        }
         let keep = self.owned.state().keep && !matches!(last, Last::Wished(Wanted::Destroyed));
         // Before its container goes: whoever takes the allocation up after a crash must not start it again.
         self.save(|task| {
             task.ended = true;
             task.restart_at = None;
         });
-        let left_behind = match (life.has_container, keep) {
+        let mut left_behind = match (life.has_container, keep) {
             (false, _) => false,
             (true, false) => !self.destroy(),
             (true, true) => {
@@ -92,6 +120,12 @@ impl TaskThread<'_> {
                 false
             }
         };
+        if life.may_exist {
+            left_behind |= !self.remove_leftover();
+        }
+        if left_behind {
+            self.say_left();
+        }
         if !matches!(last, Last::Before) {
             self.finished(last, &life.end);
         }
@@ -129,8 +163,9 @@ impl TaskThread<'_> {
                     if let Some(wanted) = self.wish() {
                         return Err(Last::Wished(wanted));
                     }
-                    match self.start(&mut life.has_container) {
+                    match self.start(life) {
                         Ok(exits) => Next::Wait(exits),
+                        Err(_) if self.runner.stop.is_asked() => return Err(Last::Stopped),
                         Err(recoverable) => {
                             life.end = End::Failed;
                             Next::Ended(Ending::StartFailed { recoverable })
@@ -150,19 +185,17 @@ impl TaskThread<'_> {
     }
 
     pub(super) fn until_it_ends(&self, exits: &Receiver<ExitResult>, life: &mut Life) -> Next {
-        let ending;
-        (life.end, ending) = self.wait(exits);
-        Next::Ended(ending)
+        Next::Ended(self.wait(exits, life))
     }
 
     /// Starts the task, and says where its end will be told. Err: it did not start, which has been told; whether a later
     /// start may work.
-    fn start(&self, has_container: &mut bool) -> Result<Receiver<ExitResult>, bool> {
+    fn start(&self, life: &mut Life) -> Result<Receiver<ExitResult>, bool> {
         let config = &self.task.config;
-        // Left by an earlier try, when the Engine did not answer. Its name is needed.
-        if *has_container {
-            *has_container = !self.destroy();
-            if *has_container {
+        // Left by an earlier try. Its name is needed.
+        if life.has_container {
+            life.has_container = !self.destroy();
+            if life.has_container {
                 return Err(true);
             }
         }
@@ -172,14 +205,28 @@ impl TaskThread<'_> {
             task.history.record(now, &task.restart);
             task.restart_at = None;
             task.handle = None;
+            task.container_may_exist = true;
         });
         if let Err(error) = noted {
             return Err(self.start_failed(&error));
         }
-        let driver = self.runner.driver;
-        let started = driver.start_task_with(config.clone(), self.runner.watcher.sinks(config));
-        let (handle, _network) = started.map_err(|source| self.start_failed(&self.failed("start", source)))?;
-        *has_container = true;
+        let Runner { driver, stop, watcher } = self.runner;
+        let name = self.owned.task(self.number).container_name;
+        stop.may_exist(&name);
+        let started = driver.start_task_under(config.clone(), watcher.sinks(config), stop.starts());
+        let (handle, _network) = started.map_err(|source| {
+            life.may_exist = source.left_behind().is_some();
+            if !life.may_exist {
+                stop.is_done_with(&name);
+                self.save(|task| task.container_may_exist = false);
+            }
+            // Nobody need be told that what they gave up has failed.
+            match source {
+                driver::Error::GivenUp => false,
+                source => self.start_failed(&self.failed("start", source)),
+            }
+        })?;
+        (life.has_container, life.may_exist) = (true, false);
         self.started(handle);
         driver.wait_task(&config.id).map_err(|source| self.start_failed(&self.failed("wait for", source)))
     }
@@ -193,6 +240,7 @@ impl TaskThread<'_> {
         self.save(|task| {
             task.container_name.clone_from(&handle.container_name);
             task.handle = Some(handle);
+            task.container_may_exist = false;
         });
     }
 
@@ -203,7 +251,7 @@ impl TaskThread<'_> {
     }
 
     /// Waits for the task's end; stops it when that is asked for.
-    fn wait(&self, exits: &Receiver<ExitResult>) -> (End, Ending) {
+    fn wait(&self, exits: &Receiver<ExitResult>, life: &mut Life) -> Ending {
         // Whoever wants it stopped writes that down and then looks for its container, and may have looked before there was one.
         let ended = match self.wish() {
             Some(_) => exits.try_recv().ok().map(Ok),
@@ -212,14 +260,16 @@ impl TaskThread<'_> {
                 recv(self.runner.stop.asked()) -> _ => None,
             },
         };
-        let ended = ended.unwrap_or_else(|| self.stop(exits));
-        let Ok(result) = ended else {
-            // Only a driver that shuts down ends a wait without a result; nothing can be started then.
-            return (End::Failed, Ending::StartFailed { recoverable: false });
+        let ended = match ended {
+            Some(ended) => ended.ok(),
+            None => self.stop(exits),
         };
-        let mut life = Life { end: End::Failed, has_container: true };
-        let ending = self.exited(result, &mut life);
-        (life.end, ending)
+        let Some(result) = ended else {
+            // It is left, or the driver shuts down; nothing can be started then.
+            (life.end, life.left) = (End::Failed, true);
+            return Ending::StartFailed { recoverable: false };
+        };
+        self.exited(result, life)
     }
 
     /// Writes down and tells how the task ended.
@@ -231,36 +281,54 @@ impl TaskThread<'_> {
         Ending::Exited { successful }
     }
 
-    /// Stops the task with its signal and its grace; kills it when that is ordered meanwhile. Waits for its end.
-    fn stop(&self, exits: &Receiver<ExitResult>) -> Result<ExitResult, crossbeam_channel::RecvError> {
+    /// Stops the task with its signal and its grace; kills it when that is ordered meanwhile. Waits for its end. `None`: it
+    /// could not be killed, and is left.
+    fn stop(&self, exits: &Receiver<ExitResult>) -> Option<ExitResult> {
         let PlacedTask { kill_signal, kill_timeout, .. } = self.task;
         self.tell(Happened::Stopping { signal: kill_signal.map(|signal| signal.to_string()), timeout: kill_timeout });
+        let latch = self.runner.stop.leave().child();
+        // Disconnects when no more orders are given.
+        let (wanted, over) = bounded::<Infallible>(0);
+        // Disconnects when every order is carried out, or given up.
+        let (working, done) = bounded::<Infallible>(0);
+        let (fail, failed) = bounded::<()>(1);
+        let order = Order { task: self, latch: &latch, over: &over, signal: kill_signal };
         thread::scope(|scope| {
-            let spawned = thread::Builder::new()
-                .name(format!("stop {}", self.task.config.name))
-                .spawn_scoped(scope, || self.ask_to_stop(kill_timeout, kill_signal));
-            if let Err(error) = spawned {
-                log::error!("no thread to stop task `{}`: {error}; it is killed", self.task.config.name);
-                self.ask_to_stop(Duration::ZERO, kill_signal);
-            }
-            let killed = self.runner.stop.killed();
-            let mut order = killed.clone();
-            loop {
-                select! {
-                    recv(exits) -> exit => return exit,
-                    recv(order) -> _ => {
-                        self.ask_to_stop(Duration::ZERO, kill_signal);
-                        order = never();
+            let stop = |timeout, working: Sender<Infallible>, fail: Option<Sender<()>>| {
+                let name = format!("stop {}", self.task.config.name);
+                let order = &order;
+                let spawned = thread::Builder::new().name(name).spawn_scoped(scope, move || {
+                    if !order.give(timeout)
+                        && let Some(fail) = fail
+                    {
+                        let _ = fail.try_send(());
                     }
+                    drop(working);
+                });
+                if let Err(error) = spawned {
+                    log::error!("no thread to stop task `{}`: {error}; it is killed", self.task.config.name);
+                    order.give(Duration::ZERO);
                 }
-            }
+            };
+            stop(kill_timeout, working.clone(), None);
+            let (mut killed, left) = (self.runner.stop.killed().clone(), latch.bell());
+            let ended = loop {
+                select! {
+                    recv(exits) -> exit => break exit.ok(),
+                    recv(killed) -> _ => {
+                        stop(Duration::ZERO, working.clone(), Some(fail.clone()));
+                        killed = never();
+                    }
+                    recv(failed) -> _ => break None,
+                    recv(left.rung) -> _ => break None,
+                }
+            };
+            drop((wanted, working));
+            // Some Engines kill when a stop's connection closes: it has ended, and that is no harm.
+            let _ = ended.is_some().then(|| done.recv_timeout(LAST_ANSWER));
+            latch.hang_up();
+            ended
         })
-    }
-
-    fn ask_to_stop(&self, timeout: Duration, signal: Option<Signal>) {
-        if let Err(source) = self.runner.driver.stop_task(&self.task.config.id, timeout, signal) {
-            self.error(&self.failed("stop", source));
-        }
     }
 
     /// What comes after the end of a try: a pause before the next, or the reason why there is none.
@@ -276,7 +344,7 @@ impl TaskThread<'_> {
         match restart::decide(&policy, &history, now, ending) {
             Decision::Stop { reason } => Err(Last::Policy(reason)),
             Decision::Restart { after } => {
-                self.save(|task| task.restart_at = now.checked_add(after));
+                self.save(|task| (task.restart_at, task.restart_after) = (now.checked_add(after), Some(after)));
                 let Policy { attempts, .. } = policy;
                 self.tell(Happened::Restarting { after, restarts: history.restarts(), attempts });
                 Ok(after)
@@ -323,15 +391,73 @@ impl TaskThread<'_> {
         }
     }
 
-    /// Waits for the rest of the task's output and removes its container. False: that failed, which has been told.
+    /// Waits for the rest of the task's output and removes its container, however often that must be tried. False: it is
+    /// left, which has been told.
     fn destroy(&self) -> bool {
         self.drain();
-        if let Err(source) = self.runner.driver.destroy_task(&self.task.config.id, false) {
-            self.error(&self.failed("remove the container of", source));
-            return false;
+        let Runner { driver, stop, .. } = self.runner;
+        let id = &self.task.config.id;
+        let lost = driver.output_lost(id);
+        let done = self.until_done("remove the container of", || driver.destroy_task_under(id, false, stop.leave()));
+        if done {
+            // With its container went what the Engine still had of it.
+            if lost.is_ok_and(|lost| lost.load(Ordering::Relaxed)) {
+                self.owned.note_lost_output(self.number);
+            }
+            let TaskRecord { container_name, .. } = self.owned.task(self.number);
+            stop.is_done_with(&container_name);
+            self.save(|task| task.handle = None);
         }
-        self.save(|task| task.handle = None);
-        true
+        done
+    }
+
+    /// Removes what a failed start may have left. False: it may still be there, which has been told.
+    fn remove_leftover(&self) -> bool {
+        let Runner { driver, stop, .. } = self.runner;
+        let config = &self.task.config;
+        let done = self.until_done("remove the container of", || driver.remove_leftover(config, stop.leave()));
+        if done {
+            let TaskRecord { container_name, .. } = self.owned.task(self.number);
+            stop.is_done_with(&container_name);
+            self.save(|task| task.container_may_exist = false);
+        }
+        done
+    }
+
+    /// Does a thing again and again until it is done. False: the Engine refuses it for good, or we are to end at once.
+    fn until_done(&self, verb: &str, mut act: impl FnMut() -> Result<(), driver::Error>) -> bool {
+        let stop = self.runner.stop;
+        let mut backoff = Backoff::new(ORDER_PAUSES.0, ORDER_PAUSES.1);
+        let mut told = String::new();
+        loop {
+            let source = match act() {
+                Ok(()) => return true,
+                Err(driver::Error::GivenUp) => return false,
+                Err(source) => source,
+            };
+            let is_final = is_refusal(&source);
+            self.tell_once(&self.failed(verb, source), &mut told);
+            let impatient = stop.killed_for().is_some_and(|since| since >= KILL_PATIENCE);
+            if is_final || impatient || !stop.leave().sleep(backoff.next()) {
+                return false;
+            }
+        }
+    }
+
+    /// Tells an error, but for one that was told last.
+    fn tell_once(&self, error: &Error, told: &mut String) {
+        let message = chain(error);
+        if *told != message {
+            self.error(error);
+            *told = message;
+        }
+    }
+
+    /// Tells what is left of the task.
+    fn say_left(&self) {
+        let TaskRecord { container_name, .. } = self.owned.task(self.number);
+        let message = format!("its container {container_name} is left, or may be: `longshore ps` shows it");
+        self.tell(Happened::Error { message, kind: "left_behind".into(), recoverable: true });
     }
 
     /// Waits for the rest of the task's output and leaves its container.
@@ -340,6 +466,7 @@ impl TaskThread<'_> {
         if let Err(source) = self.runner.driver.release_task(&self.task.config.id) {
             self.error(&self.failed("collect the rest of the output of", source));
         }
+        self.runner.stop.is_done_with(&self.owned.task(self.number).container_name);
     }
 
     fn finished(&self, last: &Last, end: &End) {
@@ -382,5 +509,52 @@ impl TaskThread<'_> {
             log::warn!("{}", chain(&error));
         }
         self.runner.watcher.event(&event);
+    }
+}
+
+/// Whether a removal is refused for good: by the Engine's own no, or because there is nothing of ours to remove.
+fn is_refusal(error: &driver::Error) -> bool {
+    match error {
+        driver::Error::Remove { source, .. } | driver::Error::Inspect { source, .. } => {
+            source.status().is_some_and(|status| (400..500).contains(&status))
+                && !source.is_transient()
+                && !source.is_conflict()
+        }
+        driver::Error::RemovalStuck { .. } => false,
+        _ => true,
+    }
+}
+
+/// An order to stop a task.
+struct Order<'a> {
+    task: &'a TaskThread<'a>,
+    /// Gives it up.
+    latch: &'a Hangup,
+    /// Disconnects when it is no longer wanted.
+    over: &'a Receiver<Infallible>,
+    signal: Option<Signal>,
+}
+
+impl Order<'_> {
+    /// Gives the order until the Engine has carried it out, or has nothing to carry it out on. False: it was to kill, and
+    /// that failed for so long that the task is left.
+    fn give(&self, timeout: Duration) -> bool {
+        let TaskThread { runner, task, .. } = self.task;
+        let mut backoff = Backoff::new(ORDER_PAUSES.0, ORDER_PAUSES.1);
+        let mut told = String::new();
+        loop {
+            match runner.driver.stop_task_under(&task.config.id, timeout, self.signal, self.latch) {
+                Ok(()) | Err(driver::Error::GivenUp | driver::Error::ShutDown | driver::Error::TaskNotFound { .. }) => {
+                    return true;
+                }
+                Err(source) => self.task.tell_once(&self.task.failed("stop", source), &mut told),
+            }
+            if timeout.is_zero() && runner.stop.killed_for().is_some_and(|since| since >= KILL_PATIENCE) {
+                return false;
+            }
+            if self.over.recv_timeout(backoff.next()) != Err(RecvTimeoutError::Timeout) {
+                return true;
+            }
+        }
     }
 }

@@ -53,6 +53,12 @@ impl Scratch {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Lays a FIFO in the place of a file.
+    pub(super) fn lay_fifo(&self, path: &Path) {
+        let _ = fs::remove_file(path);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+    }
 }
 
 impl Drop for Scratch {

@@ -41,9 +41,11 @@ pub enum View {
     Exited,
     /// It has ended for good.
     Ended,
+    /// It has ended for good, and its failed start has left a container.
+    Left,
     /// Its container is not there any more, and nobody here removed it.
     Gone,
-    /// The Engine does not answer.
+    /// The Engine does not answer, or says what is not known here.
     Unknown,
     /// It runs on another Engine than the one that answers.
     Elsewhere,
@@ -166,6 +168,8 @@ fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen) -> View {
         Seen::Elsewhere => View::Elsewhere,
         Seen::Container(inspect) if inspect.state.paused => View::Paused,
         Seen::Container(inspect) if inspect.state.is_running() => View::Running,
+        Seen::Container(inspect) if !inspect.state.is_idle() => View::Unknown,
+        Seen::Container(_) if task.may_be_left() => View::Left,
         _ if task.ended || alloc.ended => View::Ended,
         _ if task.restart_at.is_some() => View::Restarting,
         Seen::Container(inspect) if ExitResult::of(&inspect.state).is_some() => View::Exited,
@@ -204,8 +208,9 @@ mod tests {
     #[test]
     fn states() {
         let runs = r#"{"Id":"c","State":{"Running":true,"StartedAt":"2026-11-25T03:36:04Z"}}"#;
-        let ended = r#"{"Id":"c","State":{"ExitCode":3,"StartedAt":"2026-11-25T03:36:04Z","FinishedAt":"2026-11-25T03:37:04Z"}}"#;
+        let ended = r#"{"Id":"c","State":{"Status":"exited","ExitCode":3,"StartedAt":"2026-11-25T03:36:04Z","FinishedAt":"2026-11-25T03:37:04Z"}}"#;
         let created = r#"{"Id":"c","State":{"Status":"created","StartedAt":"0001-01-01T00:00:00Z"}}"#;
+        let odd = r#"{"Id":"c","State":{"Status":"hibernating","StartedAt":"2026-11-25T03:36:04Z"}}"#;
         let paused = r#"{"Id":"c","State":{"Running":true,"Paused":true,"StartedAt":"2026-11-25T03:36:04Z"}}"#;
         // row, what the Engine says, has a handle, waits for a restart, has ended, state, exit code
         for (row, seen, handle, waits, has_ended, want, code) in [
@@ -214,6 +219,7 @@ mod tests {
             ("runs, though it was said to have ended", container(runs), true, false, true, View::Running, None),
             ("is paused", container(paused), true, false, false, View::Paused, None),
             ("has ended", container(ended), true, false, false, View::Exited, Some(3)),
+            ("is what nobody knows", container(odd), true, false, false, View::Unknown, None),
             ("was only created", container(created), false, false, false, View::Pending, Some(9)),
             ("waits for its next try", container(ended), true, true, false, View::Restarting, Some(3)),
             ("the same without its container", Seen::Nothing, false, true, false, View::Restarting, Some(9)),
@@ -233,6 +239,24 @@ mod tests {
             let view = TaskView::new(&found, &seen, Ownership::Process { pid: Some(7) });
             assert_eq!((view.state, view.exit_result.map(|exit| exit.exit_code)), (want, code), "{row}");
             assert_eq!((view.owned, view.owner_pid), (true, Some(7)), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_a_failed_start_has_left() {
+        let created = r#"{"Id":"c","State":{"Status":"created","StartedAt":"0001-01-01T00:00:00Z"}}"#;
+        let runs = r#"{"Id":"c","State":{"Status":"running","Running":true,"StartedAt":"2026-11-25T03:36:04Z"}}"#;
+        for (row, seen, want) in [
+            ("a container that was not started", container(created), View::Left),
+            ("one that runs", container(runs), View::Running),
+            ("none after all", Seen::Nothing, View::Ended),
+            ("nobody knows", Seen::Unknown, View::Unknown),
+        ] {
+            let mut alloc = testing::state("a1", &["t"]);
+            (alloc.tasks[0].ended, alloc.tasks[0].container_may_exist) = (true, true);
+            let found = Found { alloc: &alloc, task: &alloc.tasks[0] };
+            assert!(!found.task.is_cleared_away(), "{row}");
+            assert_eq!(TaskView::new(&found, &seen, Ownership::Nobody).state, want, "{row}");
         }
     }
 

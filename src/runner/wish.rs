@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 
 use super::Error;
+use super::dirs::read_own;
 use super::owner;
 use super::state::Store;
+
+/// Bytes that are read at most: a few for each task.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// What is wanted of the tasks of an allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +59,9 @@ pub(super) fn write(store: &Store, alloc_id: &str, task: &str, wanted: Wanted) -
 /// What is wanted at present; nothing where nobody wrote anything.
 pub(super) fn read(store: &Store, alloc_id: &str) -> Result<Wish, Error> {
     let path = store.file(alloc_id, "wish.json");
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| Error::Corrupt { path, why: error.to_string() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Wish::default()),
-        Err(error) => Err(Error::io("read", path)(error)),
+    match read_own(&path, LONGEST)? {
+        Some(text) => serde_json::from_slice(&text).map_err(|error| Error::Corrupt { path, why: error.to_string() }),
+        None => Ok(Wish::default()),
     }
 }
 
@@ -92,6 +95,12 @@ mod tests {
         let wish = read(&store, "a1").unwrap();
         assert_eq!(wanted(&wish), [Some(Wanted::Destroyed), Some(Wanted::Destroyed), Some(Wanted::Stopped)]);
         fs::write(store.file("a1", "wish.json"), r#"{"tasks":{"web":"dance"}}"#).unwrap();
+        assert!(matches!(read(&store, "a1"), Err(Error::Corrupt { .. })));
+        scratch.lay_fifo(&store.file("a1", "wish.json"));
+        assert!(matches!(read(&store, "a1"), Err(Error::Corrupt { .. })));
+        forget(&store, "a1").unwrap();
+        fs::write(store.file("a1", "wish.json"), "").unwrap();
+        fs::File::options().write(true).open(store.file("a1", "wish.json")).unwrap().set_len(LONGEST + 1).unwrap();
         assert!(matches!(read(&store, "a1"), Err(Error::Corrupt { .. })));
         forget(&store, "a1").unwrap();
         forget(&store, "a1").unwrap();

@@ -4,9 +4,12 @@
 //! whatever comes later is refused. So there is no moment in which a call slips through.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// A latch that ends blocked calls from another thread. Clones are the same latch.
 ///
@@ -36,7 +39,7 @@ struct Latch {
     state: Mutex<State>,
     changed: Condvar,
     /// Whom to leave when the last clone goes, so that a long-lived parent does not collect dead children.
-    parent: Option<(Weak<Latch>, u64)>,
+    parents: Mutex<Vec<(Weak<Latch>, u64)>>,
 }
 
 #[derive(Default)]
@@ -54,19 +57,30 @@ enum Blocked {
 impl Hangup {
     /// An open latch.
     pub fn new() -> Self {
-        Self { latch: Arc::new(Latch::new(None, false)) }
+        Self { latch: Arc::new(Latch::new()) }
     }
 
     /// A latch that closes with this one, or alone.
     pub fn child(&self) -> Self {
-        let mut state = self.latch.lock();
-        let id = state.next;
-        state.next += 1;
-        let child = Arc::new(Latch::new(Some((Arc::downgrade(&self.latch), id)), state.closed));
-        if !state.closed {
-            state.blocked.insert(id, Blocked::Child(Arc::downgrade(&child)));
-        }
-        Self { latch: child }
+        let child = Self::new();
+        self.latch.adopt(&child.latch);
+        child
+    }
+
+    /// A latch that closes with this one, with the other, or alone.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        let child = self.child();
+        other.latch.adopt(&child.latch);
+        child
+    }
+
+    /// The latch as a channel: nothing is ever sent, and it disconnects when the latch closes.
+    pub(crate) fn bell(&self) -> Bell {
+        let (holds, rung) = bounded(0);
+        let ring = Arc::new(Ring(Mutex::new(Some(holds))));
+        let cut = Arc::downgrade(&ring) as Weak<dyn Cut>;
+        let registration = self.register(cut).inspect_err(|HungUp| ring.cut()).ok();
+        Bell { rung, _ring: ring, _registration: registration }
     }
 
     /// Closes the latch: ends every call and pause under it, refuses new ones. Harmless when it is closed already.
@@ -121,9 +135,39 @@ impl fmt::Debug for Hangup {
     }
 }
 
+/// A latch as a channel, for as long as it is kept.
+pub(crate) struct Bell {
+    pub(crate) rung: Receiver<Infallible>,
+    _ring: Arc<Ring>,
+    _registration: Option<Registration>,
+}
+
+/// The other end of a [`Bell`]'s channel.
+struct Ring(Mutex<Option<Sender<Infallible>>>);
+
+impl Cut for Ring {
+    fn cut(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 impl Latch {
-    fn new(parent: Option<(Weak<Latch>, u64)>, closed: bool) -> Self {
-        Self { state: Mutex::new(State { closed, ..State::default() }), changed: Condvar::new(), parent }
+    fn new() -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), parents: Mutex::default() }
+    }
+
+    /// Closes `child` with this one; at once, where this one is closed.
+    fn adopt(self: &Arc<Self>, child: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            return child.close();
+        }
+        let id = state.next;
+        state.next += 1;
+        state.blocked.insert(id, Blocked::Child(Arc::downgrade(child)));
+        drop(state);
+        child.parents.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::downgrade(self), id));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,10 +202,11 @@ impl Latch {
 
 impl Drop for Latch {
     fn drop(&mut self) {
-        if let Some((parent, id)) = self.parent.take()
-            && let Some(parent) = parent.upgrade()
-        {
-            parent.lock().blocked.remove(&id);
+        let parents = self.parents.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (parent, id) in parents.drain(..) {
+            if let Some(parent) = parent.upgrade() {
+                parent.lock().blocked.remove(&id);
+            }
         }
     }
 }
@@ -244,8 +289,36 @@ mod tests {
         let parent = Hangup::new();
         for _ in 0..100 {
             drop(parent.child());
+            drop(parent.joined(&Hangup::new()));
+            drop(parent.bell());
         }
         assert_eq!(parent.latch.lock().blocked.len(), 0);
+    }
+
+    #[test]
+    fn one_of_two_parents_is_enough() {
+        for second in [false, true] {
+            let parents = [Hangup::new(), Hangup::new()];
+            let child = parents[0].joined(&parents[1]);
+            assert!(!child.is_hung_up());
+            parents[usize::from(second)].hang_up();
+            assert!(child.is_hung_up() && !parents[usize::from(!second)].is_hung_up());
+            assert!(parents[0].joined(&parents[1]).is_hung_up(), "and before");
+        }
+    }
+
+    #[test]
+    fn a_bell_rings_when_its_latch_closes() {
+        let hangup = Hangup::new();
+        let bell = hangup.bell();
+        assert!(bell.rung.recv_timeout(Duration::from_millis(1)).is_err_and(|e| e.is_timeout()));
+        let waits = {
+            let rung = bell.rung.clone();
+            thread::spawn(move || rung.recv().is_err())
+        };
+        hangup.hang_up();
+        assert!(waits.join().unwrap());
+        assert!(hangup.bell().rung.try_recv().is_err_and(|e| e.is_disconnected()), "it is closed already");
     }
 
     #[test]

@@ -4,10 +4,12 @@
 pub mod duration;
 pub mod glob;
 pub mod path;
+mod printable;
 pub(crate) mod rfc3339;
 mod signal;
 pub mod size;
 
 pub use duration::DurationError;
+pub use printable::{printable, printable_ascii, printable_json, printable_lines};
 pub use signal::{Signal, SignalError};
 pub use size::SizeError;

@@ -89,6 +89,24 @@ fn validate_says_every_problem_at_its_place() {
 }
 
 #[test]
+fn a_restart_policy_that_never_runs_out_is_refused() {
+    let place = Place::new();
+    for (policy, words) in [
+        ("attempts = 1\ninterval = \"1s\"\ndelay = \"1s\"", ":7:12: `interval` must be at least 5s, not 1s\n"),
+        ("interval = \"0s\"", ":6:12: `interval` must be at least 5s, not 0s\n"),
+        ("attempts = 9\ninterval = \"1m\"", ":6:12: 9 restarts with a `delay` of 15s before each do not fit"),
+    ] {
+        let restart = format!("count = 2\nrestart {{\n{policy}\n}}");
+        let file = place.file("restart.hcl", &GOOD.replace("    count = 2", &restart));
+        for (command, code) in [("validate", 1), ("plan", 125), ("run", 125)] {
+            let ran = Ran::of(place.longshore(&[command, &file]).output().unwrap());
+            assert_eq!((ran.code, ran.err.lines().count()), (code, 1), "{command} {policy}: {}", ran.err);
+            assert!(ran.err.contains(&format!("{file}{words}")), "{command} {policy}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn what_a_job_says_of_its_output() {
     let place = Place::new();
     let job = |config: &str, task: &str| {

@@ -312,3 +312,105 @@ fn restarts_without_a_pause() {
     let ran = place.run(&place.job(&[("t", "echo try; exit 3")], restart, ""), &[]);
     assert_eq!((ran.code, ran.out.as_str()), (3, "try\ntry\ntry\n"), "{}", ran.err);
 }
+
+/// The program under a limit of open files that it cannot raise.
+fn limited(place: &Place, files: u32, args: &[&str]) -> Command {
+    let command = place.longshore(args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised() {
+    let place = Place::new();
+    let command = place.longshore(&["replay", "--listen", "tcp://127.0.0.1:0"]);
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cassettes/hello.har");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    let child = shell.arg(recording).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let limits = std::path::PathBuf::from(format!("/proc/{}/limits", child.id()));
+    let soft_and_hard = || {
+        let text = fs::read_to_string(&limits).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+        line.split_whitespace().skip(3).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let running = Killed(child);
+    eventually(PATIENCE, "the limit is raised", || {
+        let limits = soft_and_hard();
+        limits.len() == 2 && limits[0] == limits[1] && limits[0] != "64"
+    });
+    drop(running);
+}
+
+/// A process of the test's own, killed at its end.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn many_tasks_at_the_usual_limit() {
+    let place = Place::new();
+    let tasks = rounds(12, 300);
+    let pause = if tasks > 50 { "2" } else { "0.1" };
+    let script = format!("trap 'exit 5' TERM; while :; do echo up; echo err >&2; sleep {pause} & wait $!; done");
+    let file = place.job(&[("t", &script)], &format!("count = {tasks}"), "");
+    let running = Running::start(limited(&place, 1024, &["run", &file]));
+    let fds = format!("/proc/{}/fd", running.child.id());
+    let long = Duration::from_secs(60 + 10 * u64::from(tasks));
+    // Each has an allocation of its own, and writes into its files.
+    let collected = || {
+        let allocs = fs::read_dir(place.dir.join("data/alloc")).into_iter().flatten().flatten();
+        let logs = allocs.map(|alloc| alloc.path().join("alloc/logs/t.stdout.0"));
+        logs.filter(|file| file.metadata().is_ok_and(|file| file.len() > 0)).count()
+    };
+    eventually(long, "all run and are collected", || collected() == tasks as usize);
+    let most = (0..100).map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        fs::read_dir(&fds).unwrap().count()
+    });
+    let most = most.max().unwrap();
+    println!("{most} descriptors for {tasks} tasks: {:.2} each", most as f64 / f64::from(tasks));
+    // The program's own: streams, signals, what is open at the moment.
+    assert!(most < 4 * tasks as usize + 16, "{most} descriptors for {tasks} tasks");
+    assert_eq!(place.containers().len(), tasks as usize);
+    running.signal("TERM");
+    let mut running = running;
+    eventually(long, "it ends", || running.child.try_wait().unwrap().is_some());
+    let ran = running.end();
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert!(!ran.err.to_lowercase().contains("too many open files"), "{}", ran.err);
+    assert_eq!(place.containers(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn output_lost_to_a_full_disk_is_no_success() {
+    let place = Place::new();
+    fs::create_dir_all(place.dir.join("data")).unwrap();
+    // The state has room, the output has not.
+    let alloc = SmallDisk(place.dir.join("data/alloc"));
+    fs::create_dir(&alloc.0).unwrap();
+    let mount = |args: &[&str]| Command::new("mount").args(args).arg(&alloc.0).status().unwrap().success();
+    assert!(mount(&["-t", "tmpfs", "-o", "size=256k,mode=711", "longshore-test"]));
+    let file = place.job(&[("t", "head -c 3000000 /dev/zero | tr '\\0' x | fold -w 100; exit $CODE")], "", "");
+    let text = fs::read_to_string(&file).unwrap();
+    for (code, want) in [("0", 125), ("7", 7)] {
+        let ran = place.run(&place.file("job.nomad.hcl", &text.replace("$CODE", code)), &[]);
+        assert_eq!(ran.code, want, "{}", ran.err);
+        assert!(ran.err.contains("Output is lost"), "{}", ran.err);
+    }
+}

@@ -252,6 +252,45 @@ fn following_who_collects() {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_it_though_nothing_more_is_written() {
+    let place = Place::new();
+    let mut saved = Saved::new(&place);
+    let _lock = saved.owned();
+    for (row, args, stream) in [
+        ("logs", &["logs", "-f", "t"][..], "stdout"),
+        ("logs of standard output", &["logs", "-f", "--stdout", "t"], "stdout"),
+        ("logs of standard error", &["logs", "-f", "--stderr", "t"], "stderr"),
+        ("events", &["events"], ""),
+    ] {
+        if !stream.is_empty() {
+            saved.line(stream, 0, b"seen\n", 1);
+        }
+        let mut child = place.longshore(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 5];
+        match stream {
+            "stdout" => child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap(),
+            "stderr" => child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap(),
+            _ => {}
+        }
+        match stream {
+            "stderr" => drop(child.stderr.take()),
+            _ => drop(child.stdout.take()),
+        }
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(status.code(), Some(0), "{row}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_it() {
     let place = Place::new();
     let mut saved = Saved::new(&place);

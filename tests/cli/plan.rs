@@ -80,3 +80,46 @@ fn the_keys_are_those_that_scripts_rely_on() {
     assert_eq!(keys(&tasks[0]), ["alloc", "container", "group", "image", "task"]);
     assert_eq!(keys(&tasks[0]["container"]), ["body", "name"]);
 }
+
+#[test]
+fn a_plan_shows_no_secret_unless_it_is_asked_to() {
+    let place = Place::new();
+    let file = place.file(
+        "s.hcl",
+        r#"job "j" {
+  type = "batch"
+  group "g" {
+    task "t" {
+      driver = "docker"
+      config {
+        image = "x:1"
+        command = "run"
+        args = ["--token", "Arg-s3cret-1"]
+      }
+      env {
+        DB_PASSWORD = "Env-s3cret-1"
+        COLOUR = "blue"
+      }
+    }
+  }
+}
+"#,
+    );
+    for json in [&[][..], &["--json"]] {
+        let with = |more: &[&str]| {
+            let args: Vec<&str> = ["plan", &file].iter().chain(json).chain(more).copied().collect();
+            let ran = Ran::of(place.longshore(&args).output().unwrap());
+            assert_eq!(ran.code, 0, "{}", ran.err);
+            ran.out
+        };
+        let plain = with(&[]);
+        assert!(!plain.contains("s3cret"), "{plain}");
+        for kept in
+            ["COLOUR=blue", "DB_PASSWORD=********", "\"--token\"", "NOMAD_SECRETS_DIR=/secrets", "secrets:/secrets"]
+        {
+            assert!(plain.contains(kept), "{kept}: {plain}");
+        }
+        let shown = with(&["--show-secrets"]);
+        assert!(shown.contains("DB_PASSWORD=Env-s3cret-1") && shown.contains("\"Arg-s3cret-1\""), "{shown}");
+    }
+}

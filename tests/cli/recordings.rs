@@ -89,6 +89,9 @@ fn a_crash_leaves_the_older_file() {
         !left.iter().any(|name| name.to_string_lossy().contains("spool") || name.to_string_lossy().contains("tmp")),
         "{left:?}"
     );
+    // What was recorded is not lost.
+    let journal = Cassette::read(format!("{out}.journal")).unwrap();
+    assert!(journal.entries().any(|entry| entry.target().ends_with("/version")));
     // The socket of the dead one is taken over.
     let record = Listening::start(&place, "record.sock", &["-H", &engine.url(), "record", "--out", &out]);
     assert_eq!(record.end("TERM").code, 0);
@@ -135,16 +138,14 @@ fn wrong_usage_and_bad_files() {
     let damaged = place.file("damaged.har", "{\"log\":{\"version\":\"1.2\",\"entries\":[\n{\"request\":1}]}}");
     let (missing, socket) = (path(&place, "missing.har"), format!("unix://{}", path(&place, "x.sock")));
     let occupied = place.file("occupied", "a file");
+    let beneath = format!("{occupied}/folder/x.har");
+    let socket_beneath = format!("unix://{occupied}/folder/x.sock");
     let occupied = format!("unix://{occupied}");
     for (args, code, words) in [
         (vec!["replay", TAPE], 2, "--listen <URL>"),
         (vec!["replay", TAPE, "--listen", "/x"], 2, "--listen: bad Engine address `/x`"),
         (vec!["replay", TAPE, "--listen", "ssh://x"], 2, "a Unix socket (unix://PATH) or a port"),
-        (
-            vec!["replay", TAPE, "--listen", "unix:///no/such/folder/x.sock"],
-            125,
-            "cannot listen at unix:///no/such/folder/x.sock",
-        ),
+        (vec!["replay", TAPE, "--listen", &socket_beneath], 125, &format!("cannot listen at {socket_beneath}")),
         (vec!["replay", TAPE, "--listen", &occupied], 125, "cannot listen at"),
         (vec!["replay", TAPE, "--listen", &socket, "--speed", "0"], 2, "--speed: expected a number above 0"),
         (vec!["replay", TAPE, "--listen", &socket, "--fault", "fire"], 2, "--fault: `fire` is no fault: cut:BYTES,"),
@@ -157,7 +158,8 @@ fn wrong_usage_and_bad_files() {
             2,
             "a recording of a recording",
         ),
-        (vec!["-H", &socket, "record", "--listen", &socket, "--out", "/no/such/folder/x.har"], 125, "/no/such/folder"),
+        (vec!["-H", &socket, "record", "--listen", &socket, "--out", &beneath], 125, &beneath),
+        (vec!["-H", &socket, "record", "--listen", "tcp://0.0.0.0:0", "--out", "x"], 2, "--allow-network"),
     ] {
         let ran = Ran::of(place.longshore(&args).output().unwrap());
         assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
@@ -207,4 +209,109 @@ fn the_hello_job_is_played_as_often_as_one_likes_and_anywhere() {
         assert_eq!((&state["ended"], &state["tasks"][0]["last_exit"]["exit_code"]), (&true.into(), &0.into()));
     }
     assert_eq!(allocations.len(), 10);
+}
+
+#[test]
+fn a_full_disk_costs_what_comes_then_and_not_what_was() {
+    let place = Place::new();
+    let engine = Listening::start(&place, "engine.sock", &["replay", TAPE]);
+    let out = path(&place, "new/folder/full.har");
+    // A file may grow no longer than this, as on a disk that is full; and nobody is told by a signal.
+    let socket = place.dir.join("record.sock");
+    let listen = format!("unix://{}", socket.display());
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg("trap '' XFSZ; ulimit -f 16; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_longshore"));
+    shell.args(["-H", &engine.url(), "record", "--out", &out, "--listen", &listen]).stdin(std::process::Stdio::null());
+    let record = Listening { running: Running::start(shell), socket: socket.clone() };
+    eventually(PATIENCE, "it listens", || UnixStream::connect(&socket).is_ok());
+    for _ in 0..50 {
+        record.engine().version().unwrap();
+    }
+    let ran = record.end("TERM");
+    assert_eq!(ran.code, 125, "{}", ran.err);
+    let journal = format!("{out}.journal");
+    assert!(ran.err.contains(&format!("what was recorded until then is in {journal}")), "{}", ran.err);
+    let cassette = Cassette::read(&journal).unwrap();
+    assert!(cassette.entries().len() > 2, "{}", cassette.entries().len());
+    let played = Listening::start(&place, "sockets/played.sock", &["replay", &journal]);
+    played.engine().version().unwrap();
+    played.end("TERM");
+    engine.end("TERM");
+}
+
+#[test]
+fn what_is_opened_to_the_network_is_said() {
+    let place = Place::new();
+    let engine = Listening::start(&place, "engine.sock", &["replay", TAPE]);
+    let url = engine.url();
+    let mut running = place.longshore(&[
+        "-H",
+        &url,
+        "record",
+        "--listen",
+        "tcp://0.0.0.0:0",
+        "--allow-network",
+        "--out",
+        &path(&place, "x.har"),
+    ]);
+    let mut child = running.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut err = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut lines = String::new();
+    for _ in 0..2 {
+        std::io::BufRead::read_line(&mut err, &mut lines).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(lines.contains(&format!("opens the Engine at {url} to the network")), "{lines}");
+}
+
+#[test]
+fn no_log_shows_what_is_said_to_the_engine() {
+    let place = Place::new();
+    let file = place.file(
+        "t.hcl",
+        r#"job "j" {
+      type = "batch"
+      group "g" {
+        task "t" {
+          driver = "docker"
+          config { image = "x:1" }
+          env { DB_PASSWORD = "S3cret-of-the-task" }
+        }
+      }
+    }"#,
+    );
+    let engine = longshore::replay::scripted::Scripted::unix().unwrap().forgiving();
+    for (pattern, answer) in [
+        ("GET /_ping", serde_json::json!({})),
+        ("GET /version", serde_json::json!({"ApiVersion": "1.41", "Version": "20.10.24"})),
+        ("GET /info", serde_json::json!({"ID": "x", "OSType": "linux", "CgroupVersion": "1"})),
+        ("GET /containers/json", serde_json::json!([])),
+        ("GET /images/*/json", serde_json::json!({"Id": "sha256:1", "RepoTags": ["x:1"]})),
+        ("POST /containers/create", serde_json::json!({"message": "no room"})),
+    ] {
+        let status = if pattern.starts_with("POST") { 507 } else { 200 };
+        engine.always(pattern, move || {
+            longshore::replay::scripted::Answer::json(status, &answer).header("Api-Version", "1.41")
+        });
+    }
+    let url = engine.endpoint().to_string();
+    for (variable, flag) in
+        [("trace", None), ("ureq=trace", None), ("ureq::run=debug,ureq_proto=trace,trace", None), ("", Some("trace"))]
+    {
+        let mut args = vec!["-H", url.as_str(), "run", file.as_str()];
+        if let Some(level) = flag {
+            args.extend(["--log-level", level]);
+        }
+        let ran = Ran::of(place.longshore(&args).env("RUST_LOG", variable).output().unwrap());
+        assert!(!ran.err.contains("S3cret-of-the-task"), "{variable} {flag:?}: {}", ran.err);
+        assert!(!ran.err.contains("ureq"), "{variable} {flag:?}: {}", ran.err);
+    }
+    assert!(
+        engine
+            .requests("POST /containers/create")
+            .iter()
+            .any(|request| String::from_utf8_lossy(&request.body).contains("S3cret-of-the-task")),
+        "the Engine was told"
+    );
 }

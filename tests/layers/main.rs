@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["images", "logs", "stats"],
     &["engine"],
     &["http"],
-    &["threads", "host", "values", "files"],
+    &["threads", "host", "values", "files", "limits"],
 ];
 
 /// What a place in the table alone would allow, and is still wrong.

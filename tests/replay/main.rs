@@ -11,6 +11,7 @@ mod answers;
 mod clients;
 mod docker_run;
 mod hostile;
+mod journals;
 mod order;
 mod players;
 mod recorded;

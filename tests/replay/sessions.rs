@@ -1,6 +1,8 @@
 //! Sessions in their modes. The real Engine is a player here: it says what it is told to, and can be taken away.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::Command;
@@ -84,6 +86,23 @@ fn once_records_and_then_plays() {
     }
     assert_eq!(fs::read(place.file()).unwrap(), recorded, "it is not touched");
     assert_eq!(fs::read_dir(&place.dir).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_recording_is_a_regular_file_with_a_bound() {
+    let place = Place::new(&[inspect("a")]);
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.file(), rustix::fs::Mode::RWXU).unwrap();
+    let is_named = |error: &Error| error.to_string().contains(&place.file().display().to_string());
+    let fifo = Cassette::read(place.file()).unwrap_err();
+    assert!(matches!(fifo, Error::Io { .. }) && is_named(&fifo), "{fifo}");
+    assert!(Player::open(place.file()).is_err() && place.session(Mode::Once).is_err());
+    fs::remove_file(place.file()).unwrap();
+    // It takes no room.
+    fs::File::create(place.file()).unwrap().set_len((16 << 30) + 1).unwrap();
+    let long = Cassette::read(place.file()).unwrap_err();
+    assert!(matches!(long, Error::Io { .. }) && is_named(&long), "{long}");
+    fs::remove_file(place.file()).unwrap();
+    assert!(matches!(Cassette::read("/dev/zero"), Err(Error::Io { .. })));
 }
 
 #[test]
@@ -178,7 +197,7 @@ fn an_engine_in_process_is_recorded_too() {
     assert!(error.to_string().contains(&nobody.to_string()), "{error}");
     recording.discard();
     assert!(!place.dir.join("other.har").exists());
-    assert!(Recording::of(nobody, place.dir.join("no/such/folder/x.har"), &[]).is_err(), "told at once");
+    assert!(Recording::of(nobody, place.file().join("x.har"), &[]).is_err(), "told at once");
 }
 
 /// Run by the test below, in a process whose environment it sets.
@@ -204,14 +223,17 @@ fn the_environment_has_the_last_word() {
         ("ONCE", true, "records: false"),
         ("new_episodes", true, "records: false"),
         ("sometimes", true, "error: `sometimes` is no record mode: none, once, new_episodes or all"),
+        // Stands for a byte that is not UTF-8.
+        ("\u{fffd}", true, "error: `\u{fffd}` is no record mode"),
     ] {
+        let bytes = if mode == "\u{fffd}" { &b"\xff"[..] } else { mode.as_bytes() };
         let _ = fs::remove_file(place.file());
         if there {
             Recording::of(place.endpoint(), place.file(), &[]).unwrap().finish().unwrap();
         }
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sessions::in_a_process_of_its_own", "--ignored", "--nocapture"])
-            .env("LONGSHORE_RECORD", mode)
+            .env("LONGSHORE_RECORD", OsStr::from_bytes(bytes))
             .env("TAPE", place.file())
             .env("ENGINE", place.dir.join("engine.sock"))
             .output()

@@ -570,7 +570,7 @@ fn an_archive_must_hold_the_image() {
         ("it does", "Loaded image: web:1\n", None),
         ("in a podman's words", "Loaded image: docker.io/library/web:1", None),
         ("it has others", "Loaded image: db:1\n", Some("but db:1")),
-        ("nothing is said", "", None),
+        ("nothing of use is said", "\n", None),
     ] {
         let store = Store::new();
         // From before: it is not what was meant.

@@ -1,13 +1,14 @@
 //! Commands in a task whose Engine, or whose sink, is slow, silent or gone.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use longshore::driver::{Error, ExecFate, ExecIo, ExecOptions, TerminalSize};
 use longshore::engine::Stream;
-use longshore::replay::scripted::{Answer, PATIENCE, frame};
+use longshore::replay::scripted::{self, Answer, PATIENCE, frame};
 use serde_json::json;
 
 use crate::world::{World, started};
@@ -59,6 +60,25 @@ fn an_engine_that_says_nothing_does_not_hold_a_command_beyond_its_time() {
 }
 
 #[test]
+fn the_end_of_a_command_is_owed_while_the_engine_cannot_be_asked() {
+    let world = world(|| Answer::nothing().hold(), ended);
+    let away = Arc::new(AtomicBool::new(true));
+    let asked = away.clone();
+    world.scripted.on(INSPECT, move |_| asked.load(Ordering::SeqCst).then(|| Answer::error(500, "no luck")));
+    let driver = world.driver();
+    let id = started(&driver, Vec::new());
+    let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(100)))).unwrap_err();
+    assert!(matches!(error, Error::ExecTimeout { fate: ExecFate::Unknown, .. }), "{error}");
+    let before = world.scripted.count(INSPECT);
+    world.scripted.wait_for("it is asked again", |state| state.count(INSPECT) > before + 1);
+    away.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1500)); // Longer than its next pause, shorter than two.
+    let last = world.scripted.count(INSPECT);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.scripted.count(INSPECT), last, "then it is done");
+}
+
+#[test]
 fn what_an_engine_may_answer() {
     let said = || [frame(Stream::Stdout, "out"), frame(Stream::Stderr, "err")].concat();
     let plain = || Answer::raw("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n");
@@ -88,6 +108,66 @@ fn what_an_engine_may_answer() {
         let id = started(&driver, Vec::new());
         let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(300)))).unwrap_err();
         assert_eq!(error.kind(), kind, "{row}: {error}");
+    }
+}
+
+#[test]
+fn words_in_the_place_of_frames_are_shown() {
+    let html = "<html>Bad Gateway</html>";
+    let code = |code: i64| Answer::json(200, &json!({"ID": "e1", "Running": false, "ExitCode": code}));
+    let plain = || Answer::raw("HTTP/1.1 200 OK\r\n\r\n");
+    for (row, answer, words, want) in [
+        ("101", Answer::upgrade().send("exec failed: no such file"), "exec failed: no such file", 127),
+        ("101, byte by byte", Answer::upgrade().send("exec failed").in_pieces(1, Duration::ZERO), "exec failed", 126),
+        ("101, a short one", Answer::upgrade().send("no\r\n"), "no\r\n", 126),
+        ("200, until it closes", plain().send("exec failed").close(), "exec failed", 126),
+        ("200, a proxy's page", Answer::body(200, html).header("Content-Type", "text/html"), html, 127),
+        ("200, a chunk", Answer::chunked(200).chunk(html).end(), html, 127),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.answers(START, [answer]);
+        world.scripted.answers(INSPECT, [code(want)]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let result = driver.exec_task(&id, &options(false, None)).unwrap();
+        let (out, err) = (String::from_utf8(result.output.stdout), String::from_utf8(result.output.stderr));
+        assert_eq!((out.unwrap().as_str(), err.unwrap().as_str()), ("", words), "{row}");
+        assert_eq!(result.exit_result.exit_code, want, "{row}");
+    }
+    // Output that gets out of step is not the Engine's words, and no success.
+    for (row, sent) in [
+        ("text after a frame", [frame(Stream::Stdout, "out"), b"text in the midst".to_vec()].concat()),
+        ("no words", b"\x07\x08\x09\0\0\0\0\0".to_vec()),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.answers(START, [Answer::upgrade().send(sent)]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let error = driver.exec_task(&id, &options(false, None)).unwrap_err();
+        assert_eq!(error.kind(), "exec", "{row}: {error}");
+    }
+}
+
+#[test]
+fn a_command_without_a_code_is_an_error_after_a_few_looks() {
+    for (row, inspect) in [
+        ("null", json!({"ID": "e1", "Running": false, "ExitCode": null})),
+        ("missing", json!({"ID": "e1", "Running": false})),
+        ("nothing", json!({})),
+    ] {
+        let world = world(|| Answer::upgrade().close(), runs);
+        let told = inspect.clone();
+        world.scripted.always(INSPECT, move || Answer::json(200, &told));
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let begun = Instant::now();
+        let error = driver.exec_task(&id, &options(false, None)).unwrap_err();
+        assert_eq!((error.kind(), error.is_recoverable()), ("exec_no_code", false), "{row}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{row}: {:?}", begun.elapsed());
+        // One that comes a little late is one.
+        world.scripted.always(INSPECT, ended);
+        world.scripted.answers(INSPECT, [Answer::json(200, &inspect), Answer::json(200, &inspect)]);
+        assert_eq!(driver.exec_task(&id, &options(false, None)).unwrap().exit_result.exit_code, 3, "{row}");
     }
 }
 
@@ -180,6 +260,54 @@ fn a_source_that_panics_is_an_end() {
     let result = driver.exec_task_streaming(&id, &options(false, Some(PATIENCE)), io);
     assert_eq!(result.unwrap().exit_code, 3);
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_terminals_first_size_is_there_as_early_as_the_engine_allows() {
+    let size = TerminalSize { height: 33, width: 111 };
+    for (row, version, tty, known, want) in [
+        ("old", "1.41", true, true, None),
+        ("the first that takes it", "1.42", true, true, Some(json!([33, 111]))),
+        ("new", "1.51", true, true, Some(json!([33, 111]))),
+        ("no terminal", "1.51", false, true, None),
+        ("not known", "1.51", true, false, None),
+    ] {
+        let world = world(Answer::nothing, ended);
+        world.scripted.always("GET /_ping", move || Answer::ping(version));
+        world.scripted.always("HEAD /_ping", move || Answer::ping(version));
+        // It is asked for before the start is answered; an Engine that has no terminal yet may refuse it.
+        let resized = Arc::new(Mutex::new(0));
+        let counted = resized.clone();
+        world.scripted.always(RESIZE, move || {
+            *counted.lock().unwrap() += 1;
+            Answer::empty(if *counted.lock().unwrap() < 3 { 500 } else { 200 })
+        });
+        let waits = tty && known;
+        world.scripted.always(START, move || {
+            let resized = resized.clone();
+            Answer::nothing().until(move || !waits || *resized.lock().unwrap() >= 3).and(Answer::upgrade().close())
+        });
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let (sizes, resize) = bounded(2);
+        if known {
+            sizes.send(TerminalSize { height: 1, width: 1 }).unwrap();
+            sizes.send(size).unwrap();
+        }
+        let io =
+            ExecIo { stdin: None, stdout: Box::new(io::sink()), stderr: Box::new(io::sink()), resize: Some(resize) };
+        assert_eq!(driver.exec_task_streaming(&id, &options(tty, None), io).unwrap().exit_code, 3, "{row}");
+        for pattern in [CREATE, START] {
+            let body: serde_json::Value = world.scripted.requests(pattern)[0].json().unwrap();
+            assert_eq!(body.get("ConsoleSize").filter(|size| !size.is_null()), want.as_ref(), "{row}: {body}");
+        }
+        let resizes = world.scripted.requests(RESIZE);
+        assert_eq!(!resizes.is_empty(), waits, "{row}");
+        let newest = |asked: &scripted::Request| {
+            (asked.parameter("h").as_deref(), asked.parameter("w").as_deref()) == (Some("33"), Some("111"))
+        };
+        assert!(resizes.iter().all(newest), "{row}");
+    }
 }
 
 #[test]

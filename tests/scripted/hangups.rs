@@ -1,6 +1,6 @@
 //! A hang-up from another thread ends whatever a call is blocked in; a closed latch refuses new calls; a stop is not cut.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -103,6 +103,9 @@ fn a_hang_up_ends_an_upload_that_nobody_reads() {
         let (hangup, sent) = (hangup.clone(), sent.clone());
         thread::spawn(move || engine.image_load(Endless(sent), &LoadQuery::default(), &hangup))
     };
+    // It says what it speaks, and is deaf from then on.
+    let (mut pinged, _) = listener.accept().unwrap();
+    pinged.write_all(b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK").unwrap();
     let _deaf = listener.accept().unwrap();
     crate::support::eventually(Duration::from_secs(5), "it sends", || sent.load(Ordering::SeqCst));
     let begun = Instant::now();

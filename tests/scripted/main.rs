@@ -7,6 +7,7 @@ mod support;
 mod kit;
 mod world;
 
+mod answers;
 mod bodies;
 mod connections;
 mod coordination;

@@ -1,14 +1,19 @@
 //! Starts that fail at each step: what was created is removed again, nothing of another's is touched, no secret is told.
 
 use std::error::Error as _;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use longshore::Hangup;
 use longshore::driver::{Driver, Error, TaskConfig};
-use longshore::replay::scripted::Answer;
+use longshore::replay::scripted::{Answer, PATIENCE};
 use serde_json::json;
 
 use crate::kit::Named;
+use crate::support::{eventually, unique};
 use crate::world::{CREATE, Container, IMAGE, INSPECT, REMOVE, START, World, exit_of, task};
 
 fn start(driver: &Driver, task: &TaskConfig) -> Result<String, Error> {
@@ -57,10 +62,8 @@ fn a_start_that_fails_leaves_no_container() {
             // Side by side, for some are tried again for seconds.
             scope.spawn(move || {
                 let world = World::new();
-                world
-                    .scripted
-                    .always("POST /images/create", || Answer::chunked(200).chunk("{\"status\":\"Done\"}\n").end());
                 world.scripted.always(pattern, move || refused(status));
+                world.scripted.always("POST /images/create", || Answer::chunked(200).end());
                 let (driver, task) = (world.driver(), task());
                 let error = start(&driver, &task).unwrap_err();
                 assert_eq!((error.kind(), error.is_recoverable()), (kind, recoverable), "{name}: {}", whole(&error));
@@ -238,6 +241,222 @@ fn a_create_that_goes_on_after_a_shutdown_leaves_no_container() {
     driver.shutdown();
     assert_eq!(starting.join().unwrap().unwrap_err().kind(), "shut_down");
     assert!(world.model().containers.is_empty() && world.scripted.count(REMOVE) == 1);
+}
+
+/// Answers so until the switch is turned off.
+fn while_on(world: &World, pattern: &'static str, answer: fn() -> Answer) -> Arc<AtomicBool> {
+    let on = Arc::new(AtomicBool::new(true));
+    let asked = on.clone();
+    world.scripted.on(pattern, move |_| asked.load(Ordering::SeqCst).then(answer));
+    on
+}
+
+const NO_ANSWERS: [Named; 3] = [
+    ("an error", || Answer::error(500, "no luck")),
+    ("no answer", || Answer::nothing().close()),
+    ("a proxy's page", || Answer::body(404, "<html>Not Found</html>").header("Content-Type", "text/html")),
+];
+
+#[test]
+fn what_a_failed_start_has_left_is_owed_until_it_is_gone() {
+    for (row, answer) in NO_ANSWERS {
+        let world = World::new();
+        let (driver, task) = (world.driver(), task());
+        world.scripted.always(START, || Answer::error(400, "no luck"));
+        let away = while_on(&world, REMOVE, answer);
+        let error = start(&driver, &task).unwrap_err();
+        assert_eq!((error.kind(), error.left_behind()), ("start", Some(task.id.as_str())), "{row}: {error}");
+        assert!(
+            whole(&error).contains("may be left") && error.to_string().contains(task.id.as_str()),
+            "{row}: {error}"
+        );
+        assert_eq!(driver.leftovers(), [task.id.as_str()], "{row}");
+        assert!(matches!(driver.inspect_task(&task.id), Err(Error::TaskNotFound { .. })), "{row}");
+        let asked = world.scripted.count(REMOVE);
+        world.scripted.wait_for(row, |state| state.count(REMOVE) > asked + 1);
+        away.store(false, Ordering::SeqCst);
+        eventually(PATIENCE, row, || driver.leftovers().is_empty());
+        assert!(world.model().containers.is_empty(), "{row}");
+    }
+}
+
+#[test]
+fn a_create_that_may_have_been_done_is_owed_until_the_engine_has_said_what_came_of_it() {
+    for (row, answer) in NO_ANSWERS {
+        for done in [true, false] {
+            let world = World::new();
+            let (shared, task) = (world.shared(), task());
+            let mut made = done.then(|| holder(&task, true, "created"));
+            world.scripted.on(CREATE, move |_| {
+                shared.lock().containers.extend(made.take());
+                Some(Answer::nothing().close())
+            });
+            let away = while_on(&world, INSPECT, answer);
+            let driver = world.driver();
+            let error = start(&driver, &task).unwrap_err();
+            assert_eq!((error.kind(), error.left_behind()), ("create", Some(task.id.as_str())), "{row}: {error}");
+            away.store(false, Ordering::SeqCst);
+            eventually(PATIENCE, row, || driver.leftovers().is_empty());
+            assert!(world.model().containers.is_empty(), "{row}");
+            assert_eq!(world.scripted.count(REMOVE), usize::from(done), "{row}");
+        }
+    }
+}
+
+#[test]
+fn the_next_start_removes_what_the_last_one_has_left() {
+    let world = World::new();
+    let (driver, task) = (world.driver(), task());
+    let broken = while_on(&world, START, || Answer::error(400, "no luck"));
+    let away = while_on(&world, REMOVE, || Answer::error(500, "no luck"));
+    start(&driver, &task).unwrap_err();
+    let first = world.only().id;
+    broken.store(false, Ordering::SeqCst);
+    let error = start(&driver, &task).unwrap_err();
+    assert_eq!((error.kind(), error.left_behind()), ("remove", Some(task.id.as_str())), "{}", whole(&error));
+    assert!(error.is_recoverable());
+    assert_eq!(world.only().id, first, "there is no second one beside it");
+    away.store(false, Ordering::SeqCst);
+    let second = start(&driver, &task).unwrap();
+    assert!(second != first && world.only().id == second && driver.leftovers().is_empty());
+    // Nobody removes the new one for the old one's sake.
+    let looks = world.scripted.count(REMOVE);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!((world.only().status, world.scripted.count(REMOVE)), ("running", looks));
+    assert!(matches!(driver.remove_leftover(&task, &Hangup::new()), Err(Error::AlreadyStarted { .. })));
+}
+
+#[test]
+fn what_is_left_is_removed_when_somebody_wants_it() {
+    for status in ["created", "running", "exited"] {
+        let world = World::new();
+        let (driver, task) = (world.driver(), task());
+        driver.remove_leftover(&task, &Hangup::new()).unwrap();
+        world.model().containers.push(holder(&task, false, status));
+        driver.remove_leftover(&task, &Hangup::new()).unwrap();
+        assert_eq!(world.only().status, status, "a stranger's is left alone");
+        world.model().containers[0] = holder(&task, true, status);
+        let away = while_on(&world, INSPECT, || Answer::body(404, "<html>"));
+        let error = driver.remove_leftover(&task, &Hangup::new()).unwrap_err();
+        assert_eq!(error.kind(), "inspect", "could not be asked is not: is not there; {error}");
+        away.store(false, Ordering::SeqCst);
+        driver.remove_leftover(&task, &Hangup::new()).unwrap();
+        assert!(world.model().containers.is_empty(), "{status}");
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_what_is_owed() {
+    let world = World::new();
+    let (driver, task) = (world.driver(), task());
+    world.scripted.always(START, || Answer::error(400, "no luck"));
+    world.scripted.always(REMOVE, || Answer::nothing().hold());
+    start(&driver, &task).unwrap_err();
+    let asked = world.scripted.count(REMOVE);
+    world.scripted.wait_for("it is asked again", |state| state.count(REMOVE) > asked);
+    let begun = Instant::now();
+    driver.shutdown();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(driver.leftovers(), [task.id.as_str()], "and it says so");
+}
+
+#[test]
+fn a_start_that_hangs_can_be_given_up() {
+    const PULL: &str = "POST /images/create";
+    const LOAD: &str = "POST /images/load";
+    // As long as a disk has it.
+    let archive = std::env::temp_dir().join(unique("archive"));
+    File::create(&archive).unwrap().set_len(1 << 40).unwrap();
+    for pattern in [IMAGE, CREATE, START, INSPECT, PULL, LOAD] {
+        let world = World::new();
+        let (shared, mut task) = (world.shared(), task());
+        match pattern {
+            PULL => task.options["force_pull"] = json!(true),
+            LOAD => {
+                task.options["load"] = json!(archive);
+                world.scripted.always(IMAGE, || Answer::error(404, "No such image"));
+            }
+            _ => {}
+        }
+        let (made, mut first) = (holder(&task, true, "created"), true);
+        world.scripted.on(pattern, move |_| {
+            if !std::mem::take(&mut first) {
+                return None;
+            }
+            if pattern == CREATE {
+                // It is done, and its answer does not come.
+                shared.lock().containers.push(made.clone());
+            }
+            Some(Answer::nothing().hold())
+        });
+        let (driver, hangup) = (world.driver(), Hangup::new());
+        let starting = {
+            let (driver, task, hangup) = (driver.clone(), task.clone(), hangup.clone());
+            thread::spawn(move || driver.start_task_under(task, Vec::new(), &hangup).map(drop))
+        };
+        if pattern == LOAD {
+            // A request is counted when it has come, and this one never does: it is on its way.
+            thread::sleep(Duration::from_millis(100));
+        } else {
+            world.scripted.wait_for("it is under way", |state| state.count(pattern) == 1);
+        }
+        let begun = Instant::now();
+        hangup.hang_up();
+        let error = starting.join().unwrap().unwrap_err();
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{pattern}: {:?}", begun.elapsed());
+        assert!(matches!(error, Error::GivenUp) && !error.is_recoverable(), "{pattern}: {error:?}");
+        assert!(world.model().containers.is_empty(), "{pattern}: nothing is left");
+        // The driver goes on, and so does the latch's owner.
+        assert!(matches!(driver.start_task_under(task, Vec::new(), &hangup), Err(Error::GivenUp)), "{pattern}");
+    }
+    std::fs::remove_file(archive).unwrap();
+}
+
+#[test]
+fn a_start_that_is_given_up_before_an_engine_that_says_nothing() {
+    for pattern in [CREATE, START] {
+        let world = World::new();
+        let (driver, hangup, task) = (world.driver(), Hangup::new(), task());
+        world.scripted.always(pattern, || Answer::nothing().hold());
+        let silent = while_on(&world, REMOVE, || Answer::nothing().hold());
+        let looks = while_on(&world, INSPECT, || Answer::nothing().hold());
+        let starting = {
+            let (driver, task, hangup) = (driver.clone(), task.clone(), hangup.clone());
+            thread::spawn(move || driver.start_task_under(task, Vec::new(), &hangup).map(drop))
+        };
+        world.scripted.wait_for("it is under way", |state| state.count(pattern) == 1);
+        let begun = Instant::now();
+        hangup.hang_up();
+        let error = starting.join().unwrap().unwrap_err();
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{pattern}: {:?}", begun.elapsed());
+        assert_eq!((error.kind(), error.left_behind()), ("given_up", Some(task.id.as_str())), "{pattern}");
+        silent.store(false, Ordering::SeqCst);
+        looks.store(false, Ordering::SeqCst);
+        eventually(PATIENCE, pattern, || driver.leftovers().is_empty());
+        assert!(world.model().containers.is_empty(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_started_task_has_nothing_to_do_with_the_latch_of_its_start() {
+    let world = World::new();
+    let (driver, hangup, task) = (world.driver(), Hangup::new(), task());
+    driver.start_task_under(task.clone(), Vec::new(), &hangup).unwrap();
+    hangup.hang_up();
+    world.exit(3);
+    assert_eq!(exit_of(&driver, &task.id).exit_code, 3);
+}
+
+#[test]
+fn our_own_container_in_an_unknown_state_is_neither_adopted_nor_replaced() {
+    let world = World::new();
+    let (mut config, task) = (crate::world::quick(), task());
+    config.container_exists_attempts = 1;
+    let driver = world.driver_with(config);
+    world.model().containers.push(holder(&task, true, "hibernating"));
+    let error = start(&driver, &task).unwrap_err();
+    assert_eq!((error.kind(), error.is_recoverable()), ("create", true), "{error}");
+    assert_eq!((world.only().status, world.scripted.count(REMOVE)), ("hibernating", 0));
 }
 
 #[test]

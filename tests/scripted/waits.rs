@@ -1,14 +1,18 @@
 //! The wait loop never lies: only a container that does not run, or is gone, ends its task, whatever else the Engine says.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use longshore::driver::{Driver, DriverConfig, Signal, TaskEvent, TaskId, TaskState};
+use longshore::driver::{Driver, DriverConfig, Error, Signal, TaskConfig, TaskEvent, TaskHandle, TaskId, TaskState};
 use longshore::replay::scripted::{Answer, PATIENCE};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::kit::Named;
 use crate::support::eventually;
-use crate::world::{INSPECT, LIST, LOGS, WAIT, World, exit_of, quick, started};
+use crate::world::{INSPECT, LIST, LOGS, REMOVE, STOP, WAIT, World, exit_of, quick, started, task};
 
 /// Nothing has been heard of an end, and the Engine says that it runs.
 #[track_caller]
@@ -90,6 +94,121 @@ fn what_inspect_adds() {
         world.exit(9);
         let exit = exit_of(&driver, &id);
         assert_eq!((exit.exit_code, exit.oom_killed, exit.err.as_deref()), want);
+    }
+}
+
+/// As an inspect answers with such a state.
+fn inspected(world: &World, state: &Value) -> impl Fn() -> Answer + Send + 'static {
+    let mut state = state.clone();
+    state["StartedAt"] = json!("2026-11-25T03:36:00Z");
+    let told = json!({"Id": world.only().id, "State": state});
+    move || Answer::json(200, &told)
+}
+
+#[test]
+fn a_state_that_nobody_knows_is_no_end() {
+    let code = || Answer::json(200, &json!({"StatusCode": 0}));
+    let waits: [Named; 3] = [
+        ("a wait that is cut", || Answer::nothing().close()),
+        ("a wait that fails", || Answer::error(500, "no")),
+        ("a wait that says 0", code),
+    ];
+    for status in ["hibernating", "unknown", "initialized", "configured", "Exited"] {
+        for (row, wait) in &waits {
+            let world = World::new();
+            let driver = world.driver();
+            let events = driver.task_events();
+            let id = started(&driver, Vec::new());
+            let odd = inspected(&world, &json!({"Status": status, "Running": false, "ExitCode": 0}));
+            let is_odd = Arc::new(AtomicBool::new(true));
+            let (asked, wait) = (is_odd.clone(), *wait);
+            world.scripted.on(INSPECT, move |_| asked.load(Ordering::SeqCst).then(&odd));
+            let lies = Arc::new(AtomicBool::new(true));
+            let asked = lies.clone();
+            world.scripted.on(WAIT, move |_| asked.load(Ordering::SeqCst).then(wait));
+            let waited = world.scripted.count(WAIT);
+            // What waits already has the old rule: it ends with its connection.
+            world.scripted.go_away();
+            world.scripted.come_back().unwrap();
+            world.scripted.wait_for(row, |state| state.count(WAIT) > waited + 2);
+            assert!(driver.wait_task(&id).unwrap().try_recv().is_err(), "{status}, {row}: no exit");
+            let told = driver.inspect_task(&id).unwrap();
+            assert_eq!((told.state, told.exit_result), (TaskState::Unknown, None), "{status}, {row}");
+            assert!(
+                matches!(driver.destroy_task(&id, false), Err(Error::StillRunning { .. })),
+                "{status}, {row}: what may run is not removed"
+            );
+            assert!(kinds(&events).contains(&"engine_lost".to_owned()), "{status}, {row}: it is told");
+            // A wait that says 0 and is followed by an end is believed: the next one tells the truth.
+            lies.store(false, Ordering::SeqCst);
+            let waited = world.scripted.count(WAIT);
+            world.scripted.go_away();
+            world.scripted.come_back().unwrap();
+            world.scripted.wait_for(row, |state| state.count(WAIT) > waited);
+            world.exit(7);
+            is_odd.store(false, Ordering::SeqCst);
+            assert_eq!(exit_of(&driver, &id).exit_code, 7, "{status}, {row}");
+        }
+    }
+}
+
+#[test]
+fn an_end_without_a_code_is_no_success() {
+    for (row, state) in [
+        ("null", json!({"Status": "exited", "ExitCode": null})),
+        ("missing", json!({"Status": "exited"})),
+        ("podman's word", json!({"Status": "stopped", "ExitCode": null})),
+        ("dead", json!({"Status": "dead", "Dead": true})),
+    ] {
+        let world = World::new();
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let ended = inspected(&world, &state);
+        world.scripted.always(INSPECT, ended);
+        world.scripted.always(WAIT, || Answer::nothing().close());
+        world.scripted.go_away();
+        world.scripted.come_back().unwrap();
+        let exit = exit_of(&driver, &id);
+        assert!(exit.exit_code != 0 && exit.err.is_some() && !exit.is_successful(), "{row}: {exit:?}");
+    }
+}
+
+#[test]
+fn a_page_of_a_proxy_is_not_the_engines_no() {
+    let page = || Answer::body(404, "<html>Not Found</html>").header("Content-Type", "text/html");
+    let pages: [Named; 4] = [
+        ("a page", page),
+        ("a text", || Answer::body(404, "404 page not found\n").header("Content-Type", "text/plain")),
+        ("nothing", || Answer::empty(404)),
+        ("another's JSON", || Answer::json(404, &json!({"error": "no such route"}))),
+    ];
+    for (row, answer) in pages {
+        let world = World::new();
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let on = Arc::new(AtomicBool::new(true));
+        for pattern in [INSPECT, WAIT, STOP, REMOVE, LOGS, "POST /containers/*/kill"] {
+            let asked = on.clone();
+            world.scripted.on(pattern, move |_| asked.load(Ordering::SeqCst).then(answer));
+        }
+        let asked = world.scripted.count(INSPECT);
+        world.scripted.go_away();
+        world.scripted.come_back().unwrap();
+        world.scripted.wait_for(row, |state| state.count(INSPECT) > asked + 2);
+        assert!(driver.wait_task(&id).unwrap().try_recv().is_err(), "{row}: it was not removed by somebody else");
+        for signal in [None, Some(Signal::Term)] {
+            let stopped = driver.stop_task(&id, Duration::from_secs(1), signal);
+            assert!(stopped.is_err(), "{row}: {signal:?}");
+        }
+        assert!(matches!(driver.destroy_task(&id, true), Err(Error::Inspect { .. })), "{row}");
+        assert_eq!(world.only().status, "running", "{row}");
+        let handle = TaskHandle { container_id: world.only().id, ..TaskHandle::default() };
+        let other = world.driver();
+        assert!(matches!(other.attach_task(&handle), Err(Error::Inspect { .. })), "{row}: it is not gone");
+        other.recover_task(&handle).unwrap();
+        on.store(false, Ordering::SeqCst);
+        world.exit(5);
+        assert_eq!(exit_of(&driver, &id).exit_code, 5, "{row}");
     }
 }
 
@@ -307,4 +426,47 @@ impl longshore::driver::Sink for Nowhere {
     fn record(&mut self, _: &longshore::driver::Record<'_>) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+#[test]
+fn no_descriptor_is_no_exit() {
+    // In a process of its own: the limit is all of that.
+    if std::env::var_os("LONGSHORE_EXHAUSTED").is_none() {
+        let program = std::env::current_exe().unwrap();
+        let args = ["--exact", "--nocapture", "waits::no_descriptor_is_no_exit"];
+        let status = Command::new(program).args(args).env("LONGSHORE_EXHAUSTED", "1").status().unwrap();
+        assert!(status.success());
+        return;
+    }
+    let world = World::new();
+    let low = Arc::new(AtomicBool::new(false));
+    let gate = low.clone();
+    world.scripted.answers(WAIT, [Answer::nothing().until(move || gate.load(Ordering::SeqCst)).close()]);
+    let driver = world.driver();
+    let events = driver.task_events();
+    let id = started(&driver, Vec::new());
+    let whole = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..whole }).unwrap();
+    let error = world.scripted.engine().ping().unwrap_err();
+    assert!(error.is_exhausted() && error.is_unreachable() && error.is_transient() && !error.is_timeout(), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("too many open files: raise the limit to 6 ") && !text.contains("no Engine"), "{text}");
+    let other = TaskConfig { id: "other".into(), ..task() };
+    let refused = driver.start_task(other).unwrap_err();
+    assert!(refused.is_recoverable(), "{refused:?}");
+    // The wait breaks, and nobody can ask why.
+    low.store(true, Ordering::SeqCst);
+    world.scripted.poker().poke();
+    let mut told = String::new();
+    eventually(PATIENCE, "it is told", || {
+        told.extend(events.try_iter().map(|event| event.message + "\n"));
+        told.contains("The Engine cannot be asked")
+    });
+    assert!(told.contains("too many open files") && !told.contains("no Engine"), "{told}");
+    assert!(driver.wait_task(&id).unwrap().try_recv().is_err(), "no exit");
+    setrlimit(Resource::Nofile, whole).unwrap();
+    world.scripted.wait_for("it waits again", |state| state.count(WAIT) >= 2);
+    assert_runs(&driver, &id, "with descriptors again");
+    world.exit(3);
+    assert_eq!(exit_of(&driver, &id).exit_code, 3);
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod dockerd;
+pub(crate) mod gate;
 pub(crate) mod image;
 pub(crate) mod network;
 pub(crate) mod proxy;

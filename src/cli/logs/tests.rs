@@ -420,7 +420,7 @@ fn from_files_to_the_engine_and_back() {
         let alloc = alloc();
         let found = found_in(&alloc, "t").unwrap();
         let mut shower = Shower::new(&args, options, &known, &found);
-        let path = shower.places[0].path.clone();
+        let path = shower.places[0].at.path().to_owned();
         write(&path, "a\nb\n");
         let (out, err) = (Shared::default(), Shared::default());
         shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);
@@ -479,7 +479,7 @@ fn files_end_where_they_ended_at_first() {
     let known = Known::read(&args).unwrap();
     let alloc = alloc();
     let mut shower = Shower::new(&args, options, &known, &found_in(&alloc, "t").unwrap());
-    let path = shower.places[0].path.clone();
+    let path = shower.places[0].at.path().to_owned();
     write(&path, "a\nb\n");
     let (out, err) = (Shared::default(), Shared::default());
     shower.printer = Printer::to([Box::new(out.clone()), Box::new(err)], shower.filter, false);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::values::printable;
+
 /// Why a task's container cannot be asked for: each names the option and the value.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -93,7 +95,7 @@ impl fmt::Display for CreateError {
                 f,
                 "the container would be named `{}`, and {character:?} must not stand there: Docker allows letters, digits, `_`, `.` and \
                  `-`, and first a letter or a digit",
-                name.escape_debug()
+                printable(name)
             ),
             Self::Name { name, character: None } => {
                 write!(f, "the container would be named `{name}`, and Docker wants at least two characters")

@@ -102,8 +102,8 @@ wire! {
         dead: bool,
         /// The host's id of its process; 0 while it does not run.
         pid: i64,
-        /// The exit code; 0 before the end.
-        exit_code: i64,
+        /// The exit code; 0 before the end. `None`: the Engine says none, which is not 0.
+        exit_code: Option<i64>,
         /// Why it could not be started; podman writes other things here too.
         error: String,
         /// When it was started.
@@ -246,6 +246,17 @@ impl ContainerState {
             || self.restarting
             || matches!(self.status.as_str(), "running" | "paused" | "restarting" | "stopping")
     }
+
+    /// Whether the Engine says that it has ended: by a word that is known for that (podman's `stopped` too). Any other word,
+    /// or none, is no end.
+    pub fn has_ended(&self) -> bool {
+        !self.is_running() && matches!(self.status.as_str(), "exited" | "dead" | "removing" | "stopped")
+    }
+
+    /// Whether the Engine says that nothing of it runs: it has ended, or was created and never started.
+    pub fn is_idle(&self) -> bool {
+        self.has_ended() || !self.is_running() && self.status == "created"
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +277,40 @@ mod tests {
             ("says nothing", "{}", false),
         ] {
             assert_eq!(serde_json::from_str::<ContainerState>(state).unwrap().is_running(), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended() {
+        // A word, has ended, is idle.
+        for (status, ended, idle) in [
+            ("exited", true, true),
+            ("dead", true, true),
+            ("removing", true, true),
+            ("stopped", true, true),
+            ("created", false, true),
+            ("running", false, false),
+            ("paused", false, false),
+            ("restarting", false, false),
+            ("stopping", false, false),
+            ("unknown", false, false),
+            ("initialized", false, false),
+            ("configured", false, false),
+            ("hibernating", false, false),
+            ("Exited", false, false),
+            ("", false, false),
+        ] {
+            let state = ContainerState { status: status.into(), ..ContainerState::default() };
+            assert_eq!((state.has_ended(), state.is_idle()), (ended, idle), "{status:?}");
+            let state = ContainerState { running: true, ..state };
+            assert_eq!((state.has_ended(), state.is_idle()), (false, false), "{status:?}, and it runs");
+        }
+        for (text, want) in [
+            (r#"{"Status":"exited","ExitCode":0}"#, Some(0)),
+            (r#"{"Status":"exited","ExitCode":null}"#, None),
+            (r#"{"Status":"exited"}"#, None),
+        ] {
+            assert_eq!(serde_json::from_str::<ContainerState>(text).unwrap().exit_code, want, "{text}");
         }
     }
 

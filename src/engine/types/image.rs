@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::wire::wire;
-use super::{ContainerConfig, GraphDriver};
+use super::{ContainerConfig, GraphDriver, cut};
 
 wire! {
     /// An image in the answer of `GET /images/json`.
@@ -159,6 +159,8 @@ wire! {
         error: String,
         /// What went wrong.
         error_detail: Option<ErrorDetail>,
+        /// What went wrong, where an Engine or a proxy tells it in the form of a refusal's body.
+        message: String,
         /// What only programs need: digests, sizes, an id.
         aux: Option<serde_json::Value>,
     }
@@ -185,9 +187,9 @@ impl Progress {
     /// failure whatever it holds.
     pub fn failure(&self) -> Option<Cow<'_, str>> {
         let detail = self.error_detail.as_ref();
-        let texts = [detail.map_or("", |detail| &detail.message), &self.error];
+        let texts = [detail.map_or("", |detail| &detail.message), &self.error, &self.message];
         match (texts.into_iter().map(str::trim).find(|text| !text.is_empty()), detail) {
-            (Some(text), _) => Some(text.into()),
+            (Some(text), _) => Some(cut(text)),
             (None, Some(ErrorDetail { code: 0, .. })) => Some("no reason given".into()),
             (None, Some(detail)) => Some(format!("no reason given (code {})", detail.code).into()),
             (None, None) => None,
@@ -216,6 +218,9 @@ mod tests {
             (r#"{"errorDetail":{"message":null},"error":null}"#, Some("no reason given")),
             (r#"{"error":"","errorDetail":null,"status":"Pulling"}"#, None),
             (r#"{"aux":{"ID":"sha256:1"}}"#, None),
+            (r#"{"message":"no"}"#, Some("no")),
+            (r#"{"cause":"c","message":"podman's","response":500}"#, Some("podman's")),
+            (r#"{"status":"Pulling","message":" "}"#, None),
         ] {
             assert_eq!(serde_json::from_str::<Progress>(line).unwrap().failure().as_deref(), want, "{line}");
         }

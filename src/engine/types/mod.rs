@@ -21,7 +21,9 @@ mod wire;
 
 pub use container::*;
 pub use create::*;
+pub(crate) use error_message::cut;
 pub use error_message::error_message;
+pub(crate) use error_message::is_engines_error;
 pub use event::*;
 pub use exec::*;
 pub use host_config::*;

@@ -16,9 +16,11 @@ wire! {
         preread: String,
         /// The container's name: after a `/` on Docker, without on podman; empty in one-shot answers from Docker 26 on.
         name: String,
-        /// The container's id; empty as the name.
-        #[serde(alias = "Id")]
+        /// The container's id, by Docker's name for it; empty as the name. See [`Stats::container_id`].
         id: String,
+        /// The container's id, by podman's name for it.
+        #[serde(rename = "Id")]
+        podman_id: String,
         /// Processes.
         pids_stats: PidsStats,
         /// Disks.
@@ -154,6 +156,11 @@ wire! {
 }
 
 impl Stats {
+    /// The container's id; empty as the name.
+    pub fn container_id(&self) -> &str {
+        if self.id.is_empty() { &self.podman_id } else { &self.id }
+    }
+
     /// Whether this is a sample at all. Of a container that does not run Docker sends zeros, podman 5 an error, both with status 200.
     pub fn is_sample(&self) -> bool {
         !self.read.is_empty() && !self.read.starts_with("0001-")
@@ -186,6 +193,19 @@ mod tests {
         assert_eq!(sample.blkio_stats.io_service_bytes_recursive[0].value, 7);
         assert!(sample.blkio_stats.io_serviced_recursive.is_empty() && sample.networks.is_empty());
         assert!(sample.is_sample());
+    }
+
+    #[test]
+    fn an_id_by_either_name() {
+        for (body, want) in [
+            (r#"{"id":"a"}"#, "a"),
+            (r#"{"Id":"b"}"#, "b"),
+            (r#"{"id":"a","Id":"b"}"#, "a"),
+            (r#"{"Id":"b","id":""}"#, "b"),
+            (r#"{"id":null,"Id":null}"#, ""),
+        ] {
+            assert_eq!(serde_json::from_str::<Stats>(body).unwrap().container_id(), want, "{body}");
+        }
     }
 
     #[test]

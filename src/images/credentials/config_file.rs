@@ -6,19 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use rustix::fs::OFlags;
 
 use super::CredentialsError;
 use super::json::{Json, replaced};
 use crate::engine::types::AuthConfig;
+use crate::files;
 use crate::images::Index;
 
 /// Docker writes a few kB.
@@ -42,7 +39,8 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     /// Reads a regular file. Does not wait for anything else: a FIFO or a device is an error.
     pub(super) fn read(path: &Path) -> Result<Self, CredentialsError> {
-        let text = read(path).map_err(|source| CredentialsError::Read { path: path.into(), source })?;
+        let text =
+            files::read_regular(path, LIMIT).map_err(|source| CredentialsError::Read { path: path.into(), source })?;
         Self::parse(&text).map_err(|problem| CredentialsError::Parse { path: path.into(), problem })
     }
 
@@ -75,20 +73,6 @@ impl ConfigFile {
         let address = self.auths.keys().find(|address| host_of(address) == index.key())?.clone();
         self.auths.remove(&address)
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-    }
-    let mut text = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {LIMIT} bytes")));
-    }
-    Ok(text)
 }
 
 /// The host, with its port, of an address that may be a URL.
@@ -332,6 +316,7 @@ fn place<'a>(keys: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     use super::super::testing::{Bin, index};
     use super::*;
+    use std::fs::OpenOptions;
     use std::time::{Duration, Instant};
 
     fn parse(text: &str) -> Result<ConfigFile, String> {

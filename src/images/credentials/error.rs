@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::images::ReferenceError;
+use crate::values::printable;
 
 /// Why credentials could not be found. That there are none is no error.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl fmt::Display for CredentialsError {
             Self::Read { path, .. } => write!(f, "cannot read credentials from {}", path.display()),
             Self::Parse { path, problem } => write!(f, "no credentials from {}: {problem}", path.display()),
             Self::Helper { program, registry, fault } => {
-                write!(f, "no credentials for `{}` from `{}`: ", registry.escape_debug(), program.escape_debug())?;
+                write!(f, "no credentials for `{}` from `{}`: ", printable(registry), printable(program))?;
                 fault.fmt(f)
             }
             Self::HungUp => f.write_str("looking for credentials: ended from this side"),

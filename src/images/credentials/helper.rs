@@ -14,6 +14,7 @@ use super::process::{self, Ended, How, INPUT_LIMIT, OUTPUT_LIMIT};
 use super::{CredentialSources, CredentialsError, HelperFault};
 use crate::engine::types::AuthConfig;
 use crate::threads::Hangup;
+use crate::values::printable;
 
 /// What a helper of Docker's prints when it has nothing for a registry begins so, and it ends with
 /// a failure.
@@ -125,14 +126,8 @@ fn words(ended: &Ended) -> String {
 fn line(text: &str) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let surplus = joined.chars().count().saturating_sub(SHOWN);
-    let mut line = String::from(if surplus > 0 { "…" } else { "" });
-    for c in joined.chars().skip(surplus) {
-        match c {
-            '"' | '\'' | '\\' => line.push(c),
-            c => line.extend(c.escape_debug()),
-        }
-    }
-    line
+    let shown: String = joined.chars().skip(surplus).collect();
+    format!("{}{}", if surplus > 0 { "…" } else { "" }, printable(&shown))
 }
 
 #[cfg(test)]

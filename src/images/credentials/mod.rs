@@ -32,6 +32,9 @@ pub struct CredentialSources {
     /// A file in the form of Docker's `config.json`, read anew for each image. It may name helpers
     /// of its own.
     pub config: Option<PathBuf>,
+    /// Whether a config file that is not what Docker writes counts for nothing, with a warning, as with
+    /// `docker`; a file that cannot be read is an error in any case. Defaults to no: it is an error.
+    pub pass_over_malformed_config: bool,
     /// A helper that is asked for every registry, when nothing else has credentials: `x` is the
     /// program `docker-credential-x`. Empty: none.
     pub helper: String,
@@ -44,7 +47,13 @@ pub struct CredentialSources {
 
 impl Default for CredentialSources {
     fn default() -> Self {
-        Self { config: None, helper: String::new(), helper_timeout: Duration::from_secs(30), helper_path: None }
+        Self {
+            config: None,
+            pass_over_malformed_config: false,
+            helper: String::new(),
+            helper_timeout: Duration::from_secs(30),
+            helper_path: None,
+        }
     }
 }
 
@@ -92,7 +101,13 @@ fn look_up(
 ) -> Result<Option<AuthConfig>, CredentialsError> {
     let mut helpers = Vec::new();
     if let Some(path) = &sources.config {
-        let mut file = ConfigFile::read(path)?;
+        let mut file = match ConfigFile::read(path) {
+            Err(error @ CredentialsError::Parse { .. }) if sources.pass_over_malformed_config => {
+                log::warn!("{error}; no credentials are taken from it");
+                ConfigFile::default()
+            }
+            file => file?,
+        };
         if let Some(auth) = file.take_entry(index) {
             return Ok(Some(auth));
         }
@@ -148,6 +163,36 @@ mod tests {
         bin.helper("h", "echo '{\"Username\": \"u\", \"Secret\": \"s\"}'");
         let found = get(&CredentialSources { helper: "h".into(), ..bin.sources() }, "r.example:5000");
         assert_eq!(found, Some(AuthConfig { server_address: "r.example:5000".into(), ..auth("u", "s") }));
+    }
+
+    #[test]
+    fn a_malformed_file_counts_for_nothing_where_that_is_wanted() {
+        let bin = Bin::new();
+        bin.helper("last", "echo '{\"Username\": \"u\", \"Secret\": \"s\"}'");
+        for (text, is_malformed) in [
+            ("", false),
+            ("\n", false),
+            ("null", false),
+            (r#"{"auths": null}"#, false),
+            ("{", true),
+            ("[]", true),
+            (r#"{"psFormat": 7}"#, true),
+            (r#"{"auths": {"r.example": {"auth": "?"}}}"#, true),
+        ] {
+            let config = Some(bin.file("config.json", text));
+            let strict = CredentialSources { config, helper: "last".into(), ..bin.sources() };
+            let found = resolve_credentials(None, &strict, Ok(index("r.example")), &Hangup::new());
+            assert_eq!(found.is_err(), is_malformed, "{text}");
+            let lax = CredentialSources { pass_over_malformed_config: true, ..strict };
+            assert_eq!(get(&lax, "r.example").map(|auth| auth.username).as_deref(), Some("u"), "{text}");
+        }
+        let sources = CredentialSources {
+            config: Some("/dev/zero".into()),
+            pass_over_malformed_config: true,
+            ..CredentialSources::default()
+        };
+        let found = resolve_credentials(None, &sources, Ok(index("r.example")), &Hangup::new());
+        assert!(matches!(found, Err(CredentialsError::Read { .. })), "{found:?}");
     }
 
     #[test]

@@ -78,7 +78,9 @@ impl LedgerFile {
     fn lock(&self) -> io::Result<File> {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let path = PathBuf::from(path);
+        let mut options = OpenOptions::new();
+        let file = files::open_regular(&path, options.write(true).create(true).truncate(false).mode(0o600))?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {

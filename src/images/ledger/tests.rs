@@ -379,3 +379,17 @@ fn any_interleaving_of_two_processes_keeps_what_is_used_or_theirs_and_no_more() 
         assert!(machine.file.images().values().all(|image| image.owners.is_empty()), "seed {seed}");
     }
 }
+
+#[test]
+fn a_ledger_and_its_lock_are_regular_files() {
+    let dir = std::env::temp_dir().join(format!("longshore-ledger-odd-{}", std::process::id()));
+    for odd in ["images.json", "images.json.lock"] {
+        std::fs::create_dir(&dir).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.join(odd), rustix::fs::Mode::RWXU).unwrap();
+        let file = LedgerFile { path: dir.join("images.json"), engine: "e".into() };
+        let change = |ledger: &mut Ledger| ledger.add("i", "n", "t", Origin::Found, at(0));
+        let error = file.update(&mut Ledger::default(), change).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{odd}: {error}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

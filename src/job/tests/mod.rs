@@ -10,6 +10,7 @@ mod accepted;
 mod hostile;
 mod json;
 mod refused;
+mod restart;
 
 /// A job around what stands in it.
 fn in_job(inner: &str) -> String {

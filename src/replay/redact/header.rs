@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::learned::{From, Learned};
-use super::names::is_credential_header;
+use super::names::{is_credential_header, teaches};
 use super::text::Place;
 use super::{REDACTED, Redactor, mask};
 
@@ -35,7 +35,9 @@ impl Redactor {
             "x-registry-auth" | "x-registry-config" => learn_registry(learned, value),
             "authorization" | "proxy-authorization" | "x-meta-authorization" => learn_authorization(learned, value),
             "cookie" | "set-cookie" => learn_cookies(learned, value),
-            _ => learned.learn(value.as_bytes(), if listed { From::Credentials } else { From::Name }),
+            _ if listed => learned.learn(value.as_bytes(), From::Credentials),
+            _ if teaches(name, value.as_bytes()) => learned.learn(value.as_bytes(), From::Name),
+            _ => {}
         }
         REDACTED.to_owned()
     }

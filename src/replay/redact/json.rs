@@ -11,6 +11,7 @@ use memchr::memchr2;
 use super::Rules;
 use super::header::{decode_base64, learn_auth};
 use super::learned::{From, LONGEST_VALUE};
+use super::names::{LONGEST_NAME, argument, teaches};
 use super::runs::{Runs, Units};
 use super::text::{Place, Scan};
 
@@ -49,6 +50,10 @@ pub(super) struct Json {
     decisions: Runs,
     scan: Scan,
     is_text: bool,
+    /// The start of the string of a list that is being read: it may be an argument whose value is the next one.
+    item: Vec<u8>,
+    /// The argument whose value the next string of the list is, or the one being read.
+    named: Vec<u8>,
     /// In the `Plugins` of `/info`, whose `Authorization` names plugins.
     in_plugins: bool,
     /// Of a body of credentials; and whether this string is its user.
@@ -105,6 +110,8 @@ impl Json {
             decisions: Runs::default(),
             scan: Scan::new(rules, Place::Json, learned_only),
             is_text: false,
+            item: Vec::new(),
+            named: Vec::new(),
             in_plugins: false,
             user: Vec::new(),
             is_user: false,
@@ -209,6 +216,7 @@ impl Json {
         if self.stack.len() == 2 {
             self.in_plugins = self.key == b"Plugins";
         }
+        self.named.clear();
         self.secret = false;
         self.key_next = object;
     }
@@ -219,6 +227,7 @@ impl Json {
             self.secret_depth = None;
         }
         (self.secret, self.key_next) = (false, false);
+        self.named.clear();
         if self.stack.is_empty() && self.level == 0 {
             let (user, password) = (std::mem::take(&mut self.user), std::mem::take(&mut self.password));
             if !password.is_empty() && !self.learned_only {
@@ -232,10 +241,11 @@ impl Json {
         if self.is_user {
             self.user.clear();
         }
+        self.item.clear();
         self.string = Some(if self.key_next {
             self.key.clear();
             StringOf::Key
-        } else if !self.learned_only && (self.secret || self.secret_depth.is_some()) {
+        } else if !self.learned_only && (self.secret || self.secret_depth.is_some() || !self.named.is_empty()) {
             StringOf::Secret(Vec::new())
         } else {
             StringOf::Unknown(Vec::new())
@@ -356,6 +366,19 @@ impl Json {
         if text.is_empty() {
             return;
         }
+        if self.item.len() <= LONGEST_NAME + 2 && self.stack.last() == Some(&Container::List) {
+            let room = LONGEST_NAME + 3 - self.item.len();
+            self.item.extend(text.iter().take(room));
+        }
+        // Another argument is no value of the one before.
+        if matches!(&self.string, Some(StringOf::Secret(value)) if value.is_empty())
+            && !self.named.is_empty()
+            && text[0] == b'-'
+            && self.secret_depth.is_none()
+        {
+            self.named.clear();
+            self.string = Some(StringOf::Unknown(Vec::new()));
+        }
         match &mut self.string {
             Some(StringOf::Key) => {
                 let room = LONGEST_KEY - self.key.len();
@@ -425,6 +448,13 @@ impl Json {
         }
         self.units.apply(&mut self.decisions, runs);
         (self.key_next, self.is_user) = (false, false);
+        self.named.clear();
+        if self.stack.last() == Some(&Container::List)
+            && let Some(name) = argument(&self.item)
+            && self.rules.names.is_secret(name)
+        {
+            self.named = name.as_bytes().to_vec();
+        }
     }
 
     fn end_key(&mut self) {
@@ -438,7 +468,13 @@ impl Json {
         let key = String::from_utf8_lossy(&self.key).to_ascii_lowercase();
         let credentials = self.is_body() && CREDENTIALS.contains(&key.as_str());
         let learned = &self.rules.learned;
-        learned.learn(value, if credentials { From::Credentials } else { From::Name });
+        let name = std::mem::take(&mut self.named);
+        let name = if name.is_empty() { String::from_utf8_lossy(&self.key) } else { String::from_utf8_lossy(&name) };
+        if credentials {
+            learned.learn(value, From::Credentials);
+        } else if teaches(&name, value) {
+            learned.learn(value, From::Name);
+        }
         match key.as_str() {
             "auth" => learn_auth(learned, value),
             "password" if self.is_body() => self.password = value.to_vec(),

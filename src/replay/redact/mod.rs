@@ -12,6 +12,8 @@ mod learned;
 mod mask;
 mod names;
 mod runs;
+#[cfg(feature = "cli")]
+mod shown;
 mod target;
 mod text;
 
@@ -27,6 +29,8 @@ pub(crate) use mask::Masker;
 #[allow(unused_imports)]
 pub(crate) use names::NOT_SECRET;
 pub use names::{SECRET_HEADERS, SECRET_NAMES};
+#[cfg(feature = "cli")]
+pub(crate) use shown::mask_secrets;
 
 /// What stands in place of a secret header or parameter.
 pub(crate) const REDACTED: &str = "redacted";
@@ -37,12 +41,14 @@ pub const MASKED: &[&str] = &[
     "parameters of a request with a secret name: the whole value",
     "JSON members with a secret name: every string in the value",
     "`NAME=value` in an environment, an argument, a label, a log: the value, if the name is secret",
+    "`--name value` in arguments: the value, if the name is secret",
     "`NAME: value` and `\"name\":\"value\"` in a text: the value, if the name is secret",
     "`scheme://user:password@host`: the password, or the user where it is a token",
     "private keys in PEM: the body",
     "bodies of credentials (`/auth`) and the data of swarm's secrets and configs",
     "what was seen as a secret in a header of credentials or such a body, wherever it stands later, and its base64",
-    "strong values of secret names in environments, JSON and URLs (six bytes or more, not a lower-case word), wherever they stand later",
+    "strong values of secret names in environments, arguments, JSON and URLs (eight bytes or more; no word, number or path), wherever they stand later",
+    "both also where some of it is escaped, as URLs, HTML or JSON do, and in UTF-16",
 ];
 
 /// What a body is.

@@ -32,6 +32,12 @@ pub const SECRET_NAMES: &[&str] = &[
     "*unlock*key*",
     "*auth*key*",
     "app_key",
+    "key",
+    "*ssh*key*",
+    "*deploy*key*",
+    "*host*key",
+    "*tls*key*",
+    "*license*key*",
     "auth",
     "*_auth",
     "*-auth",
@@ -43,9 +49,22 @@ pub const SECRET_NAMES: &[&str] = &[
     "*cookie",
     "*_dsn",
     "*connection*string*",
-    "*webhook*url*",
+    "*webhook*",
     "*-signature",
     "sig",
+    "*_pat",
+    "*-pat",
+    "*pgpass",
+    "session",
+    "*session_id",
+    "*sessid",
+    "sessionid",
+    "pin",
+    "*_pin",
+    "*-pin",
+    "salt",
+    "*_salt",
+    "*-salt",
 ];
 
 /// Names that a pattern above matches and whose values are none: swarm's identifiers, paths of files. Their case counts: an
@@ -62,7 +81,16 @@ pub(crate) const NOT_SECRET: &[&str] = &[
     "*_file",
     "*_PATH",
     "*_path",
+    // Half of a pair that anybody may see.
+    "*PUBLIC*",
+    "*public*",
+    "*Public*",
+    // A desktop's session is a number of a few digits.
+    "XDG_SESSION_ID",
 ];
+
+/// Ends of names whose values are where something is and not what it is.
+const PLACES: &[&str] = &["dir", "path", "file"];
 
 /// Headers whose values are secret, in any case; those that [`SECRET_NAMES`] match are secret too.
 pub const SECRET_HEADERS: &[&str] = &[
@@ -97,6 +125,43 @@ impl Names {
     pub(super) fn is_secret(&self, name: &str) -> bool {
         self.more.match_any(name) || (self.built_in.match_any(name) && !glob::matches_any(NOT_SECRET, name))
     }
+}
+
+/// Whether the value of a secret name is worth to be looked for elsewhere. Where a secret is kept is no secret, nor is
+/// a URL without a user: masked everywhere, they would make a recording unreadable.
+pub(super) fn teaches(name: &str, value: &[u8]) -> bool {
+    let is_last = |word: &str| {
+        let from = name.len().checked_sub(word.len());
+        let at = from.filter(|&from| name.get(from..).is_some_and(|end| end.eq_ignore_ascii_case(word)));
+        // `SECRETS_DIR`, `secrets-dir`, `secretsDir`; but `profile` is a word of its own.
+        at.is_some_and(|at| {
+            let before = name[..at].chars().next_back();
+            before.is_none_or(|c| !c.is_ascii_alphanumeric())
+                || name[at..].starts_with(|c: char| c.is_ascii_uppercase())
+                    && before.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        })
+    };
+    if PLACES.iter().any(|place| is_last(place)) {
+        return false;
+    }
+    !["url", "uri"].iter().any(|url| is_last(url)) || has_user(value)
+}
+
+/// Whether a URL has a user, or a user and a password.
+fn has_user(url: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(url, b"://") else { return false };
+    let host = url[at + 3..].split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or_default();
+    host.contains(&b'@')
+}
+
+/// The name of an argument whose value is the next one: `--token`, `--db-password`. None: it is no such, or says that
+/// the value comes in another way, as `--password-stdin` does.
+pub(super) fn argument(argument: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(argument.strip_prefix(b"--")?).ok()?;
+    let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let elsewhere = ["stdin", "file", "path", "dir", "env", "fd", "cmd", "command", "helper"];
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
+    (!name.is_empty() && name.len() <= LONGEST_NAME && is_word && !elsewhere.contains(&last)).then_some(name)
 }
 
 /// Whether a header is one of those that carry credentials, by its name alone.
@@ -201,6 +266,30 @@ mod tests {
             ("POSTGRES_USER", false),
             ("Image", false),
             ("KeyManager", false),
+            ("SSH_KEY", true),
+            ("KEY", true),
+            ("DEPLOY_KEY", true),
+            ("SSH_PUBLIC_KEY", false),
+            ("KEYBOARD", false),
+            ("MONKEY", false),
+            ("GITHUB_PAT", true),
+            ("SPAT", false),
+            ("PATH", false),
+            ("PGPASS", true),
+            ("PGPASSFILE", false),
+            ("SESSION", true),
+            ("SESSION_ID", true),
+            ("XDG_SESSION_ID", false),
+            ("DESKTOP_SESSION", false),
+            ("PIN", true),
+            ("DOOR_PIN", true),
+            ("PINK", false),
+            ("OPINION", false),
+            ("SALT", true),
+            ("PASSWORD_SALT", true),
+            ("SALTED", false),
+            ("WEBHOOK", true),
+            ("SLACK_WEBHOOK_URL", true),
             ("", false),
             ("p", false),
         ] {
@@ -211,6 +300,43 @@ mod tests {
         }
         for pattern in SECRET_NAMES {
             assert!(plain.is_secret(&pattern.replace('*', "")), "{pattern} matches its own letters");
+        }
+    }
+
+    #[test]
+    fn what_teaches() {
+        for (name, value, want) in [
+            ("NOMAD_SECRETS_DIR", "/secrets", false),
+            ("secretsDir", "anything", false),
+            ("TOKEN_PATH", "anything", false),
+            ("token-file", "anything", false),
+            ("TOKEN_PROFILE", "anything", true),
+            ("WEBHOOK_URL", "https://hooks.example/T0/B0", false),
+            ("WEBHOOK_URL", "https://hooks.example/?to=me@host", false),
+            ("WEBHOOK_URL", "https://me:pw@hooks.example/", true),
+            ("SECRET_URI", "no URL", false),
+            ("CURL", "anything", true),
+            ("DB_PASSWORD", "anything", true),
+            ("dir", "anything", false),
+        ] {
+            assert_eq!(teaches(name, value.as_bytes()), want, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn arguments() {
+        for (text, want) in [
+            ("--token", Some("token")),
+            ("--db-password", Some("db-password")),
+            ("--password-stdin", None),
+            ("--token-file", None),
+            ("--token=x", None),
+            ("--token x", None),
+            ("-p", None),
+            ("--", None),
+            ("token", None),
+        ] {
+            assert_eq!(argument(text.as_bytes()), want, "{text}");
         }
     }
 }

@@ -43,6 +43,20 @@ const JSON: &[(&str, &str)] = &[
         r#"["x PASSWORD=\ud83d\ude00 \ud83d PASSWORD=\ud83d c"]"#,
         r#"["x PASSWORD=************ \ud83d PASSWORD=****** c"]"#,
     ),
+    (
+        r#"{"Cmd":["x","--token","abc","--verbose"],"a":"--token","b":"c"}"#,
+        r#"{"Cmd":["x","--token","***","--verbose"],"a":"--token","b":"c"}"#,
+    ),
+    (r#"["--db-password","a\"b"],["--password"],["c"]"#, r#"["--db-password","****"],["--password"],["c"]"#),
+    (r#"["--password","--host","h"]"#, r#"["--password","--host","h"]"#),
+    (r#"["login","--password-stdin","host"]"#, r#"["login","--password-stdin","host"]"#),
+    (r#"["sh","-c","x --token abc --password 'd e' -v"]"#, r#"["sh","-c","x --token *** --password '***' -v"]"#),
+    (r#"["x --token --password-stdin y --tokens-of z"]"#, r#"["x --token --password-stdin y --tokens-of *"]"#),
+    (r#"["a--token b","2024-05-01 --- token c"]"#, r#"["a--token b","2024-05-01 --- token c"]"#),
+    (
+        r#"["PIN=12","SALT=/a/b","WEBHOOK=x","NOMAD_SECRETS_DIR=/secrets"]"#,
+        r#"["PIN=**","SALT=****","WEBHOOK=*","NOMAD_SECRETS_DIR=********"]"#,
+    ),
     (r#"{"a":"{\"password\":\"x\",\"b\":\"c\"}"}"#, r#"{"a":"{\"password\":\"*\",\"b\":\"c\"}"}"#),
     (r#"{"a":"{\"password\":[\"x\\\"y\"],\"b\":\"c\"}"}"#, r#"{"a":"{\"password\":[\"******\"],\"b\":\"c\"}"}"#),
     (r#"{"a":" [{\"b\":\"{\\\"secret\\\":\\\"x\\\"}\"}]"}"#, r#"{"a":" [{\"b\":\"{\\\"secret\\\":\\\"*\\\"}\"}]"}"#),
@@ -291,6 +305,59 @@ fn a_learned_value_is_masked_everywhere() {
     }
 }
 
+/// What a real client sends: what its names call secrets is masked where it stands, and what is no secret is readable
+/// elsewhere.
+#[test]
+fn what_is_no_secret_stays_readable() {
+    let body = json!({
+        "Env": [
+            "NOMAD_SECRETS_DIR=/secrets", "DB_PASSWORD=postgres", "USE_TOKEN=true", "PIN=12345678", "TOKEN_URL=https://auth.example/t",
+            "API_KEY=abcdefg", "SESSION=production", "KEY=/etc/ssl/private", "WEBHOOK_URL=https://me:pw-8a3f91@hooks.example/x",
+        ],
+        "Cmd": ["run", "--token", "/usr/share"],
+        "HostConfig": {"Binds": ["/data/alloc/a/t/secrets:/secrets", "/etc/ssl/private:/x"]},
+        "Labels": {"a": "postgres true 12345678 https://auth.example/t abcdefg production /usr/share"},
+    });
+    let redactor = Redactor::new(&[]);
+    let out = mask_in_pieces(&mut redactor.masker(Kind::Json), body.to_string().as_bytes(), &[7]);
+    let masked: Value =
+        serde_json::from_slice(&mask_in_pieces(&mut redactor.last_pass(Kind::Json), &out, &[7])).unwrap();
+    assert_eq!(masked["HostConfig"], body["HostConfig"]);
+    assert_eq!(masked["Labels"], body["Labels"]);
+    for (masked, plain) in masked["Env"].as_array().unwrap().iter().zip(body["Env"].as_array().unwrap()) {
+        let (name, value) = plain.as_str().unwrap().split_once('=').unwrap();
+        assert_eq!(masked.as_str().unwrap(), format!("{name}={}", "*".repeat(value.len())));
+    }
+    assert_eq!(masked["Cmd"], json!(["run", "--token", "**********"]));
+}
+
+#[test]
+fn an_argument_teaches() {
+    let redactor = Redactor::new(&[]);
+    mask_in_pieces(&mut redactor.masker(Kind::Json), br#"{"Cmd":["x","--token","S3cret/x&y"]}"#, &[4]);
+    for (text, want) in [
+        ("it was S3cret/x&y.", "it was **********."),
+        ("?t=S3cret%2Fx&amp;y.", "?t=****************."),
+        ("S\x003\0c\0r\0e\0t\0/\0x\0&\0y\0", "********************"),
+    ] {
+        for length in [1, 3, 100] {
+            let out = mask_in_pieces(&mut redactor.masker(Kind::Text), text.as_bytes(), &[length]);
+            assert_eq!(String::from_utf8(out).unwrap(), want, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_shows_no_secret_and_not_how_long_it_is() {
+    let mut body =
+        json!({"Env": ["NOMAD_SECRETS_DIR=/secrets", "A_TOKEN=abc", "B=c"], "Cmd": ["--token", "abc def", "***"]});
+    mask_secrets(&mut body, &["NOMAD_SECRETS_DIR"]);
+    assert_eq!(
+        body,
+        json!({"Env": ["NOMAD_SECRETS_DIR=/secrets", "A_TOKEN=********", "B=c"], "Cmd": ["--token", "********", "***"]})
+    );
+}
+
 #[test]
 fn an_auth_body_teaches() {
     for (row, body) in [
@@ -310,13 +377,13 @@ fn an_auth_body_teaches() {
 fn a_last_pass_hides_what_was_learned_since() {
     let redactor = Redactor::new(&[]);
     let before = redactor.has_learned();
-    let body = r#"{"a":"AbCdEf1 PASSWORD=x","AbCdEf1":1,"password":"y"}"#;
-    redactor.header("X-Auth-Token", "AbCdEf1");
+    let body = r#"{"a":"AbCdEf12 PASSWORD=x","AbCdEf12":1,"password":"y"}"#;
+    redactor.header("X-Auth-Token", "AbCdEf12");
     assert!(redactor.has_learned() > before);
     let json = mask_in_pieces(&mut redactor.last_pass(Kind::Json), body.as_bytes(), &[4]);
-    assert_eq!(String::from_utf8(json).unwrap(), r#"{"a":"******* PASSWORD=x","AbCdEf1":1,"password":"y"}"#);
-    let text = mask_in_pieces(&mut redactor.last_pass(Kind::Text), b"AbCdEf1 PASSWORD=x", &[4]);
-    assert_eq!(text, b"******* PASSWORD=x");
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"a":"******** PASSWORD=x","AbCdEf12":1,"password":"y"}"#);
+    let text = mask_in_pieces(&mut redactor.last_pass(Kind::Text), b"AbCdEf12 PASSWORD=x", &[4]);
+    assert_eq!(text, b"******** PASSWORD=x");
 }
 
 #[test]

@@ -12,12 +12,12 @@ mod url;
 use std::ops::Range;
 use std::sync::Arc;
 
-use memchr::memchr2;
 use memchr::memmem::Finder;
+use memchr::{memchr2, memchr3};
 
 use super::Rules;
 use super::learned::Needles;
-use super::names::{LONGEST_NAME, is_credential_header};
+use super::names::{LONGEST_NAME, argument, is_credential_header, teaches};
 use super::runs::Runs;
 use pem::{PEM, PEM_MARK};
 use url::ends_authority;
@@ -65,8 +65,8 @@ pub(super) struct Scan {
     pem_finder: Finder<'static>,
     state: State,
     marks: Vec<Range<usize>>,
-    /// The value that is being masked, if it will be learned, and what was found whole.
-    value: Option<Vec<u8>>,
+    /// The value that is being masked, if it will be learned, with its name; and what was found whole.
+    value: Option<(String, Vec<u8>)>,
     found: Vec<Vec<u8>>,
 }
 
@@ -173,12 +173,12 @@ impl Scan {
     /// Decides on the rest. Gives the values that were seen and are worth learning: those of an environment, those in URLs.
     pub(super) fn end(&mut self, runs: &mut Runs) -> Vec<Vec<u8>> {
         self.run(true, runs);
-        self.found.extend(self.value.take());
+        self.take_found();
         std::mem::take(&mut self.found)
     }
 
     fn run(&mut self, end: bool, runs: &mut Runs) {
-        self.search();
+        self.search(end);
         if self.learned_only {
             self.at = self.text.len();
         } else {
@@ -201,12 +201,12 @@ impl Scan {
     }
 
     /// Marks where learned values stand.
-    fn search(&mut self) {
+    fn search(&mut self, end: bool) {
         if self.needles.ahead() > 0 {
             // What began before the last search's end may have become whole.
             let from = self.searched.saturating_sub(self.needles.ahead()).max(self.decided);
             let marks = &mut self.marks;
-            self.needles.find(&self.text[from..], |range| marks.push(from + range.start..from + range.end));
+            self.needles.find(&self.text[from..], end, |range| marks.push(from + range.start..from + range.end));
         }
         self.searched = self.text.len();
     }
@@ -215,11 +215,20 @@ impl Scan {
     fn plain(&mut self, end: bool) -> Result<(), Wait> {
         self.find_pem();
         let pem = self.pem.unwrap_or(usize::MAX);
-        let sign = memchr2(b'=', b':', &self.text[self.at..]).map(|at| self.at + at);
-        match sign {
+        let rest = &self.text[self.at..];
+        // In a task's output it may be any text: a program's help says `--token`, too.
+        let sign = match self.place {
+            Place::Output => memchr2(b'=', b':', rest),
+            Place::Json | Place::Parameter => memchr3(b'=', b':', b'-', rest),
+        };
+        match sign.map(|at| self.at + at) {
             Some(sign) if sign < pem => {
                 self.at = sign;
-                if self.text[sign] == b'=' { self.equals(end) } else { self.colon(end) }
+                match self.text[sign] {
+                    b'=' => self.equals(end),
+                    b':' => self.colon(end),
+                    _ => self.argument(end),
+                }
             }
             _ if pem <= self.text.len() => {
                 self.at = pem;
@@ -245,7 +254,9 @@ impl Scan {
             return Ok(());
         }
         if name.first && !name.spaced && self.place != Place::Output {
+            let value = String::from_utf8_lossy(&self.text[name.range.clone()]).into_owned();
             self.mask_from(at + 1, Closer::End);
+            self.value = Some((value, Vec::new()));
             return Ok(());
         }
         let (start, closer) = self.opening(at + 1, name.spaced, end)?;
@@ -282,6 +293,42 @@ impl Scan {
             (start, None) if matches!(self.text.get(start), Some(b'{' | b'[')) => self.at = start,
             (start, None) if name.quoted => self.mask_from(start, Closer::Member),
             (start, None) => self.mask_from(start, Closer::Bare),
+        }
+        Ok(())
+    }
+
+    /// `--name value`.
+    fn argument(&mut self, end: bool) -> Result<(), Wait> {
+        let at = self.at;
+        let rest = &self.text[at..];
+        let dashes = rest.iter().take(3).take_while(|b| **b == b'-').count();
+        if dashes == rest.len() && dashes < 3 && !end {
+            return Err(Wait);
+        }
+        let begins =
+            self.text[..at].last().is_none_or(|b| *b <= b' ' || is_quote(*b) || matches!(b, b'[' | b'(' | b','));
+        if dashes != 2 || !begins {
+            self.at = at + dashes;
+            return Ok(());
+        }
+        let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        let length = rest[2..].iter().take(LONGEST_NAME).take_while(is_name).count();
+        let name = at..at + 2 + length;
+        match self.text.get(name.end) {
+            None if !end => return Err(Wait),
+            Some(b' ' | b'\t') if argument(&self.text[name.clone()]).is_some_and(|n| self.rules.names.is_secret(n)) => {
+            }
+            // What comes may yet have `=` or `:` behind it.
+            _ => {
+                self.at = name.end;
+                return Ok(());
+            }
+        }
+        let (start, closer) = self.opening(name.end, true, end)?;
+        match self.text.get(start) {
+            None if !end => return Err(Wait),
+            Some(b'-') if closer.is_none() => self.at = start,
+            _ => self.mask_from(start, closer.unwrap_or(Closer::Bare)),
         }
         Ok(())
     }
@@ -378,12 +425,16 @@ impl Scan {
     fn mask_from(&mut self, start: usize, closer: Closer) {
         self.at = start;
         self.state = State::Value(closer);
-        self.found.extend(self.value.take());
-        self.value = (closer == Closer::End).then(Vec::new);
+        self.take_found();
+    }
+
+    /// What was masked to its end is found, if it is worth learning.
+    fn take_found(&mut self) {
+        self.found.extend(self.value.take().filter(|(name, value)| teaches(name, value)).map(|(_, value)| value));
     }
 
     fn take_value(&mut self, range: Range<usize>) {
-        if let Some(value) = &mut self.value {
+        if let Some((_, value)) = &mut self.value {
             let room = super::learned::LONGEST_VALUE - value.len();
             value.extend(self.text[range.clone()].iter().take(room));
         }

@@ -4,14 +4,16 @@
 //! its own. The collector writes a time before the bytes that it is of, so that a line that can be read has its time.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::OFlags;
 
 use super::Spot;
+use crate::files::Entry;
 use crate::logs::layout::{self, Time};
 use crate::logs::{Stamp, Stream};
 
@@ -42,7 +44,7 @@ pub(super) struct Head {
 /// Reads one stream's files.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    path: PathBuf,
+    place: Entry,
     stream: Stream,
     /// Nothing from here on counts.
     end: Option<Spot>,
@@ -64,14 +66,14 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// The lines from a place on.
-    pub(crate) fn new(path: &Path, stream: Stream, at: Spot) -> Self {
+    pub(crate) fn new(place: &Entry, stream: Stream, at: Spot) -> Self {
         Self {
-            path: path.to_owned(),
+            place: place.clone(),
             stream,
             end: None,
             at,
             file: None,
-            times: Times::new(layout::times(path, at.number)),
+            times: Times::new(place.beside(layout::times(place.path(), at.number))),
             buffer: Vec::new(),
             from: 0,
             skip: 0,
@@ -91,7 +93,7 @@ impl Lines {
     /// Goes on at another place, of which `skip` bytes are known already.
     pub(crate) fn go_to(&mut self, at: Spot, skip: u64) {
         let (end, within, last) = (self.end, self.within, self.last);
-        *self = Self { end, skip, within, last, ..Self::new(&self.path, self.stream, at) };
+        *self = Self { end, skip, within, last, ..Self::new(&self.place, self.stream, at) };
     }
 
     /// How many bytes beyond `base` have been handed out.
@@ -104,8 +106,9 @@ impl Lines {
             return Ok(if self.at.number == base.number { beyond.saturating_sub(base.offset) } else { 0 });
         }
         for number in base.number..self.at.number {
-            beyond += match fs::metadata(layout::file(&self.path, number)) {
-                Ok(found) => found.len(),
+            let file = layout::file(self.place.path(), number);
+            beyond += match self.place.hold().and_then(|held| held.length(&file)) {
+                Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                 Err(error) => return Err(error),
             };
@@ -181,7 +184,9 @@ impl Lines {
                 return Ok(false);
             }
             let least = self.at.number + u32::from(self.file.is_some());
-            let Some(next) = numbers(&self.path)?.into_iter().find(|number| *number >= least) else { return Ok(false) };
+            let Some(next) = numbers(&self.place)?.into_iter().find(|number| *number >= least) else {
+                return Ok(false);
+            };
             if let Some(end) = self.end.filter(|end| next > end.number) {
                 self.missed |= Spot { number: least, offset: 0 } < end;
                 return Ok(false);
@@ -190,13 +195,13 @@ impl Lines {
             if self.file.is_some() && self.read()? {
                 return Ok(true);
             }
-            match open(&layout::file(&self.path, next)) {
+            match open(&self.place, &layout::file(self.place.path(), next)) {
                 Ok(file) => {
                     self.missed |= self.file.is_some() && next > least;
                     if next != self.at.number {
                         self.at = Spot { number: next, offset: 0 };
                     }
-                    self.times = Times::new(layout::times(&self.path, next));
+                    self.times = Times::new(self.place.beside(layout::times(self.place.path(), next)));
                     self.file = Some(file);
                 }
                 // Removed at this moment: there are newer ones.
@@ -224,7 +229,7 @@ impl Lines {
 /// The times of one file, read as they are needed.
 #[derive(Debug)]
 struct Times {
-    path: PathBuf,
+    place: Entry,
     file: Option<File>,
     /// How far it is read, in bytes.
     read: u64,
@@ -232,8 +237,8 @@ struct Times {
 }
 
 impl Times {
-    fn new(path: PathBuf) -> Self {
-        Self { path, file: None, read: 0, next: VecDeque::new() }
+    fn new(place: Entry) -> Self {
+        Self { place, file: None, read: 0, next: VecDeque::new() }
     }
 
     /// The first time of an offset that is not below `least`.
@@ -253,7 +258,7 @@ impl Times {
 
     fn read(&mut self) -> io::Result<bool> {
         if self.file.is_none() {
-            match open(&self.path) {
+            match open(&self.place, self.place.path()) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
@@ -270,24 +275,22 @@ impl Times {
 }
 
 /// The numbers of a stream's files, in order.
-pub(super) fn numbers(path: &Path) -> io::Result<Vec<u32>> {
-    let entries = match fs::read_dir(path.parent().unwrap_or(Path::new(""))) {
-        Ok(entries) => entries,
+pub(super) fn numbers(place: &Entry) -> io::Result<Vec<u32>> {
+    let names = match place.hold().and_then(|held| held.names()) {
+        Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        numbers.extend(layout::number(path, &entry?.path()));
-    }
+    let number = |name: &OsString| layout::number(place.path(), Path::new(name));
+    let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-/// Opens a file of collected output, or of its times. A link in its place is refused, and a FIFO is not waited for.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+/// Opens a file of collected output, or of its times, that lies beside a place. A link in its place is refused, and a FIFO
+/// is not waited for.
+pub(super) fn open(place: &Entry, path: &Path) -> io::Result<File> {
+    place.hold()?.open(path, OFlags::RDONLY, 0)
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -8,8 +8,9 @@ mod tail;
 mod watch;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::files::Entry;
 use crate::logs::{Reached, Stream, kept, layout};
 
 pub(crate) use lines::{Lines, Piece};
@@ -36,21 +37,21 @@ pub(crate) struct Kept {
     pub(crate) end: Spot,
 }
 
-/// Where a stream of a task is collected, by the directory of its allocation.
-pub(crate) fn path(alloc_dir: &Path, task: &str, stream: Stream) -> PathBuf {
+/// Where a stream of a task is collected, by the directory of its allocation: below that no link is followed.
+pub(crate) fn place(alloc_dir: &Path, task: &str, stream: Stream) -> Entry {
     let name = match stream {
         Stream::Stdout => "stdout",
         Stream::Stderr => "stderr",
     };
-    alloc_dir.join("alloc/logs").join(format!("{task}.{name}"))
+    Entry::new(&alloc_dir.join("alloc/logs").join(format!("{task}.{name}")), Some(alloc_dir))
 }
 
 /// How far a stream is collected. `None`: its collector wrote nothing down.
 ///
 /// # Errors
 /// The cursor is there and cannot be read.
-pub(crate) fn kept(path: &Path, stream: Stream) -> io::Result<Option<Kept>> {
-    let kept = kept::read(&layout::cursor(path))?;
+pub(crate) fn kept(at: &Entry, stream: Stream) -> io::Result<Option<Kept>> {
+    let kept = kept::read(&at.beside(layout::cursor(at.path())))?;
     Ok(kept.map(|kept::Kept { container, reached, place, .. }| Kept {
         container,
         reached: reached[stream as usize],
@@ -62,10 +63,10 @@ pub(crate) fn kept(path: &Path, stream: Stream) -> io::Result<Option<Kept>> {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(crate) fn end(path: &Path) -> io::Result<Spot> {
-    let number = lines::numbers(path)?.last().copied().unwrap_or(0);
-    let offset = match layout::file(path, number).metadata() {
-        Ok(found) => found.len(),
+pub(crate) fn end(at: &Entry) -> io::Result<Spot> {
+    let number = lines::numbers(at)?.last().copied().unwrap_or(0);
+    let offset = match at.hold().and_then(|held| held.length(&layout::file(at.path(), number))) {
+        Ok(length) => length,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
@@ -76,10 +77,10 @@ pub(crate) fn end(path: &Path) -> io::Result<Spot> {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(crate) fn is_within_line(path: &Path, at: Spot) -> io::Result<bool> {
+pub(crate) fn is_within_line(place: &Entry, at: Spot) -> io::Result<bool> {
     let Some(before) = at.offset.checked_sub(1) else { return Ok(false) };
     let mut byte = [b'\n'];
-    match lines::open(&layout::file(path, at.number)) {
+    match lines::open(place, &layout::file(place.path(), at.number)) {
         Ok(file) => lines::read_at(&file, &mut byte, before)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),

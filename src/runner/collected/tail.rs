@@ -5,10 +5,10 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::Spot;
 use super::lines::{numbers, open, read_at};
+use crate::files::Entry;
 use crate::logs::Stamp;
 use crate::logs::layout::{self, Time};
 
@@ -18,18 +18,18 @@ const BLOCK: usize = 64 * 1024;
 const TIMES: u64 = 256;
 
 /// Where to begin in each of the streams, so that what comes is the last `wanted` lines of those that pass. A stream is its
-/// path, and where it ends if not with its last file.
+/// place, and where it ends if not with its last file.
 ///
 /// # Errors
 /// A file cannot be read.
 pub(crate) fn last_lines(
-    streams: &[(&Path, Option<Spot>)],
+    streams: &[(&Entry, Option<Spot>)],
     wanted: u64,
     passes: impl Fn(Option<Stamp>) -> bool,
 ) -> io::Result<Vec<Spot>> {
     let mut readers = Vec::new();
-    for (path, end) in streams {
-        readers.push(Backward::new(path, *end)?);
+    for (place, end) in streams {
+        readers.push(Backward::new(place, *end)?);
     }
     let mut begins: Vec<Spot> = readers.iter().map(|reader| reader.end).collect();
     let mut heads = readers.iter_mut().map(Backward::next).collect::<io::Result<Vec<_>>>()?;
@@ -60,7 +60,7 @@ struct Begin {
 /// One stream's lines, the last first.
 #[derive(Debug)]
 struct Backward {
-    path: PathBuf,
+    place: Entry,
     /// Where the stream ends.
     end: Spot,
     /// Files that have not been looked at, in order.
@@ -83,12 +83,12 @@ struct Reader {
 }
 
 impl Backward {
-    fn new(path: &Path, end: Option<Spot>) -> io::Result<Self> {
-        let mut numbers = numbers(path)?;
+    fn new(place: &Entry, end: Option<Spot>) -> io::Result<Self> {
+        let mut numbers = numbers(place)?;
         numbers.retain(|number| end.is_none_or(|end| *number <= end.number));
         let last = numbers.last().copied().unwrap_or(0);
-        let mut backward = Self { path: path.to_owned(), end: Spot { number: last, offset: 0 }, numbers, file: None };
-        if let Some(reader) = Reader::open(path, last)? {
+        let mut backward = Self { place: place.clone(), end: Spot { number: last, offset: 0 }, numbers, file: None };
+        if let Some(reader) = Reader::open(place, last)? {
             backward.end.offset = reader.end;
         }
         backward.end = end.unwrap_or(backward.end).min(backward.end);
@@ -99,7 +99,7 @@ impl Backward {
         loop {
             let Some(reader) = self.file.as_mut().filter(|reader| reader.end > 0) else {
                 let Some(number) = self.numbers.pop() else { return Ok(None) };
-                self.file = Reader::open(&self.path, number)?;
+                self.file = Reader::open(&self.place, number)?;
                 match &mut self.file {
                     Some(reader) if number == self.end.number => reader.end = reader.end.min(self.end.offset),
                     Some(_) => {}
@@ -121,7 +121,7 @@ impl Backward {
         let Some(before) = number.checked_sub(1).filter(|before| self.numbers.contains(before)) else {
             return Ok(false);
         };
-        let Some(mut before) = Reader::open(&self.path, before)? else { return Ok(false) };
+        let Some(mut before) = Reader::open(&self.place, before)? else { return Ok(false) };
         let mut last = [b'\n'];
         if before.end > 0 {
             read_at(&before.file, &mut last, before.end - 1)?;
@@ -136,14 +136,14 @@ impl Backward {
 }
 
 impl Reader {
-    fn open(path: &Path, number: u32) -> io::Result<Option<Self>> {
-        let file = match open(&layout::file(path, number)) {
+    fn open(place: &Entry, number: u32) -> io::Result<Option<Self>> {
+        let file = match open(place, &layout::file(place.path(), number)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let end = file.metadata()?.len();
-        let times = Times::open(&layout::times(path, number))?;
+        let times = Times::open(&place.beside(layout::times(place.path(), number)))?;
         Ok(Some(Self { number, file, end, times, search: true, block: (0, Vec::new()) }))
     }
 
@@ -196,8 +196,8 @@ struct Times {
 }
 
 impl Times {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = match open(path) {
+    fn open(place: &Entry) -> io::Result<Self> {
+        let file = match open(place, place.path()) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),

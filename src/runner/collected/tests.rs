@@ -6,13 +6,15 @@ use std::fs::{self, File};
 use std::io::Write;
 
 /// A file of a stream, with the times of the lines that are to have one: offset and second.
-fn write(path: &Path, number: u32, text: &str, times: &[(u64, i64)]) {
+fn write(path: impl AsRef<Path>, number: u32, text: &str, times: &[(u64, i64)]) {
+    let path = path.as_ref();
     fs::write(layout::file(path, number), text).unwrap();
     let times: Vec<u8> = times.iter().flat_map(|(offset, second)| time(*offset, *second)).collect();
     fs::write(layout::times(path, number), times).unwrap();
 }
 
-fn append(path: &Path, number: u32, text: &str, second: i64) {
+fn append(path: impl AsRef<Path>, number: u32, text: &str, second: i64) {
+    let path = path.as_ref();
     let open = |path| File::options().append(true).create(true).open(path).unwrap();
     let mut bytes = open(layout::file(path, number));
     let offset = bytes.metadata().unwrap().len();
@@ -26,11 +28,11 @@ fn time(offset: u64, second: i64) -> [u8; Time::LENGTH] {
     Time { offset, stamp: Stamp::from_nanos(second) }.to_bytes()
 }
 
-fn paths(scratch: &Scratch) -> [PathBuf; 2] {
-    [scratch.path().join("t.stdout"), scratch.path().join("t.stderr")]
+fn paths(scratch: &Scratch) -> [Entry; 2] {
+    ["t.stdout", "t.stderr"].map(|name| Entry::new(&scratch.path().join(name), None))
 }
 
-fn merged(paths: &[PathBuf; 2], begins: &[Spot]) -> Merged {
+fn merged(paths: &[Entry; 2], begins: &[Spot]) -> Merged {
     let streams = [Stream::Stdout, Stream::Stderr];
     let lines = paths.iter().zip(streams).zip(begins).map(|((path, stream), at)| Lines::new(path, stream, *at));
     Merged::new(lines.collect())
@@ -56,11 +58,11 @@ fn drained(merged: &mut Merged) -> Vec<String> {
     lines.into_iter().map(|line| line.1).collect()
 }
 
-fn all(paths: &[PathBuf; 2]) -> Vec<String> {
+fn all(paths: &[Entry; 2]) -> Vec<String> {
     drained(&mut merged(paths, &[Spot::default(); 2]))
 }
 
-fn last(paths: &[PathBuf; 2], wanted: u64, passes: impl Fn(Option<Stamp>) -> bool) -> Vec<String> {
+fn last(paths: &[Entry; 2], wanted: u64, passes: impl Fn(Option<Stamp>) -> bool) -> Vec<String> {
     let begins = last_lines(&[(&paths[0], None), (&paths[1], None)], wanted, passes).unwrap();
     drained(&mut merged(paths, &begins))
 }
@@ -114,10 +116,10 @@ fn times_that_are_torn_or_missing() {
         }
     }
     // Cut within a time.
-    let bytes = fs::read(layout::times(&paths[0], 0)).unwrap();
-    fs::write(layout::times(&paths[0], 0), &bytes[..25]).unwrap();
+    let bytes = fs::read(layout::times(paths[0].path(), 0)).unwrap();
+    fs::write(layout::times(paths[0].path(), 0), &bytes[..25]).unwrap();
     assert_eq!(all(&paths)[..2], ["o1 a\n", "o b\n"]);
-    fs::remove_file(layout::times(&paths[0], 0)).unwrap();
+    fs::remove_file(layout::times(paths[0].path(), 0)).unwrap();
     assert_eq!(all(&paths), ["o a\n", "o b\n", "o c\n", "o d\n", "e3 A\n"], "removed");
     assert_eq!(last(&paths, 2, |_| true), ["o d\n", "e3 A\n"]);
 }
@@ -177,12 +179,12 @@ fn following_through_rotation() {
     assert_eq!(drained(&mut follow), ["o+ B\n", "o3 c\n", "o4 d\n", "e5 C\n"], "the old file to its end first");
     append(&paths[0], 1, "e\n", 6);
     append(&paths[0], 2, "f\n", 7);
-    fs::remove_file(layout::file(&paths[0], 1)).unwrap();
+    fs::remove_file(layout::file(paths[0].path(), 1)).unwrap();
     assert_eq!(drained(&mut follow), ["o6 e\n", "o7 f\n"], "a file that is open is read though it was removed");
     assert!(!follow.streams[0].has_missed());
     append(&paths[0], 3, "g\n", 8);
     append(&paths[0], 4, "h\n", 9);
-    fs::remove_file(layout::file(&paths[0], 3)).unwrap();
+    fs::remove_file(layout::file(paths[0].path(), 3)).unwrap();
     assert_eq!(drained(&mut follow), ["o9 h\n"]);
     assert!(follow.streams[0].has_missed() && !follow.streams[1].has_missed(), "files went faster than they were read");
     assert!(drained(&mut follow).is_empty(), "nothing twice");
@@ -204,7 +206,7 @@ fn from_files_to_the_engine_and_back() {
     assert_eq!(lines.streams[0].beyond(base).unwrap(), 6, "over files");
     // Its next owner begins where the cursor was, and writes it once more.
     lines.streams[0].go_to(base, 6);
-    fs::remove_file(layout::file(&paths[0], 1)).unwrap();
+    fs::remove_file(layout::file(paths[0].path(), 1)).unwrap();
     write(&paths[0], 0, "a\nb", &[(0, 1), (2, 2)]);
     assert!(drained(&mut lines).is_empty());
     write(&paths[0], 0, "a\nb\n", &[(0, 1), (2, 2)]);
@@ -214,7 +216,7 @@ fn from_files_to_the_engine_and_back() {
     assert!(is_within_line(&paths[0], Spot { number: 0, offset: 3 }).unwrap());
     assert_eq!(end(&paths[0]).unwrap(), Spot { number: 1, offset: 6 });
     assert_eq!(end(&paths[1]).unwrap(), Spot::default());
-    let ends = [(paths[0].as_path(), Some(base))];
+    let ends = [(&paths[0], Some(base))];
     assert_eq!(last_lines(&ends, 1, |_| true).unwrap(), [Spot::default()]);
     assert_eq!(last_lines(&ends, 0, |_| true).unwrap(), [base]);
 }
@@ -233,7 +235,7 @@ fn what_somebody_laid_in_place_of_a_file_is_not_followed() {
     let scratch = Scratch::new("laid");
     let paths = paths(&scratch);
     fs::write(scratch.path().join("other"), "secret\n").unwrap();
-    std::os::unix::fs::symlink(scratch.path().join("other"), layout::file(&paths[0], 0)).unwrap();
+    std::os::unix::fs::symlink(scratch.path().join("other"), layout::file(paths[0].path(), 0)).unwrap();
     let mut lines = merged(&paths, &[Spot::default(); 2]);
     assert!(lines.drain(|piece| panic!("{piece:?}")).is_err());
     assert!(last_lines(&[(&paths[0], None)], 1, |_| true).is_err());
@@ -250,7 +252,7 @@ fn files_that_are_removed_before_the_end_was_read_are_missed() {
     lines.until(Some(end(&paths[0]).unwrap()));
     assert!(lines.head().unwrap().is_some(), "it has begun to read");
     for number in 0..4 {
-        fs::remove_file(layout::file(&paths[0], number)).unwrap();
+        fs::remove_file(layout::file(paths[0].path(), number)).unwrap();
     }
     write(&paths[0], 9, "b\n", &[(0, 1)]);
     let mut merged = Merged::new(vec![lines]);

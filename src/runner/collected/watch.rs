@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::inotify;
+use rustix::fs::inotify::{self, WatchFlags};
 
 /// How often a directory is looked at that cannot be watched: it is not there yet, or the kernel has no watch left.
 const PACE: Duration = Duration::from_millis(200);
@@ -21,7 +21,9 @@ impl Watch {
     pub(crate) fn new(dir: &Path) -> Self {
         let watch = || -> io::Result<OwnedFd> {
             let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-            inotify::add_watch(&fd, dir, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE)?;
+            // Of what may be swapped for a link nothing is told but that it changed.
+            let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
+            inotify::add_watch(&fd, dir, flags)?;
             Ok(fd)
         };
         Self(watch().inspect_err(|error| log::debug!("cannot watch {}: {error}", dir.display())).ok())
