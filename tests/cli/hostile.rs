@@ -76,8 +76,11 @@ fn files_that_are_no_jobs() {
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{row}: {}", ran.err);
         assert!(ran.err.starts_with(&format!("{file}{at}")), "{row}: {}", ran.err);
     }
-    // Endless input is not read to its end.
+    // What is no file is not waited for, and endless input is not read to its end.
     let ran = Ran::of(place.longshore(&["validate", "/dev/zero"]).output().unwrap());
+    assert!(ran.code == 1 && ran.err.contains("not a regular file"), "{}", ran.err);
+    let zeros = fs::File::open("/dev/zero").unwrap();
+    let ran = Ran::of(place.longshore(&["validate", "-"]).stdin(zeros).output().unwrap());
     assert!(ran.code == 1 && ran.err.contains("4 MiB"), "{}", ran.err);
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use longshore::driver::{ExitResult, TaskConfig, TaskHandle};
 use longshore::replay::scripted::{Answer, Scripted};
@@ -16,6 +16,8 @@ use crate::place::{PATIENCE, Place, Ran, Running};
 
 /// A title, a red letter, an erased screen in one character, a forged row, text that runs backwards, a line's end of Unicode.
 const W: &str = "w\u{1b}]0;T\u{7}\u{1b}[31mr\u{9b}2J\nforged\rforged\tx\u{202e}y\u{2028}z\u{7f}";
+/// How long a command may go on by itself.
+const LONG: Duration = Duration::from_secs(3);
 const ALLOC: &str = "8f9a1f5e-0000-4000-8000-000000000001";
 
 /// An Engine whose every text is [`W`], with one container that runs or has ended.
@@ -139,8 +141,18 @@ fn is_harmless(row: &str, text: &str) {
     assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{row}: {text}");
 }
 
-fn ran(row: &str, command: &mut Command) -> Ran {
-    let ran = Ran::of(command.output().unwrap());
+fn ran(row: &str, command: Command) -> Ran {
+    let mut running = Running::start(command);
+    let begun = Instant::now();
+    while running.child.try_wait().unwrap().is_none() && begun.elapsed() < LONG {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // What an Engine refuses for ever is asked for until somebody has enough of it.
+    while running.child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
+        running.signal("INT");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let ran = running.end();
     is_harmless(&format!("{row}: standard output"), &ran.out);
     is_harmless(&format!("{row}: standard error"), &ran.err);
     ran
@@ -204,9 +216,9 @@ fn no_command_passes_terminal_escapes_on() {
         for (args, [plain, json]) in rows {
             saved(&place);
             let mut command = place.longshore(args);
-            command.env("DOCKER_HOST", &host).env("RUST_LOG", "longshore=debug");
+            command.env("DOCKER_HOST", &host).env("RUST_LOG", "longshore=debug").stdin(Stdio::null());
             let row = format!("{args:?}, running: {running}");
-            let ran = ran(&row, &mut command);
+            let ran = ran(&row, command);
             assert!(!plain || ran.out.contains(escaped), "{row}: {ran:?}");
             assert!(!json || in_json(&ran.out), "{row}: {ran:?}");
             if *json {
@@ -214,7 +226,9 @@ fn no_command_passes_terminal_escapes_on() {
             }
         }
         // Errors are told whole.
-        let ran = ran("an Engine's message", place.longshore(&["pull", "a:1"]).env("DOCKER_HOST", &host));
+        let mut pull = place.longshore(&["pull", "a:1"]);
+        pull.env("DOCKER_HOST", &host);
+        let ran = ran("an Engine's message", pull);
         assert!(ran.err.contains("r\\u{9b}2J forged forged\\tx\\u{202e}y\\u{2028}z\\u{7f} (500)\n"), "{ran:?}");
         fs::remove_dir_all(place.dir.join("data")).unwrap();
     }
