@@ -2,6 +2,7 @@
 //! a person can do about that, and the one limit that a process may raise by itself.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -30,6 +31,40 @@ pub(crate) fn advice(error: &io::Error) -> Option<String> {
     })
 }
 
+/// What a new connection is for, and so, how much of what is left it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It stays for as long as a task lives.
+    Stream,
+    /// It ends a connection of the first kind, as a stop does, or is over soon.
+    Call,
+}
+
+/// At most so many descriptors are kept for each of the two that come after long connections: calls, and files.
+const SPARE: u64 = 32;
+
+/// Looks whether enough descriptors are left beside this new one. The tasks that run could take all of them for their
+/// connections; then no task could be stopped any more, and no output written.
+///
+/// # Errors
+/// Too few are left; it is to be closed.
+pub(crate) fn leaves_room(new: &impl AsFd, purpose: Purpose) -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // A process gets the lowest number that is free: a high one says that there are few.
+    let number = u64::try_from(new.as_fd().as_raw_fd()).unwrap_or(u64::MAX);
+    if number < ceiling(limit, purpose) { Ok(()) } else { Err(Errno::MFILE.into()) }
+}
+
+/// The first descriptor that is for others.
+fn ceiling(limit: u64, purpose: Purpose) -> u64 {
+    let spare = SPARE.min(limit / 16);
+    limit
+        - match purpose {
+            Purpose::Stream => 2 * spare,
+            Purpose::Call => spare,
+        }
+}
+
 /// Raises the limit of open files to what the process may give itself. The usual 1,024 are for programs with `select`.
 ///
 /// # Errors
@@ -46,6 +81,15 @@ pub(crate) fn raise_open_files() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_descriptors_are_kept_for_calls_and_files() {
+        for (limit, stream, call) in
+            [(1024, 960, 992), (u64::MAX, u64::MAX - 64, u64::MAX - 32), (64, 56, 60), (8, 8, 8)]
+        {
+            assert_eq!((ceiling(limit, Purpose::Stream), ceiling(limit, Purpose::Call)), (stream, call), "{limit}");
+        }
+    }
 
     #[test]
     fn what_is_exhausted_is_told_apart() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::Endpoint;
+use crate::limits::{Purpose, leaves_room};
 use crate::threads::Cut;
 
 /// Somebody in this process who stands in for an Engine, or between us and one.
@@ -27,11 +28,14 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Connects within `timeout`.
-    pub(crate) fn connect(endpoint: &Endpoint, timeout: Duration) -> io::Result<Self> {
+    /// Connects within `timeout`, if that leaves descriptors for others.
+    pub(crate) fn connect(endpoint: &Endpoint, purpose: Purpose, timeout: Duration) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Unix(path) => connect_unix(path, timeout).map(Self::Unix),
-            Endpoint::Tcp { host, port } => connect_tcp(host, *port, timeout).map(Self::Tcp),
+            Endpoint::Unix(path) => connect_unix(path, purpose, timeout).map(Self::Unix),
+            Endpoint::Tcp { host, port } => {
+                let stream = connect_tcp(host, *port, timeout)?;
+                leaves_room(&stream, purpose).map(|()| Self::Tcp(stream))
+            }
             Endpoint::Replay(_) => Err(unsupported("it is a recording, and nobody plays it: see longshore::replay")),
             Endpoint::Tls { .. } => Err(unsupported("Engines behind TLS are not supported yet")),
             Endpoint::Ssh { .. } => Err(unsupported("Engines behind ssh are not supported yet")),
@@ -112,8 +116,9 @@ impl Cut for Socket {
 
 /// std cannot time a connect to a Unix socket, and one blocks while the listener's queue is full: a stopped Engine
 /// would hold us for ever. The kernel times it by the socket's send timeout.
-fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+fn connect_unix(path: &Path, purpose: Purpose, timeout: Duration) -> io::Result<UnixStream> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    leaves_room(&socket, purpose)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
     let address = SocketAddrUnix::new(path)?;
     let connected = rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address));

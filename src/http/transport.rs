@@ -18,7 +18,13 @@ use ureq::unversioned::transport::{
 
 use super::Endpoint;
 use super::socket::{Connect, Socket};
-use crate::threads::{Cut, Hangup, Registration};
+use crate::limits::{Purpose, is_exhausted};
+use crate::threads::{Backoff, Cut, Hangup, Registration};
+
+/// How long a call waits for a descriptor, where none is left.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pauses between two looks, the first and the longest: nothing tells when a descriptor is free.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// How large a connection's buffers are, in bytes. They live as long as the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,18 +99,35 @@ impl fmt::Debug for Dial {
     }
 }
 
+impl Dial {
+    /// A socket that leaves descriptors for others. Where it cannot, it waits: others may give theirs back in a moment.
+    fn socket(&self, timeout: Option<Duration>) -> Result<Socket, ureq::Error> {
+        let purpose = if timeout.is_some() { Purpose::Call } else { Purpose::Stream };
+        let deadline = timeout.map_or(self.connect_timeout, |left| left.min(self.connect_timeout));
+        let patience = timeout.map_or(PATIENCE, |left| left.min(PATIENCE));
+        let (begun, mut backoff) = (Instant::now(), Backoff::new(PAUSES.0, PAUSES.1));
+        loop {
+            let socket = match &self.through {
+                None => Socket::connect(&self.endpoint, purpose, deadline),
+                Some(through) => through.connect(deadline).map(Socket::Unix),
+            };
+            let pause = backoff.next();
+            match socket {
+                Err(e) if is_exhausted(&e) && begun.elapsed() + pause < patience => {}
+                socket => return socket.map_err(|e| failed(Failure::Connect(e))),
+            }
+            if !self.hangup.clone().unwrap_or_else(Hangup::new).sleep(pause) {
+                return Err(failed(Failure::HungUp));
+            }
+        }
+    }
+}
+
 impl Connector for Dial {
     type Out = SocketTransport;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<SocketTransport>, ureq::Error> {
-        let deadline =
-            details.timeout.not_zero().map_or(self.connect_timeout, |left| (*left).min(self.connect_timeout));
-        let socket = match &self.through {
-            None => Socket::connect(&self.endpoint, deadline),
-            Some(through) => through.connect(deadline).map(Socket::Unix),
-        };
-        let socket = socket.map_err(|e| failed(Failure::Connect(e)))?;
-        let socket = Arc::new(socket);
+        let socket = Arc::new(self.socket(details.timeout.not_zero().map(|left| *left))?);
         let registration = match &self.hangup {
             None => None,
             Some(hangup) => {

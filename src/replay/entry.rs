@@ -88,7 +88,9 @@ impl<'a> Entries<'a> {
         };
         let answer = match status {
             0 => None,
-            status if status < 100 => return Err(response.field("status").wrong("expected a status from 100 to 999")),
+            status if !is_final(status) => {
+                return Err(response.field("status").wrong("expected 101, or a status from 200 to 999"));
+            }
             status => {
                 let content = response.need("content")?;
                 let size = content.get("size").map_or(Some(0), |size| size.value.as_i64()).unwrap_or(0);
@@ -255,6 +257,11 @@ fn is_value(value: &str) -> bool {
     !value.contains(['\r', '\n', '\0'])
 }
 
+/// Whether an answer may have this status. A client takes another 1xx for the first of two heads, and waits for the second.
+fn is_final(status: impl Into<u64>) -> bool {
+    matches!(status.into(), 101 | 200..=999)
+}
+
 /// Why an exchange cannot be an entry: what would be written of it would not be read.
 pub(super) fn unreadable(exchange: &Exchange) -> Option<&'static str> {
     let request = &exchange.request;
@@ -272,7 +279,7 @@ pub(super) fn unreadable(exchange: &Exchange) -> Option<&'static str> {
         if answer.reason.len() > LONGEST_WORD {
             return Some("its reason is too long");
         }
-        if !(100..=999).contains(&answer.status) {
+        if !is_final(answer.status) {
             return Some("its status is none");
         }
     }

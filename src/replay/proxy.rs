@@ -21,6 +21,7 @@ use super::tape::Tape;
 use crate::engine::{Engine, EngineConfig};
 use crate::host::Host;
 use crate::http::{Connect, Endpoint, Socket};
+use crate::limits::Purpose;
 use crate::threads::{Cut, Hangup};
 
 /// How much is passed on at a time, in bytes. A socket holds about as much.
@@ -163,7 +164,7 @@ struct Through {
 
 impl Connect for Through {
     fn connect(&self, timeout: Duration) -> io::Result<UnixStream> {
-        let engine = Arc::new(Socket::connect(&self.endpoint, timeout)?);
+        let engine = Arc::new(Socket::connect(&self.endpoint, Purpose::Stream, timeout)?);
         let (ours, theirs) = UnixStream::pair()?;
         let recorder = self.recorder.clone();
         self.crew.start(Socket::Unix(ours), move |client, hangup| {
@@ -254,7 +255,7 @@ pub(super) fn host_of(facts: &BTreeMap<String, Value>) -> Option<Host> {
 pub(super) fn connect(endpoint: &Endpoint, hangup: &Hangup) -> io::Result<Socket> {
     let begun = Instant::now();
     loop {
-        match Socket::connect(endpoint, ATTEMPT) {
+        match Socket::connect(endpoint, Purpose::Call, ATTEMPT) {
             Err(e) if e.kind() == io::ErrorKind::TimedOut && begun.elapsed() < CONNECT && !hangup.is_hung_up() => {}
             done => return done,
         }

@@ -373,7 +373,7 @@ mod tests {
                     body: self.body(spool),
                 },
                 answer: (self.below(8) > 0).then(|| Answer {
-                    status: 100 + self.below(500) as u16,
+                    status: [101, 200 + self.below(500) as u16][self.below(2) as usize],
                     reason: ["", "OK", "No \"such\""][self.below(3) as usize].into(),
                     headers: self.headers(),
                     head: self.mark(Mark::default()),
@@ -479,7 +479,7 @@ mod tests {
             (
                 "status too low",
                 changed("200", "7"),
-                "x.har:3: entry 2: response.status: expected a status from 100 to 999",
+                "x.har:3: entry 2: response.status: expected 101, or a status from 200 to 999",
             ),
             (
                 "no moment",

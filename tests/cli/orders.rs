@@ -23,7 +23,7 @@ fn gated() -> (Place, Gate) {
         panic!("the Engine is not on a Unix socket")
     };
     let gate = Gate::start(&std::env::temp_dir().join(unique("gate")), &upstream);
-    (Place::on(gate.host()), gate)
+    (Place::behind(gate.host()), gate)
 }
 
 fn known(place: &Place) -> Vec<Value> {

@@ -16,7 +16,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
+    /// Whom the program asks; `None`: as the environment says.
     host: Option<String>,
+    /// Whether a proxy stands there, which may be away.
+    is_behind: bool,
     /// The job's name: no other test has it.
     pub(crate) name: String,
 }
@@ -26,13 +29,20 @@ impl Place {
         let name = unique("cli");
         let dir = std::env::temp_dir().join(&name);
         fs::create_dir(&dir).unwrap();
-        Self { dir, host: None, name }
+        Self { dir, host: None, is_behind: false, name }
     }
 
     /// The same on another Engine.
     pub(crate) fn on(host: String) -> Self {
         let mut place = Self::new();
         place.host = Some(host);
+        place
+    }
+
+    /// The program asks through a proxy at `host`; the test itself asks the Engine of this machine.
+    pub(crate) fn behind(host: String) -> Self {
+        let mut place = Self::on(host);
+        place.is_behind = true;
         place
     }
 
@@ -91,17 +101,22 @@ impl Place {
 
     pub(crate) fn engine(&self) -> Engine {
         match &self.host {
-            Some(host) => Engine::connect(host.parse().unwrap()),
-            None => Engine::from_env().unwrap(),
+            Some(host) if !self.is_behind => Engine::connect(host.parse().unwrap()),
+            _ => Engine::from_env().unwrap(),
         }
     }
 
     /// The names of this place's containers.
+    #[track_caller]
     pub(crate) fn containers(&self) -> Vec<String> {
-        let Ok(instance) = fs::read_to_string(self.dir.join("data/instance")) else { return Vec::new() };
+        self.list().expect("the containers")
+    }
+
+    fn list(&self) -> Result<Vec<String>, longshore::engine::Error> {
+        let Ok(instance) = fs::read_to_string(self.dir.join("data/instance")) else { return Ok(Vec::new()) };
         let query = ListQuery::new().all().filter("label", format!("longshore.instance={}", instance.trim()));
-        let list = self.engine().container_list(&query).unwrap_or_default();
-        list.into_iter().map(|c| c.names.concat().trim_start_matches('/').to_owned()).collect()
+        let list = self.engine().container_list(&query)?;
+        Ok(list.into_iter().map(|c| c.names.concat().trim_start_matches('/').to_owned()).collect())
     }
 
     /// Removes them.
@@ -127,13 +142,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let left = self.containers();
-        for name in &left {
+        let left = self.list();
+        for name in left.iter().flatten() {
             let _ = self.engine().container_remove(name, &RemoveQuery { force: true, volumes: true, link: false });
         }
         let _ = fs::remove_dir_all(&self.dir);
         if !std::thread::panicking() {
-            assert_eq!(left, Vec::<String>::new(), "containers are left");
+            assert_eq!(left.expect("the containers"), Vec::<String>::new(), "containers are left");
         }
     }
 }

@@ -107,6 +107,8 @@ fn contexts() {
         let (config, meta) = input.split_at(input.iter().position(|&byte| byte == 0).unwrap_or(input.len()));
         scratch.file("config.json", config);
         scratch.file("contexts/meta/c/meta.json", meta.get(1..).unwrap_or_default());
+        // A folder would be made.
+        scratch.file("none", b"a file");
         let nowhere = format!("unix://{}/none/s", scratch.path().display());
         let out = scratch.path().join("r.har");
         let output = Command::new(env!("CARGO_BIN_EXE_longshore"))
