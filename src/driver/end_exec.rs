@@ -76,9 +76,16 @@ fn kill_process(pid: i64, container: &str) -> bool {
     is_the_containers() && pidfd_send_signal(&process, Signal::KILL).is_ok()
 }
 
-/// Whether a process's `/proc/<pid>/cgroup` names a container.
+/// Whether a process's `/proc/<pid>/cgroup` names a container: by a whole part of a path, and by an id as Engines make them. An
+/// Engine that calls a container as a slice of this machine's own does not get its processes killed.
 fn names(cgroup: &str, container: &str) -> bool {
-    container.len() >= 32 && cgroup.lines().any(|line| line.contains(container))
+    let is_made_by_an_engine = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_its_own = |part: &str| {
+        let part = part.strip_suffix(".scope").unwrap_or(part);
+        // `docker-<id>.scope`, `libpod-<id>.scope`: as systemd calls it.
+        part.rsplit('-').next() == Some(container)
+    };
+    is_made_by_an_engine && cgroup.lines().any(|line| line.split('/').any(is_its_own))
 }
 
 /// Kills the command from within its container, by a shell that looks for its mark.
@@ -120,11 +127,17 @@ mod tests {
             (format!("12:pids:/docker/{id}\n0::/docker/{id}\n"), true),
             (format!("0::/system.slice/docker-{id}.scope\n"), true),
             (format!("0::/machine.slice/libpod-{id}.scope/container\n"), true),
+            (format!("0::/docker-{id}/user.slice-x\n"), true),
+            (format!("0::/x{id}\n"), false),
+            (format!("0::/{id}x\n"), false),
             ("0::/user.slice\n".into(), false),
             (String::new(), false),
         ] {
             assert_eq!(names(&cgroup, &id), want, "{cgroup}");
         }
-        assert!(!names("0::/docker/abc", "abc"), "a short id could be anything");
+        // What is no id could be anything.
+        for name in ["abc", "user.slice", "user.slice/user-1000.slice/user@1000.service"] {
+            assert!(!names(&format!("0::/{name}/x"), name), "{name}");
+        }
     }
 }

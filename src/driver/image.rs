@@ -151,24 +151,41 @@ impl TaskImage<'_> {
 /// Which images the Engine had before one was pulled or loaded. Only the account of several processes asks for it.
 struct Before<'a> {
     inner: &'a Inner,
-    theirs: Option<BTreeSet<String>>,
+    theirs: Theirs,
+}
+
+enum Theirs {
+    /// Nobody asks.
+    NotAsked,
+    /// The Engine did not say.
+    Unknown,
+    These(BTreeSet<String>),
 }
 
 impl<'a> Before<'a> {
     fn look(inner: &'a Inner, engine: &Engine) -> Self {
-        let theirs = inner.config.image_ledger.as_ref().map(|_| {
-            let list = engine.image_list(&ImageListQuery { all: true, ..ImageListQuery::default() });
+        if inner.config.image_ledger.is_none() {
+            return Self { inner, theirs: Theirs::NotAsked };
+        }
+        let theirs = match engine.image_list(&ImageListQuery { all: true, ..ImageListQuery::default() }) {
             // Before the pull, for one of ours may be removed while it goes on, and come back by it.
-            let ids = list.unwrap_or_default().into_iter().map(|image| image.id);
-            ids.filter(|id| !inner.images.is_ours(id)).collect()
-        });
+            Ok(list) => {
+                Theirs::These(list.into_iter().map(|image| image.id).filter(|id| !inner.images.is_ours(id)).collect())
+            }
+            Err(error) => {
+                log::warn!("an image that comes now is kept, for nobody knows whether it was there before: {error}");
+                Theirs::Unknown
+            }
+        };
         Self { inner, theirs }
     }
 
     fn origin_of(&self, id: &str) -> Origin {
         match &self.theirs {
-            Some(theirs) if theirs.contains(id) && !self.inner.images.is_ours(id) => Origin::Found,
-            _ => Origin::Brought,
+            Theirs::NotAsked => Origin::Brought,
+            _ if self.inner.images.is_ours(id) => Origin::Brought,
+            Theirs::These(theirs) if !theirs.contains(id) => Origin::Brought,
+            Theirs::These(_) | Theirs::Unknown => Origin::Found,
         }
     }
 }

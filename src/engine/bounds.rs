@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | ping, version, exec, and all that say little | 64 KiB | – |
 //! | info, an inspect | 8 MiB | 200,000 |
-//! | a list, a prune | 32 MiB | 1,000,000 |
+//! | a list, a prune | 32 MiB | 600,000 |
+//! | an odd entry of a list | – | 10,000 |
 //! | one message of a stream: an event, a sample, progress | 1 MiB | – |
 //! | the answer to a wait, the text of a refusal | 64 KiB | – |
 //!
@@ -30,7 +31,9 @@ impl Bound {
     /// All that is known of one thing: ten times an environment and labels as large as a kernel lets a program have.
     pub(super) const THING: Self = Self { bytes: 8 * 1024 * 1024, values: 200_000 };
     /// A little of many things: ten thousand containers, with sixty values each.
-    pub(super) const LIST: Self = Self { bytes: 32 * 1024 * 1024, values: 1_000_000 };
+    pub(super) const LIST: Self = Self { bytes: 32 * 1024 * 1024, values: 600_000 };
+    /// One entry of a list that is looked at part by part.
+    pub(super) const ENTRY: Self = Self { values: 10_000, ..Self::LIST };
 
     /// Says whether JSON of so many bytes has no more values than it may.
     pub(super) fn check(&self, json: &[u8]) -> Result<(), TooMany> {

@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Error as _, Unexpected};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, Unexpected};
 
 use super::bounds::Bound;
 use super::query::{Query, QueryString, encode};
-use super::types::{List, error_message, is_engines_error};
+use super::types::{List, cut, error_message, is_engines_error};
 use super::{Engine, Error, odd, phrases};
 use crate::http::{self, Buffers, Method, Reply};
 use crate::threads::Hangup;
@@ -332,6 +332,14 @@ fn refused(call: &Call, reply: &Reply) -> Error {
     Error::Status { call: Box::new(call.clone()), status: reply.status, message, own }
 }
 
+/// Whether a text may be the id of a container, an image or a command.
+fn is_id(id: &str) -> bool {
+    id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+/// Twice as long as any Engine's.
+const LONGEST_ID: usize = 128;
+
 /// Reads one object. A list is none, though serde takes its elements for the fields, in their order.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     match json.trim_ascii_start().first() {
@@ -379,6 +387,28 @@ impl Answer {
     ) -> Result<T, Error> {
         let said: T = self.json()?;
         if said == T::default() { Err(self.without(field)) } else { Ok(said) }
+    }
+
+    /// Its body as an object with an id, which `id` gives: without one it says nothing. What is asked of it later is asked by
+    /// that id, so it must be one.
+    pub(super) fn identified<T: DeserializeOwned>(&self, id: impl Fn(&T) -> &str) -> Result<T, Error> {
+        let said: T = self.json()?;
+        match id(&said) {
+            "" => Err(self.without("Id")),
+            id if is_id(id) => Ok(said),
+            id => {
+                let odd = Unexpected::Str(&cut(id).into_owned());
+                Err(self.unreadable(serde_json::Error::invalid_value(odd, &"an id")))
+            }
+        }
+    }
+
+    /// That it says no more than its status: nothing at all, or JSON, which nobody reads. A page is a proxy's.
+    pub(super) fn done(&self) -> Result<(), Error> {
+        match self.reply.body.trim_ascii() {
+            b"" => Ok(()),
+            body => serde_json::from_slice::<IgnoredAny>(body).map(drop).map_err(|source| self.unreadable(source)),
+        }
     }
 
     /// Its body as a list. podman 5.8 says nothing at all where it has no images and is asked for digests. What is odd in an

@@ -36,10 +36,7 @@ impl Engine {
         body: &ContainerCreate,
     ) -> Result<ContainerCreated, Error> {
         let request = self.post("container_create", &[Fixed("containers"), Fixed("create")]);
-        let answer = request.query(&query.into()).json(body)?.send()?;
-        let created: ContainerCreated = answer.json()?;
-        // Every field of an answer may be missing; without this one it is none.
-        if created.id.is_empty() { Err(answer.without("Id")) } else { Ok(created) }
+        request.query(&query.into()).json(body)?.send()?.identified(|created: &ContainerCreated| &created.id)
     }
 
     /// Starts a container (`POST /containers/{id}/start`). One that ran already is [`Started::Already`], no error.
@@ -49,6 +46,7 @@ impl Engine {
     pub fn container_start(&self, id: &str, query: &StartQuery) -> Result<Started, Error> {
         let request = self.post("container_start", &[Fixed("containers"), Id(id), Fixed("start")]);
         let answer = request.query(query).or_already().send()?;
+        answer.done()?;
         Ok(if answer.status() == 304 { Started::Already } else { Started::Now })
     }
 
@@ -104,6 +102,7 @@ impl Engine {
     fn stop(&self, id: &str, query: &StopQuery, hangup: Option<&Hangup>) -> Result<Stopped, Error> {
         let request = self.post("container_stop", &[Fixed("containers"), Id(id), Fixed("stop")]);
         let answer = request.query(query).or_already().send_alone(query.deadline, hangup)?;
+        answer.done()?;
         Ok(if answer.status() == 304 { Stopped::Already } else { Stopped::Now })
     }
 
@@ -112,8 +111,7 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]; [`Error::is_conflict`] where it does not run (podman 4.3: 500).
     pub fn container_kill(&self, id: &str, query: &KillQuery) -> Result<(), Error> {
-        self.post("container_kill", &[Fixed("containers"), Id(id), Fixed("kill")]).query(query).send()?;
-        Ok(())
+        self.post("container_kill", &[Fixed("containers"), Id(id), Fixed("kill")]).query(query).send()?.done()
     }
 
     /// All that the Engine knows of a container (`GET /containers/{id}/json`).
@@ -123,10 +121,9 @@ impl Engine {
     pub fn container_inspect(&self, id: &str, query: &InspectQuery) -> Result<ContainerInspect, Error> {
         let request = self.get("container_inspect", &[Fixed("containers"), Id(id), Fixed("json")]);
         let answer = request.query(query).bound(Bound::THING).send()?;
-        let mut inspect: ContainerInspect = answer.json()?;
+        let mut inspect = answer.identified(|inspect: &ContainerInspect| &inspect.id)?;
         shorten(&mut inspect.state.error);
-        // Every field of an answer may be missing; without this one it is none.
-        if inspect.id.is_empty() { Err(answer.without("Id")) } else { Ok(inspect) }
+        Ok(inspect)
     }
 
     /// How a container is: the `State` of what [`Engine::container_inspect`] gives, and nothing else of it is read. For who
@@ -161,8 +158,7 @@ impl Engine {
     /// [`Error::is_not_found`]; [`Error::is_conflict`] where it runs and `force` is off (podman: 500), or where it is
     /// being removed already.
     pub fn container_remove(&self, id: &str, query: &RemoveQuery) -> Result<(), Error> {
-        self.delete("container_remove", &[Fixed("containers"), Id(id)]).query(query).send()?;
-        Ok(())
+        self.delete("container_remove", &[Fixed("containers"), Id(id)]).query(query).send()?.done()
     }
 }
 

@@ -26,8 +26,7 @@ impl Engine {
         let request = self.post("exec_create", &[Fixed("containers"), Id(id), Fixed("exec")]);
         let console_size = self.console_size(body.tty, body.console_size)?;
         let answer = request.json(&ExecCreate { console_size, ..body.clone() })?.send()?;
-        let created: ExecCreated = answer.json()?;
-        if created.id.is_empty() { Err(answer.without("Id")) } else { Ok(created) }
+        answer.identified(|created: &ExecCreated| &created.id)
     }
 
     /// Starts a command, attached (`POST /exec/{id}/start`): gives what it writes, and takes what it is to read. There is no
@@ -58,7 +57,7 @@ impl Engine {
     /// Those of [`Engine::exec_start`].
     pub fn exec_start_detached(&self, id: &str) -> Result<(), Error> {
         let request = self.post("exec_start", &[Fixed("exec"), Id(id), Fixed("start")]);
-        request.json(&ExecStart { detach: true, ..ExecStart::default() })?.send().map(drop)
+        request.json(&ExecStart { detach: true, ..ExecStart::default() })?.send()?.done()
     }
 
     /// Whether a command runs, and its exit code (`GET /exec/{id}/json`).
@@ -75,7 +74,7 @@ impl Engine {
     /// # Errors
     /// [`Error::is_not_found`]; 500 where it does not run (yet).
     pub fn exec_resize(&self, id: &str, size: &ResizeQuery) -> Result<(), Error> {
-        self.post("exec_resize", &[Fixed("exec"), Id(id), Fixed("resize")]).query(size).send().map(drop)
+        self.post("exec_resize", &[Fixed("exec"), Id(id), Fixed("resize")]).query(size).send()?.done()
     }
 }
 

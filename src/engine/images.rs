@@ -62,9 +62,7 @@ impl Engine {
     /// [`Error::is_not_found`]; [`Error::Decode`] for an answer without an id.
     pub fn image_inspect_with(&self, name: &str, query: &ImageInspectQuery) -> Result<ImageInspect, Error> {
         let request = self.get("image_inspect", &[Fixed("images"), Image(name), Fixed("json")]);
-        let answer = request.query(query).bound(Bound::THING).send()?;
-        let inspect: ImageInspect = answer.json()?;
-        if inspect.id.is_empty() { Err(answer.without("Id")) } else { Ok(inspect) }
+        request.query(query).bound(Bound::THING).send()?.identified(|inspect: &ImageInspect| &inspect.id)
     }
 
     /// How an image came about, the newest step first (`GET /images/{name}/history`).
@@ -100,7 +98,7 @@ impl Engine {
     pub fn image_tag(&self, name: &str, repo: &str, tag: &str) -> Result<(), Error> {
         let request = self.post("image_tag", &[Fixed("images"), Image(name), Fixed("tag")]);
         let request = request.query(&Name { repo, tag }).refuse(repo.is_empty(), "the image's new name is empty");
-        request.send().map(drop)
+        request.send()?.done()
     }
 
     /// Removes an image, or a name of one (`DELETE /images/{name}`). Gives what was untagged and deleted.

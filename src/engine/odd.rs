@@ -2,17 +2,25 @@
 //! Pure. No Engine is known to send such; it must not cost the whole list if one does.
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use super::bounds::Bound;
 
 /// The entries of a list, each without what of it cannot be read. `None`: the text is no list.
 ///
 /// An entry keeps all but its odd values, however deep they are: of `{"Labels":{"a":1,"b":"c"}}` the label `b`. One that is no
 /// object at all is left out.
 pub(super) fn entries<T: DeserializeOwned>(json: &[u8]) -> Option<Vec<T>> {
-    let list: Vec<Value> = serde_json::from_slice(json).ok()?;
-    let reads = |value: Value| serde_json::from_value::<T>(value).is_ok();
-    let objects = list.into_iter().filter(Value::is_object);
-    Some(objects.filter_map(|entry| serde_json::from_value(mended(entry, &reads)?).ok()).collect())
+    let list: Vec<&RawValue> = serde_json::from_slice(json).ok()?;
+    Some(list.into_iter().filter_map(entry).collect())
+}
+
+/// One entry. Its values are made one entry at a time: of a whole list they would be a hundred times as large as its text.
+fn entry<T: DeserializeOwned>(text: &RawValue) -> Option<T> {
+    Bound::ENTRY.check(text.get().as_bytes()).ok()?;
+    let value = serde_json::from_str(text.get()).ok().filter(Value::is_object)?;
+    serde_json::from_value(mended(value, &|value| serde_json::from_value::<T>(value).is_ok())?).ok()
 }
 
 /// A value without the parts at which `reads` fails. `None`: nothing of it is left.

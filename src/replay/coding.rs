@@ -11,8 +11,10 @@ const MOST_HELD: usize = 16 * 1024 * 1024;
 const MOST_UNPACKED: usize = 64 * 1024 * 1024;
 /// How many chunks of it are noted.
 const MOST_ENDS: usize = 100_000;
-/// How many bytes tell UTF-16.
+/// How many bytes tell UTF-16, or gzip.
 const SIGN: usize = 4;
+/// How gzip begins, by the one way of packing that it knows.
+const GZIP: &[u8] = b"\x1f\x8b\x08";
 
 /// How the bytes of a body are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,11 @@ impl Intake {
         self.held.extend_from_slice(bytes);
         if self.layers.is_empty() {
             if self.signs && self.held.len() < SIGN {
+                return Vec::new();
+            }
+            if self.signs && self.held.starts_with(GZIP) {
+                self.left_out = Some("it is packed, and its headers do not say so".into());
+                self.held = Vec::new();
                 return Vec::new();
             }
             match utf16(&self.held).filter(|_| self.signs) {
@@ -322,6 +329,12 @@ mod tests {
                 &[("Content-Encoding", "zstd, gzip")],
                 gzip(plain),
                 Err("it is encoded in zstd, which is not read"),
+            ),
+            (
+                "gzip, unsaid",
+                &[("Content-Type", "application/json")],
+                gzip(plain),
+                Err("it is packed, and its headers do not say so"),
             ),
             ("no gzip", &[("Content-Encoding", "gzip")], plain.to_vec(), Err("it is no gzip, as its headers say")),
             (

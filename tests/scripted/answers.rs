@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use longshore::engine::{
     Engine, Error, EventsQuery, ImageListQuery, ImageRemoveQuery, ImportQuery, InspectQuery, KillQuery, ListQuery,
-    LoadQuery, LogsQuery, PullQuery, PushQuery, RemoveQuery, StartQuery, StatsQuery, StopQuery, WaitCondition,
+    LoadQuery, LogsQuery, PullQuery, PushQuery, RemoveQuery, ResizeQuery, StartQuery, StatsQuery, StopQuery,
+    WaitCondition,
 };
 use longshore::replay::scripted::{Answer, Scripted};
 use longshore::{Endpoint, Hangup};
@@ -323,6 +324,80 @@ fn an_answer_that_says_nothing_is_none() {
         let error = scripted.engine().image_load(&b"tar"[..], &LoadQuery::default(), &Hangup::new()).unwrap_err();
         assert_eq!(error.message(), Some(want));
     }
+}
+
+/// A proxy's page under a good status: nothing was done.
+#[test]
+fn a_page_is_no_yes() {
+    let rows: [(&str, Call); 8] = [
+        ("POST /containers/*/start", |e, _| e.container_start("a", &StartQuery::default()).map(drop)),
+        ("POST /containers/*/stop", |e, _| e.container_stop("a", &StopQuery::default()).map(drop)),
+        ("POST /containers/*/kill", |e, _| e.container_kill("a", &KillQuery::default())),
+        ("DELETE /containers/*", |e, _| e.container_remove("a", &RemoveQuery::default())),
+        ("POST /images/*/tag", |e, _| e.image_tag("a", "b", "1")),
+        ("DELETE /images/*", |e, _| e.image_remove("a", &ImageRemoveQuery::default()).map(drop)),
+        ("POST /exec/*/start", |e, _| e.exec_start_detached("a")),
+        ("POST /exec/*/resize", |e, _| e.exec_resize("a", &ResizeQuery { height: 2, width: 2 })),
+    ];
+    for (pattern, call) in rows {
+        for (body, kind, done) in [
+            ("<html>Please log in</html>", "text/html", false),
+            ("Please log in", "text/plain", false),
+            ("{}\n", "application/json", pattern.starts_with("POST") || pattern.contains("containers")),
+            (" \n", "text/plain", true),
+        ] {
+            let scripted = Scripted::unix().unwrap();
+            scripted.always(pattern, move || Answer::body(200, body).header("Content-Type", kind));
+            let answered = call(&scripted.engine(), &Hangup::new());
+            assert_eq!(answered.is_ok(), done, "{pattern}, {body}: {answered:?}");
+        }
+    }
+}
+
+/// Docker says so, in its own form, of a path that it does not know.
+#[test]
+fn a_path_that_is_not_known_is_no_container_that_is_not_there() {
+    for (message, is_not_found) in [("page not found", false), ("No such container: a", true)] {
+        let scripted = Scripted::unix().unwrap();
+        scripted.always("DELETE /containers/*", move || Answer::error(404, message));
+        let error = scripted.engine().container_remove("a", &RemoveQuery::default()).unwrap_err();
+        assert_eq!((error.status(), error.is_not_found()), (Some(404), is_not_found), "{message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_an_id_is_none() {
+    let long = "b".repeat(30_000);
+    for (id, good) in
+        [("sha256:0a", true), ("0a", true), (&*long, false), ("a/b", false), ("a b", false), ("\u{1b}", false)]
+    {
+        let rows: [(&str, Call); 4] = [
+            ("POST /containers/create", |e, _| e.container_create(None, &Default::default()).map(drop)),
+            ("GET /containers/*/json", |e, _| e.container_inspect("a", &InspectQuery::default()).map(drop)),
+            ("POST /containers/*/exec", |e, _| e.exec_create("a", &Default::default()).map(drop)),
+            ("GET /images/*/json", |e, _| e.image_inspect("a").map(drop)),
+        ];
+        for (pattern, call) in rows {
+            let scripted = Scripted::unix().unwrap();
+            let id = id.to_owned();
+            scripted.always(pattern, move || Answer::json(200, &json!({ "Id": id })));
+            let answered = call(&scripted.engine(), &Hangup::new());
+            assert_eq!(answered.is_ok(), good, "{pattern}: {answered:?}");
+            assert!(answered.err().is_none_or(|e| e.to_string().len() < 3000), "{pattern}");
+        }
+    }
+}
+
+/// The form of an odd list that takes most memory: what of it cannot be needed is not taken.
+#[test]
+fn an_odd_list_is_read_entry_by_entry() {
+    let deep = |fields: usize| r#"{"a":"#.repeat(100) + "{}" + &"}".repeat(100) + &r#",{"b":1}"#.repeat(fields);
+    let scripted = Scripted::unix().unwrap();
+    let wide = format!(r#"{{"Id":"wide","Labels":[{}]}}"#, deep(20_000));
+    let body = format!(r#"[7,{{"Id":"a","Labels":{{"x":1}}}},{wide},{}]"#, deep(0));
+    scripted.always("GET /containers/json", move || Answer::body(200, &*body));
+    let list = scripted.engine().container_list(&ListQuery::new()).unwrap();
+    assert_eq!(list.iter().map(|container| &*container.id).collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]

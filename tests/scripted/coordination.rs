@@ -234,6 +234,24 @@ fn what_was_there_goes_too_unless_a_file_keeps_account() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// What was there before cannot be told from what came, so nothing of it goes.
+#[test]
+fn what_the_engine_does_not_tell_is_kept() {
+    let dir = std::env::temp_dir().join(unique("ledger"));
+    std::fs::create_dir_all(&dir).unwrap();
+    let ledger = LedgerFile { path: dir.join("images.json"), engine: "e".into() };
+    let store = Store::new();
+    let driver = store.world.driver_with(DriverConfig { image_ledger: Some(ledger), ..config(Duration::ZERO) });
+    store.world.scripted.always("GET /images/json", || Answer::error(500, "boom"));
+    driver.pull_image("web:1").unwrap();
+    assert!(driver.remove_images(false).is_empty() && store.has("web:1"));
+    let task = driver.start_task(task_of("db:1")).unwrap().0.config.id;
+    destroy(&driver, &task);
+    assert!(driver.remove_images(false).is_empty() && store.has("db:1"));
+    driver.shutdown();
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn a_ledger_outlives_its_process() {
     let dir = std::env::temp_dir().join(unique("ledger"));

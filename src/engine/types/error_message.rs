@@ -16,12 +16,17 @@ pub fn error_message(body: &[u8], content_type: Option<&str>) -> String {
     if text.is_empty() { "no reason given".into() } else { text }
 }
 
+/// What Docker (20.10 to 28.5) says of a path that it does not know, instead of a thing.
+const NO_SUCH_PATH: &str = "page not found";
+
 /// Whether the body of an error answer has the form of an Engine's own: a JSON object with a `message`, as Docker and podman write it.
-/// What is no more than a text, or a page, may be a proxy's.
+/// What is no more than a text, or a page, may be a proxy's; that a path is not known says nothing of what it names.
 pub(crate) fn is_engines_error(body: &[u8], content_type: Option<&str>) -> bool {
     let plain = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/"));
     !plain
-        && serde_json::from_slice::<Value>(body).is_ok_and(|error| error.get("message").is_some_and(Value::is_string))
+        && serde_json::from_slice::<Value>(body).is_ok_and(|error| {
+            error.get("message").and_then(Value::as_str).is_some_and(|message| message != NO_SUCH_PATH)
+        })
 }
 
 /// What a JSON error says.
@@ -102,6 +107,7 @@ mod tests {
             ("<html>404 Not Found</html>", Some("text/html"), false),
             ("404 page not found", Some("text/plain"), false),
             ("<html>404 Not Found</html>", None, false),
+            (r#"{"message":"page not found"}"#, json, false),
             (r#"{"error":"not found"}"#, json, false),
             (r#"{"message":null}"#, json, false),
             (r#"{"message":{"text":"x"}}"#, json, false),
