@@ -29,6 +29,7 @@ enum Slot {
 pub(super) struct Reservation<'a> {
     tasks: &'a Tasks,
     id: TaskId,
+    is_filled: bool,
 }
 
 impl Tasks {
@@ -41,7 +42,7 @@ impl Tasks {
             return Err(Error::AlreadyStarted { task: id.clone() });
         }
         state.tasks.insert(id.clone(), Slot::Starting);
-        Ok(Reservation { tasks: self, id: id.clone() })
+        Ok(Reservation { tasks: self, id: id.clone(), is_filled: false })
     }
 
     pub(super) fn find(&self, id: &TaskId) -> Result<Arc<Task>, Error> {
@@ -91,21 +92,23 @@ impl Tasks {
 
 impl Reservation<'_> {
     /// Puts the started task in its place. Where the driver was shut down meanwhile, it comes too late.
-    pub(super) fn fill(self, task: Arc<Task>) -> Result<(), Error> {
+    pub(super) fn fill(mut self, task: Arc<Task>) -> Result<(), Error> {
         let mut state = self.tasks.lock();
         if state.closed {
-            return Err(Error::ShutDown); // Dropping `self` gives the id back, after the lock.
+            // Dropping `self` gives the id back, after the lock.
+            return Err(Error::ShutDown);
         }
         state.tasks.insert(self.id.clone(), Slot::Started(task));
-        drop(state);
-        std::mem::forget(self);
+        self.is_filled = true;
         Ok(())
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.tasks.lock().tasks.remove(&self.id);
+        if !self.is_filled {
+            self.tasks.lock().tasks.remove(&self.id);
+        }
     }
 }
 

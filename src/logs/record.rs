@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::raw::{Cuts, RawSplitter};
 use crate::engine::{self, Piece};
+use crate::values::calendar;
 
 /// The longest stamp that is one: `2006-01-02T15:04:05.999999999+00:00`.
 pub(super) const LONGEST_STAMP: usize = 35;
@@ -79,7 +80,7 @@ impl Stamp {
             }
             _ => return None,
         };
-        let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
+        let seconds = calendar::days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
         // Years that 64 bits cannot count in nanoseconds (before 1678, after 2261) are no times of a log.
         Some(Self { nanos: seconds.checked_mul(1_000_000_000)?.checked_add(nanos)? })
     }
@@ -89,7 +90,7 @@ impl fmt::Display for Stamp {
     /// RFC 3339 in UTC with nine digits of a second, as Docker writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.nanos.div_euclid(1_000_000_000);
-        let (year, month, day) = date_of(seconds.div_euclid(86_400));
+        let (year, month, day) = calendar::date(seconds.div_euclid(86_400));
         let second = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         let nanos = self.nanos.rem_euclid(1_000_000_000);
@@ -141,27 +142,6 @@ fn nine_digits(text: &[u8]) -> Option<i64> {
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
     let eight = (fours * 10_000 + (fours >> 32)) & 0xffff_ffff;
     Some(i64::from(first[0] - b'0') * 100_000_000 + eight.cast_signed())
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so that the leap day is the last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month = (month + 9) % 12;
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
-    era * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
-}
-
-/// The date of a day counted from 1970-01-01: the reverse of [`days_since_1970`].
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (year + era * 400 + next, month, day)
 }
 
 /// A piece of what a task wrote, as a [`Sink`](super::Sink) gets it.

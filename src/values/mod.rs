@@ -1,6 +1,7 @@
 //! Pure grammars that several layers share (driver-spec 15): signals, durations, sizes, globs, paths.
 //! Text in, values out; no I/O, nothing of the Engine, nothing of this machine.
 
+pub(crate) mod calendar;
 pub mod duration;
 pub mod glob;
 pub mod path;
