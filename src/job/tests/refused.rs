@@ -1,5 +1,6 @@
 //! What cannot be done yet, and what is wrong: with its place, and every problem at once.
 
+use super::super::names::{FILE, Fate, GROUP, JOB, LOGS, Level, RESOURCES, RESTART, Shape, TASK};
 use super::*;
 
 #[test]
@@ -184,4 +185,30 @@ fn syntax_errors_are_one_line_with_a_place() {
     }
     let dos = in_task("user = \"x\"").replace('\n', "\r\n");
     assert_eq!(task(&read(dos.trim_end())).user, "x", "CRLF, and no newline at the end");
+}
+
+/// A name that is listed as read, and that no reader takes, would pass whatever it says.
+#[test]
+fn every_name_that_is_listed_as_read_is_read() {
+    let within = |block: &'static str| move |inner: &str| in_task(&format!("{block} {{\n{inner}\n}}"));
+    let rows: [(&Level, &dyn Fn(&str) -> String); 7] = [
+        (&FILE, &|inner| inner.to_owned()),
+        (&JOB, &in_job),
+        (&GROUP, &in_group),
+        (&TASK, &in_task),
+        (&RESOURCES, &within("resources")),
+        (&RESTART, &within("restart")),
+        (&LOGS, &within("logs")),
+    ];
+    for (level, file) in rows {
+        for known in level.known.iter().filter(|known| known.fate == Fate::Read) {
+            let wrong = match known.shape {
+                Shape::Attribute => format!("{} = [[]]", known.name),
+                Shape::Map => format!("{} = 7", known.name),
+                Shape::Block => format!("{} {{\nbogus = 1\n}}", known.name),
+                Shape::Labelled => format!("{} \"x\" {{\nbogus = 1\n}}", known.name),
+            };
+            refused(&file(&wrong));
+        }
+    }
 }
