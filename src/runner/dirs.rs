@@ -3,9 +3,10 @@
 //! `alloc/<id>/` holds `alloc/{data,logs,tmp}` and per task `<task>/{local,secrets,tmp}`; `state/` what is known of
 //! allocations; `instance` this directory's own id. The shared directories (but `logs`), `local` and `tmp` are writable by everyone,
 //! as in Nomad: they are bound into containers, whose processes run as whatever user the image names, and nobody can say
-//! beforehand as which number. Other users of the machine find the way there hard, for the directories above can be passed,
-//! not listed, and the allocation's id is random; but process arguments may tell it. So `alloc` and the tasks' directories
-//! are sticky, and nobody but their owner exchanges what lies in them, and a directory that is somebody else's is refused.
+//! beforehand as which number. Other users of the machine do not get there: `alloc/` and `alloc/<id>/` above them are their
+//! owner's alone, for a task may leave a setuid file, and an allocation's id is no secret. Containers enter by bind mounts,
+//! which the Engine makes. `<id>/alloc` and the tasks' directories are sticky, so that no task exchanges what lies in them,
+//! and a directory that is somebody else's is refused.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
@@ -27,7 +28,9 @@ const STICKY: u32 = 0o1777;
 const READABLE: u32 = 0o755;
 /// For secrets: their owner's alone.
 const SECRET: u32 = 0o700;
-/// For what is above: can be passed by who knows the name.
+/// For what only longshore enters: states, and the way to what is bound. Unlike [`SECRET`], one that is there is closed, too.
+const CLOSED: u32 = 0o700;
+/// For the data directory: can be passed by who knows a name in it.
 const PASSAGE: u32 = 0o711;
 
 /// A data directory. Making one does nothing; its parts are made when they are needed.
@@ -86,8 +89,8 @@ impl DataDir {
     pub fn make_alloc<'a>(&self, alloc_id: &str, tasks: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
         let root = self.alloc(alloc_id);
         self.make_root()?;
-        make(&self.root.join("alloc"), PASSAGE)?;
-        make(&root, PASSAGE)?;
+        close(&self.root.join("alloc"))?;
+        close(&root)?;
         let parts = [("data", SHARED), ("tmp", SHARED), ("logs", READABLE)];
         make_with(&root.join("alloc"), STICKY, &parts)?;
         for task in tasks {
@@ -104,7 +107,7 @@ impl DataDir {
     pub fn make_state(&self) -> Result<PathBuf, Error> {
         self.make_root()?;
         let state = self.state();
-        make(&state, SECRET)?;
+        close(&state)?;
         Ok(state)
     }
 
@@ -171,7 +174,13 @@ fn make(path: &Path, mode: u32) -> Result<(), Error> {
     Made::new(path)?.open_up(mode)
 }
 
-/// The same with directories in it, which are there before anybody else can add to it.
+/// Makes a directory for its owner alone, or closes one that is ours to all others.
+fn close(path: &Path) -> Result<(), Error> {
+    let made = Made::new(path)?;
+    if made.mode & 0o077 == 0 { Ok(()) } else { made.set_mode(CLOSED) }
+}
+
+/// Makes a directory of this mode with directories in it, which are there before anybody else can add to it.
 fn make_with(path: &Path, mode: u32, parts: &[(&str, u32)]) -> Result<(), Error> {
     let made = Made::new(path)?;
     for (part, mode) in parts {
@@ -214,11 +223,12 @@ impl<'a> Made<'a> {
     /// Gives it its mode. One that was there before keeps its own, unless others can exchange what is in it and should not.
     fn open_up(self, mode: u32) -> Result<(), Error> {
         let is_open = |mode: u32| mode & 0o022 != 0 && mode & 0o1000 == 0;
-        if self.is_new || is_open(self.mode) && !is_open(mode) {
-            let done = rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(mode));
-            done.map_err(|error| Error::io("set the mode of", self.path)(error.into()))?;
-        }
-        Ok(())
+        if self.is_new || is_open(self.mode) && !is_open(mode) { self.set_mode(mode) } else { Ok(()) }
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        let done = rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(mode));
+        done.map_err(|error| Error::io("set the mode of", self.path)(error.into()))
     }
 }
 
@@ -273,7 +283,8 @@ mod tests {
         data.make_state().unwrap();
         let alloc = data.alloc("a1");
         for (path, want) in [
-            ("", PASSAGE),
+            ("..", CLOSED),
+            ("", CLOSED),
             ("alloc", STICKY),
             ("web", STICKY),
             ("alloc/data", SHARED),
@@ -294,9 +305,13 @@ mod tests {
         let scratch = Scratch::new("dirs-owner");
         let data = DataDir::new(scratch.path()).unwrap();
         data.make_alloc("a1", ["web"]).unwrap();
+        data.make_state().unwrap();
         let alloc = data.alloc("a1");
         // As an older longshore, or a person, left them.
         for (path, was, want) in [
+            ("..", 0o711, CLOSED),
+            ("", 0o711, CLOSED),
+            ("../../state", 0o755, CLOSED),
             ("alloc", 0o777, STICKY),
             ("web", 0o777, STICKY),
             ("alloc/logs", 0o775, READABLE),
@@ -305,6 +320,7 @@ mod tests {
         ] {
             fs::set_permissions(alloc.join(path), fs::Permissions::from_mode(was)).unwrap();
             data.make_alloc("a1", ["web"]).unwrap();
+            data.make_state().unwrap();
             assert_eq!(mode(&alloc.join(path)), want, "{path}");
         }
         let elsewhere = scratch.path().join("elsewhere");
