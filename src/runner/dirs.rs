@@ -6,11 +6,12 @@
 //! beforehand as which number. Other users of the machine do not get there: `alloc/` and `alloc/<id>/` above them are their
 //! owner's alone, for a task may leave a setuid file, and an allocation's id is no secret. Containers enter by bind mounts,
 //! which the Engine makes. `<id>/alloc` and the tasks' directories are sticky, so that no task exchanges what lies in them,
-//! and a directory that is somebody else's is refused.
+//! and a directory in which longshore itself writes is refused where it is somebody else's. What is bound (`data`, `local`,
+//! `secrets`, `tmp`) is the tasks' own: a database may give it to its user.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
@@ -81,8 +82,8 @@ impl DataDir {
         self.root.join("state")
     }
 
-    /// Makes the directories of an allocation with these tasks. Those that exist must be ours, and stay as they are, unless
-    /// others could exchange what is in them.
+    /// Makes the directories of an allocation with these tasks. Those that exist must be ours where longshore writes in them,
+    /// and stay as they are, unless others could exchange what is in them.
     ///
     /// # Errors
     /// Names the directory that could not be made or is not ours, or a task whose name cannot be one.
@@ -91,11 +92,15 @@ impl DataDir {
         self.make_root()?;
         close(&self.root.join("alloc"))?;
         close(&root)?;
-        let parts = [("data", SHARED), ("tmp", SHARED), ("logs", READABLE)];
-        make_with(&root.join("alloc"), STICKY, &parts)?;
+        let shared = root.join("alloc");
+        make_with(&shared, STICKY, || {
+            make(&shared.join("logs"), READABLE)?;
+            lend(&shared, &[("data", SHARED), ("tmp", SHARED)])
+        })?;
         for task in tasks {
             check_task_name(task)?;
-            make_with(&root.join(task), STICKY, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)])?;
+            let own = root.join(task);
+            make_with(&own, STICKY, || lend(&own, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)]))?;
         }
         Ok(())
     }
@@ -180,13 +185,28 @@ fn close(path: &Path) -> Result<(), Error> {
     if made.mode & 0o077 == 0 { Ok(()) } else { made.set_mode(CLOSED) }
 }
 
-/// Makes a directory of this mode with directories in it, which are there before anybody else can add to it.
-fn make_with(path: &Path, mode: u32, parts: &[(&str, u32)]) -> Result<(), Error> {
+/// Makes a directory of this mode with what `fill` makes in it, which is there before anybody else can add to it.
+fn make_with(path: &Path, mode: u32, fill: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
     let made = Made::new(path)?;
-    for (part, mode) in parts {
-        make(&path.join(part), *mode)?;
-    }
+    fill()?;
     made.open_up(mode)
+}
+
+/// Makes directories that are bound into containers. A task may have given one to its user: then it stays as it is.
+fn lend(within: &Path, parts: &[(&str, u32)]) -> Result<(), Error> {
+    for (part, mode) in parts {
+        let path = within.join(part);
+        let found = fs::symlink_metadata(&path);
+        if found.is_ok_and(|found| found.is_dir() && found.uid() != we()) {
+            continue;
+        }
+        make(&path, *mode)?;
+    }
+    Ok(())
+}
+
+fn we() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// A directory that is ours, held by its descriptor.
@@ -209,7 +229,7 @@ impl<'a> Made<'a> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
             let found = rustix::fs::fstat(&dir)?;
-            let (owner, we) = (found.st_uid, rustix::process::geteuid().as_raw());
+            let (owner, we) = (found.st_uid, we());
             if owner != we {
                 let why = format!("it belongs to user {owner}, and we are user {we}");
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
@@ -334,10 +354,30 @@ mod tests {
             data.make_alloc("a1", ["web"]).unwrap();
         }
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_task_may_give_what_is_bound_to_its_user() {
+        let scratch = Scratch::new("dirs-given");
+        let data = DataDir::new(scratch.path()).unwrap();
+        data.make_alloc("a1", ["web"]).unwrap();
+        let alloc = data.alloc("a1");
         // Only root can make one that is somebody else's.
-        if chown(alloc.join("alloc/logs"), Some(12345), None).is_ok() {
+        if we() != 0 {
+            return;
+        }
+        for path in ["alloc/data", "alloc/tmp", "web/local", "web/secrets", "web/tmp"] {
+            chown(alloc.join(path), Some(12345), None).unwrap();
+            fs::set_permissions(alloc.join(path), fs::Permissions::from_mode(0o700)).unwrap();
+            data.make_alloc("a1", ["web"]).unwrap();
+            assert_eq!(mode(&alloc.join(path)), 0o700, "{path}: it stays as the task wants it");
+        }
+        for path in ["alloc/logs", "alloc", "web", "", ".."] {
+            let path = alloc.join(path);
+            chown(&path, Some(12345), None).unwrap();
             let error = crate::runner::chain(&data.make_alloc("a1", ["web"]).unwrap_err());
-            assert!(error.contains("alloc/logs") && error.contains("12345"), "{error}");
+            assert!(error.contains("12345"), "{}: {error}", path.display());
+            chown(&path, Some(0), None).unwrap();
         }
     }
 
