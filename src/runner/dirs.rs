@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags};
 
-use crate::files;
+use crate::{files, job};
 
 use super::{Error, ids};
 
@@ -165,8 +165,8 @@ impl DataDir {
 /// It cannot.
 pub(crate) fn check_task_name(task: &str) -> Result<(), Error> {
     let place = |why: &str| Err(Error::Place { object: format!("task `{task}`"), why: why.into() });
-    if task == "alloc" {
-        return place("this name is the shared directory's; call the task otherwise");
+    if let Some(what) = job::reserved(task) {
+        return place(&format!("this name is that of {what}; call the task otherwise"));
     }
     if task.is_empty() || task == "." || task == ".." || task.contains(['/', '\0']) {
         return place("this cannot be a directory's name; call the task otherwise");
@@ -392,8 +392,20 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_directories() {
-        for (name, fits) in [("web", true), ("a b", true), ("alloc", false), ("..", false), ("a/b", false), ("", false)]
-        {
+        for (name, fits) in [
+            ("web", true),
+            ("a b", true),
+            ("alloc", false),
+            ("events.jsonl", false),
+            ("events.jsonl.1", false),
+            ("events.jsonl.23", false),
+            ("events.jsonl.", true),
+            ("events.jsonl.x", true),
+            ("events", true),
+            ("..", false),
+            ("a/b", false),
+            ("", false),
+        ] {
             assert_eq!(check_task_name(name).is_ok(), fits, "{name:?}");
         }
     }
