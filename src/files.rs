@@ -3,10 +3,12 @@
 
 mod folder;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -15,6 +17,8 @@ pub(crate) use folder::{Entry, Folder, Held};
 
 /// How many names that nobody can guess are tried: that one is taken is chance already.
 const TRIES: u32 = 16;
+/// Between two tries of a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
 ///
@@ -67,6 +71,37 @@ pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     Ok(file)
+}
+
+/// How a file is locked: by one alone, or with others who do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    Alone,
+    Shared,
+}
+
+/// Takes the lock of a file, which a process that was stopped while it has it may never give back: after `patience` it is
+/// given up. One that is free is had at once, whatever `patience` says.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`]; those of locking.
+pub(crate) fn lock_within(file: &File, hold: Hold, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let tried = match hold {
+            Hold::Alone => file.try_lock(),
+            Hold::Shared => file.try_lock_shared(),
+        };
+        match tried {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= patience => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another longshore holds it"));
+            }
+            // Nothing tells when a file's lock is given back in time.
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+        }
+    }
 }
 
 /// Makes something new in `dir`, of a name that begins with `prefix` and that nobody can guess: where others may write too,
@@ -153,6 +188,22 @@ mod tests {
         assert_eq!(read_regular(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_regular(&dir, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(read_regular(&dir.join("b"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_within_its_time() {
+        let dir = std::env::temp_dir().join(format!("longshore-files-lock-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let open = || File::create(dir.join("lock")).unwrap();
+        let (held, second, third) = (open(), open(), open());
+        lock_within(&held, Hold::Shared, Duration::ZERO).unwrap();
+        lock_within(&second, Hold::Shared, Duration::ZERO).unwrap();
+        let begun = Instant::now();
+        let error = lock_within(&third, Hold::Alone, Duration::from_millis(50)).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::TimedOut && begun.elapsed() >= Duration::from_millis(50), "{error}");
+        drop((held, second));
+        lock_within(&third, Hold::Alone, Duration::ZERO).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
 
