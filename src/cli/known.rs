@@ -33,7 +33,7 @@ impl Known {
     /// Reads what is saved. States that cannot be read are told, and disturb no others.
     pub(super) fn read(global: &Args) -> Result<Self, Failure> {
         let data = context::data_dir(global)?;
-        let store = Store::known(&data);
+        let store = Store::known(&data)?;
         let (states, unreadable) = store.states()?;
         for error in &unreadable {
             eprint(&format!("longshore: {}", chain(error)));

@@ -105,13 +105,23 @@ impl DataDir {
         Ok(())
     }
 
+    /// Whether it, and the states in it, are ours to believe; it need not exist.
+    ///
+    /// # Errors
+    /// It, or its directory for states, is somebody else's, or others may write there.
+    pub fn check(&self) -> Result<(), Error> {
+        self.known_state().map(drop)
+    }
+
     /// Makes the directory for states, which is its owner's alone.
     ///
     /// # Errors
-    /// Names the directory that could not be made.
+    /// Names the directory that could not be made, or is not ours to believe.
     pub fn make_state(&self) -> Result<PathBuf, Error> {
         self.make_root()?;
         let state = self.state();
+        // What others could write into states is not to be believed, even if they no longer can.
+        check_ours(&state)?;
         close(&state)?;
         Ok(state)
     }
@@ -142,21 +152,64 @@ impl DataDir {
     /// The same where it was made already; nothing is made.
     ///
     /// # Errors
-    /// The file cannot be read, or holds no id.
+    /// The file cannot be read, or holds no id; the data directory is not ours.
     pub fn known_instance(&self) -> Result<Option<String>, Error> {
+        check_ours(&self.root)?;
         read_instance(&self.root.join("instance"))
     }
 
-    fn make_root(&self) -> Result<(), Error> {
-        if self.root.is_dir() {
-            return Ok(());
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(PASSAGE)
-            .create(&self.root)
-            .map_err(Error::io("make directory", &self.root))
+    /// Where the states of allocations are, if they can be believed; nothing is made.
+    ///
+    /// # Errors
+    /// The data directory, or that for states, is somebody else's, or others may write there.
+    pub(super) fn known_state(&self) -> Result<PathBuf, Error> {
+        check_ours(&self.root)?;
+        let state = self.state();
+        check_ours(&state)?;
+        Ok(state)
     }
+
+    fn make_root(&self) -> Result<(), Error> {
+        if !self.root.is_dir() {
+            let made = DirBuilder::new().recursive(true).mode(PASSAGE).create(&self.root);
+            made.map_err(Error::io("make directory", &self.root))?;
+        }
+        check_ours(&self.root)
+    }
+}
+
+/// Whether what lies in a directory is ours to believe: states say what runs as root. One that is not there is no error.
+fn check_ours(path: &Path) -> Result<(), Error> {
+    let check = || {
+        let link = fs::symlink_metadata(path)?;
+        if link.is_symlink() && link.uid() != 0 {
+            must_be_ours(link.uid())?;
+        }
+        let found = fs::metadata(path)?;
+        must_be_ours(found.uid())?;
+        if is_open(found.mode()) {
+            let why = "others may write in it: take that from them (chmod go-w)";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        Ok(())
+    };
+    match check() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        checked => checked.map_err(Error::io("use directory", path)),
+    }
+}
+
+fn must_be_ours(owner: u32) -> io::Result<()> {
+    if owner == we() {
+        return Ok(());
+    }
+    let why = format!("it belongs to user {owner}, and we are user {}", we());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Whether others can exchange what is in a directory of this mode.
+fn is_open(mode: u32) -> bool {
+    mode & 0o022 != 0 && mode & 0o1000 == 0
 }
 
 /// Whether a task of this name can have a directory of its own.
@@ -229,11 +282,7 @@ impl<'a> Made<'a> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
             let found = rustix::fs::fstat(&dir)?;
-            let (owner, we) = (found.st_uid, we());
-            if owner != we {
-                let why = format!("it belongs to user {owner}, and we are user {we}");
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-            }
+            must_be_ours(found.st_uid)?;
             Ok((dir, found.st_mode & 0o7777))
         };
         let (dir, mode) = open().map_err(Error::io("use directory", path))?;
@@ -242,7 +291,6 @@ impl<'a> Made<'a> {
 
     /// Gives it its mode. One that was there before keeps its own, unless others can exchange what is in it and should not.
     fn open_up(self, mode: u32) -> Result<(), Error> {
-        let is_open = |mode: u32| mode & 0o022 != 0 && mode & 0o1000 == 0;
         if self.is_new || is_open(self.mode) && !is_open(mode) { self.set_mode(mode) } else { Ok(()) }
     }
 
@@ -288,7 +336,7 @@ mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
     use std::ffi::OsString;
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -378,6 +426,58 @@ mod tests {
             let error = crate::runner::chain(&data.make_alloc("a1", ["web"]).unwrap_err());
             assert!(error.contains("12345"), "{}: {error}", path.display());
             chown(&path, Some(0), None).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_data_directory_must_be_ours() {
+        let scratch = Scratch::new("dirs-foreign");
+        let data = DataDir::new(scratch.path().join("data")).unwrap();
+        data.known_state().unwrap();
+        assert_eq!(data.known_instance().unwrap(), None, "it is not there");
+        data.make_state().unwrap();
+        data.instance().unwrap();
+        let (root, state) = (data.root().to_owned(), data.state());
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for (path, mode, fits) in [
+            (&root, 0o755, true),
+            (&root, 0o777, false),
+            (&root, 0o775, false),
+            (&root, 0o1777, true),
+            (&root, 0o700, true),
+            (&state, 0o777, false),
+            (&state, 0o700, true),
+        ] {
+            set(path, mode);
+            let row = format!("{} {mode:o}", path.display());
+            let known = data.known_state();
+            assert_eq!(known.is_ok(), fits, "{row}");
+            if let Err(error) = known {
+                let told = crate::runner::chain(&error);
+                assert!(told.contains(&*path.to_string_lossy()) && told.contains("chmod go-w"), "{row}: {told}");
+            }
+            assert_eq!(data.make_state().is_ok(), fits, "{row}");
+            if path == &root {
+                assert_eq!((data.check().is_ok(), data.make_alloc("a", ["t"]).is_ok()), (fits, fits), "{row}");
+                assert_eq!((data.instance().is_ok(), data.known_instance().is_ok()), (fits, fits), "{row}");
+            }
+        }
+        // Only root can make one that is somebody else's.
+        if we() != 0 {
+            return;
+        }
+        let link = DataDir::new(scratch.path().join("link")).unwrap();
+        symlink(&root, link.root()).unwrap();
+        link.known_state().unwrap();
+        lchown(link.root(), Some(12345), None).unwrap();
+        assert!(link.known_state().is_err() && link.make_state().is_err(), "who has the link says where it leads");
+        for path in [&root, &state] {
+            chown(path, Some(12345), None).unwrap();
+            for done in [data.known_state(), data.make_state()] {
+                let told = crate::runner::chain(&done.unwrap_err());
+                assert!(told.contains(&*path.to_string_lossy()) && told.contains("user 12345"), "{told}");
+            }
+            chown(path, Some(0), None).unwrap();
         }
     }
 
