@@ -73,26 +73,15 @@ pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
     Ok(file)
 }
 
-/// How a file is locked: by one alone, or with others who do the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
-    Alone,
-    Shared,
-}
-
-/// Takes the lock of a file, which a process that was stopped while it has it may never give back: after `patience` it is
-/// given up. One that is free is had at once, whatever `patience` says.
+/// Takes the lock of a file by `try_lock`, alone or shared. A process that was stopped while it has the lock may never give
+/// it back: after `patience` it is given up. One that is free is had at once, whatever `patience` says.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`]; those of locking.
-pub(crate) fn lock_within(file: &File, hold: Hold, patience: Duration) -> io::Result<()> {
+pub(crate) fn lock_within(try_lock: impl Fn() -> Result<(), TryLockError>, patience: Duration) -> io::Result<()> {
     let begun = Instant::now();
     loop {
-        let tried = match hold {
-            Hold::Alone => file.try_lock(),
-            Hold::Shared => file.try_lock_shared(),
-        };
-        match tried {
+        match try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if begun.elapsed() >= patience => {
@@ -197,13 +186,13 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let open = || File::create(dir.join("lock")).unwrap();
         let (held, second, third) = (open(), open(), open());
-        lock_within(&held, Hold::Shared, Duration::ZERO).unwrap();
-        lock_within(&second, Hold::Shared, Duration::ZERO).unwrap();
+        lock_within(|| held.try_lock_shared(), Duration::ZERO).unwrap();
+        lock_within(|| second.try_lock_shared(), Duration::ZERO).unwrap();
         let begun = Instant::now();
-        let error = lock_within(&third, Hold::Alone, Duration::from_millis(50)).unwrap_err();
+        let error = lock_within(|| third.try_lock(), Duration::from_millis(50)).unwrap_err();
         assert!(error.kind() == io::ErrorKind::TimedOut && begun.elapsed() >= Duration::from_millis(50), "{error}");
         drop((held, second));
-        lock_within(&third, Hold::Alone, Duration::ZERO).unwrap();
+        lock_within(|| third.try_lock(), Duration::ZERO).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
 

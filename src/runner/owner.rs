@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::files::{self, Hold};
+use crate::files;
 
 use super::journal::Journal;
 use super::state::{AllocState, Store, TaskRecord};
@@ -137,7 +137,7 @@ pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
     let mut file = open(&path)?;
     if !try_lock(&file, &path)? {
         // It may be held by who only looks.
-        let _gate = gate(store, Hold::Alone)?;
+        let _gate = gate(store, File::try_lock)?;
         if !try_lock(&file, &path)? {
             return Err(Error::Owned { alloc_id: alloc_id.to_owned(), pid: read_pid(&mut file) });
         }
@@ -157,7 +157,7 @@ pub(super) fn ownership(store: &Store, alloc_id: &str) -> Result<Ownership, Erro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Nobody),
         Err(error) => return Err(Error::io("open", &path)(error)),
     };
-    let _gate = gate(store, Hold::Shared)?;
+    let _gate = gate(store, File::try_lock_shared)?;
     match file.try_lock_shared() {
         Ok(()) => {
             // Before the gate, which closing would give back in no order that anybody promises.
@@ -177,14 +177,14 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     }
 }
 
-fn gate(store: &Store, hold: Hold) -> Result<File, Error> {
+fn gate(store: &Store, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<File, Error> {
     let path = store.dir().join(PEEK);
     // Who looks may not be able to write there, and need not.
     let file = match files::open_regular(&path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path)?,
         opened => opened.map_err(Error::io("open", &path))?,
     };
-    files::lock_within(&file, hold, PATIENCE).map_err(Error::io("lock", &path))?;
+    files::lock_within(|| try_lock(&file), PATIENCE).map_err(Error::io("lock", &path))?;
     Ok(file)
 }
 
@@ -201,7 +201,7 @@ pub(super) fn placing(store: &Store) -> Result<Lock, Error> {
 
 fn wait_for(path: &Path) -> Result<Lock, Error> {
     let file = open(path)?;
-    files::lock_within(&file, Hold::Alone, PATIENCE).map_err(Error::io("lock", path))?;
+    files::lock_within(|| file.try_lock(), PATIENCE).map_err(Error::io("lock", path))?;
     Ok(Lock { _file: file })
 }
 
@@ -234,7 +234,7 @@ mod tests {
             scratch.lay_fifo(&store.dir().join(name));
         }
         assert!(claim(&store, "a1").is_err() && ownership(&store, "a1").is_err());
-        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store, Hold::Alone).is_err());
+        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store, File::try_lock).is_err());
     }
 
     #[test]

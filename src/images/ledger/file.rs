@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use crate::files::{self, Hold};
+use crate::files;
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -79,7 +79,7 @@ impl LedgerFile {
         let path = PathBuf::from(path);
         let mut options = OpenOptions::new();
         let file = files::open_regular(&path, options.write(true).create(true).truncate(false).mode(0o600))?;
-        files::lock_within(&file, Hold::Alone, LOCK_PATIENCE).map_err(|error| match error.kind() {
+        files::lock_within(|| file.try_lock(), LOCK_PATIENCE).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
                 io::Error::new(io::ErrorKind::TimedOut, format!("the lock {}: {error}", path.display()))
             }
