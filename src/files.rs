@@ -3,15 +3,22 @@
 
 mod folder;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 pub(crate) use folder::{Entry, Folder, Held};
+
+/// How many names that nobody can guess are tried: that one is taken is chance already.
+const TRIES: u32 = 16;
+/// Between two tries of a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device is refused, and not waited for.
 ///
@@ -66,6 +73,65 @@ pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
     Ok(file)
 }
 
+/// Takes the lock of a file by `try_lock`, alone or shared. A process that was stopped while it has the lock may never give
+/// it back: after `patience` it is given up. One that is free is had at once, whatever `patience` says.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`]; those of locking.
+pub(crate) fn lock_within(try_lock: impl Fn() -> Result<(), TryLockError>, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= patience => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another longshore holds it"));
+            }
+            // Nothing tells when a file's lock is given back in time.
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+        }
+    }
+}
+
+/// Makes something new in `dir`, of a name that begins with `prefix` and that nobody can guess: where others may write too,
+/// they cannot be there first.
+///
+/// # Errors
+/// Those of `make`, but that the name is taken; the kernel's random bytes cannot be read.
+pub(crate) fn make_unguessed<T>(
+    dir: &Path,
+    prefix: &str,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(T, PathBuf)> {
+    for _ in 0..TRIES {
+        let mut random = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let path = dir.join(format!("{prefix}{:016x}", u64::from_ne_bytes(random)));
+        match make(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|made| (made, path)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// A file without a name, to write and to read again: it is gone when it is closed, however that comes.
+///
+/// # Errors
+/// Those of making a file in `dir`.
+pub(crate) fn unnamed(dir: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+    if let Ok(file) = rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
+        return Ok(file.into());
+    }
+    // Not every file system can do that.
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let (file, path) = make_unguessed(dir, ".longshore-", |path| options.open(path))?;
+    fs::remove_file(path)?;
+    Ok(file)
+}
+
 /// Puts `bytes` in the place of the file at `path`: all of them, or the old content stays. Mode 0600.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = aside(path);
@@ -111,6 +177,42 @@ mod tests {
         assert_eq!(read_regular(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_regular(&dir, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(read_regular(&dir.join("b"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_within_its_time() {
+        let dir = std::env::temp_dir().join(format!("longshore-files-lock-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let open = || File::create(dir.join("lock")).unwrap();
+        let (held, second, third) = (open(), open(), open());
+        lock_within(|| held.try_lock_shared(), Duration::ZERO).unwrap();
+        lock_within(|| second.try_lock_shared(), Duration::ZERO).unwrap();
+        let begun = Instant::now();
+        let error = lock_within(|| third.try_lock(), Duration::from_millis(50)).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::TimedOut && begun.elapsed() >= Duration::from_millis(50), "{error}");
+        drop((held, second));
+        lock_within(|| third.try_lock(), Duration::ZERO).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_the_end() {
+        let dir = std::env::temp_dir().join(format!("longshore-files-new-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let tried = std::cell::Cell::new(0);
+        let (_, path) = make_unguessed(&dir, "x-", |path| {
+            tried.set(tried.get() + 1);
+            if tried.get() < 3 { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::create_dir(path) }
+        })
+        .unwrap();
+        assert!(path.is_dir() && path.starts_with(&dir) && tried.get() == 3);
+        let always = make_unguessed(&dir, "x-", |_| Err::<(), _>(io::ErrorKind::AlreadyExists.into()));
+        assert_eq!(always.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_dir(path).unwrap();
+        let mut file = unnamed(&dir).unwrap();
+        file.write_all(b"x").unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "it has no name");
         fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -81,7 +81,10 @@ pub(super) fn data_dir(args: &Args) -> Result<DataDir, Failure> {
                 .into(),
         )
     })?;
-    Ok(DataDir::new(root)?)
+    let data = DataDir::new(root)?;
+    // Before the Engine is asked for anything: what lies there says what is stopped, and what runs as root.
+    data.check()?;
+    Ok(data)
 }
 
 /// How the program's drivers are configured: images are accounted for in the data directory, and credentials are those of

@@ -3,6 +3,7 @@
 
 use crate::driver::{Driver, ImageRemoval, TaskHandle, TaskId};
 use crate::engine::Engine;
+use crate::limits;
 use crate::runner::{
     AllocState, DataDir, Found, Outside, Ownership, Site, Store, TaskRecord, TaskView, chain, find, find_ended_too,
     look_at,
@@ -32,7 +33,7 @@ impl Known {
     /// Reads what is saved. States that cannot be read are told, and disturb no others.
     pub(super) fn read(global: &Args) -> Result<Self, Failure> {
         let data = context::data_dir(global)?;
-        let store = Store::known(&data);
+        let store = Store::known(&data)?;
         let (states, unreadable) = store.states()?;
         for error in &unreadable {
             eprint(&format!("longshore: {}", chain(error)));
@@ -142,7 +143,10 @@ impl Reached {
         let ledger = context::image_ledger(&known.data, &self.engine, &self.engine_id);
         ledger.check().map_err(|error| {
             let path = ledger.path.display();
-            Failure::new("io", format!("cannot read the account of images in {path}: {error}: move the file away, and what longshore brought so far stays"))
+            // The file is not to blame where this process may open no more.
+            let why = limits::advice(&error)
+                .unwrap_or_else(|| format!("{error}: move the file away, and what longshore brought so far stays"));
+            Failure::new("io", format!("cannot read the account of images in {path}: {why}"))
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::create;
 use super::destroy::remove;
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
-use super::holder::{Holder, holder};
+use super::holder::{Holder, holder, is_ours};
 use super::inspect::{has_run, network_of};
 use super::owed::{Owed, settle_all};
 use super::task::TaskConfig;
@@ -26,6 +26,10 @@ pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Erro
     let mut handle = handle.clone();
     let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
     match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
+        // Whoever is attached may stop, remove and enter it.
+        Ok(inspect) if !is_ours(&inspect, &inner.config.instance, &handle.config.id) => {
+            return Err(Error::NotOurs { task: handle.config.id, container: handle.container_id });
+        }
         Ok(inspect) => handle.network = network_of(&inspect).or(handle.network),
         Err(e) if e.is_not_found() => {
             return Err(Error::Gone { task: handle.config.id, container: handle.container_id });

@@ -167,6 +167,13 @@ pub enum Error {
         /// The version of its data.
         version: u32,
     },
+    /// The container of a task's handle is not that task's. It was not touched.
+    NotOurs {
+        /// The task.
+        task: TaskId,
+        /// The container's id.
+        container: String,
+    },
     /// A task's container is no longer there.
     Gone {
         /// Whose.
@@ -253,6 +260,7 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::Handle { .. }
             | Self::Gone { .. }
+            | Self::NotOurs { .. }
             | Self::NoCommand
             | Self::ExecNoCode { .. }
             | Self::ExecTimeout { .. }
@@ -297,6 +305,7 @@ impl Error {
             Self::Stop { .. } => "stop",
             Self::Handle { .. } => "handle",
             Self::Gone { .. } => "gone",
+            Self::NotOurs { .. } => "not_ours",
             Self::Exec { .. } => "exec",
             Self::NoCommand => "no_command",
             Self::ExecNoCode { .. } => "exec_no_code",
@@ -360,6 +369,10 @@ impl fmt::Display for Error {
             Self::Handle { task, version } => write!(
                 f,
                 "the handle of task {task} has version {version}, and {HANDLE_VERSION} is the newest known here: a newer longshore wrote it"
+            ),
+            Self::NotOurs { task, container } => write!(
+                f,
+                "the container {container:.12} is not task {task}'s, for it has not its labels: it is left alone"
             ),
             Self::Gone { task, container } => write!(f, "the container {container:.12} of task {task} is gone"),
             Self::Exec { container, .. } => write!(f, "cannot run a command in the container {container:.12}"),

@@ -24,7 +24,15 @@ pub(super) fn holder(engine: &Engine, instance: &str, task: &TaskId, name: &str)
     if inspect.name.trim_start_matches('/') != name {
         return Ok(Holder::Nobody);
     }
+    Ok(match is_ours(&inspect, instance, task) {
+        true => Holder::Ours(Box::new(inspect)),
+        false => Holder::Stranger(inspect.id),
+    })
+}
+
+/// Whether a container is this task's, made by a driver of this name. By that alone it is told: an id that was saved may be
+/// anything, and a name anybody's.
+pub(crate) fn is_ours(inspect: &ContainerInspect, instance: &str, task: &TaskId) -> bool {
     let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
-    let ours = label(INSTANCE_LABEL) == Some(instance) && label(TASK_ID_LABEL) == Some(task.as_str());
-    Ok(if ours { Holder::Ours(Box::new(inspect)) } else { Holder::Stranger(inspect.id) })
+    label(INSTANCE_LABEL) == Some(instance) && label(TASK_ID_LABEL) == Some(task.as_str())
 }

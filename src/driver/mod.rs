@@ -49,6 +49,8 @@ pub use error::Error;
 pub use events::TaskEvent;
 pub use exec::{ExecFate, ExecIo, ExecOptions, ExecOutput, ExecResult, TerminalSize};
 pub use handle::TaskHandle;
+#[cfg(feature = "cli")]
+pub(crate) use holder::is_ours;
 pub use options::{LoggingOptions, TaskOptions};
 pub use task::*;
 

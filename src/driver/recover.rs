@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::handle::{Task, TaskHandle};
+use super::holder::is_ours;
 use super::image::HeldImage;
 use super::inspect::network_of;
 use super::start::threads;
@@ -36,6 +37,9 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
     let mut away = None;
     match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
+        Ok(inspect) if !is_ours(&inspect, &inner.config.instance, &handle.config.id) => {
+            return Err(Error::NotOurs { task: handle.config.id, container: handle.container_id });
+        }
         Ok(inspect) => {
             source = Some(Source::of(&inspect, asked));
             handle.network = network_of(&inspect).or(handle.network);

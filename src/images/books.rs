@@ -3,6 +3,7 @@
 use std::io;
 
 use super::ledger::{Ledger, LedgerFile};
+use crate::limits;
 
 /// A ledger, and the file that it is kept in, if there is one.
 #[derive(Debug, Default)]
@@ -48,8 +49,27 @@ impl Books {
     fn complain(&mut self, error: &io::Error) {
         let Some(file) = &self.file else { return };
         if !std::mem::replace(&mut self.complained, true) {
-            let path = file.path.display();
-            log::warn!("cannot keep account of images in {path}, and so they stay: {error}");
+            log::warn!("{}", complaint(file, error));
+        }
+    }
+}
+
+fn complaint(file: &LedgerFile, error: &io::Error) -> String {
+    let why = limits::advice(error).unwrap_or_else(|| error.to_string());
+    format!("cannot keep account of images in {}, and so they stay: {why}", file.path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_is_exhausted_comes_with_advice() {
+        let file = LedgerFile { path: "/d/images.json".into(), engine: "e".into() };
+        for (errno, want) in [(Errno::MFILE, "raise the limit to "), (Errno::ACCESS, "Permission denied")] {
+            let told = complaint(&file, &errno.into());
+            assert!(told.contains("in /d/images.json, and so they stay: ") && told.contains(want), "{told}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use decode::reserved;
 pub use model::{Group, Job, JobType, RestartMode, RestartPolicy, Task, TaskLogs, TaskResources};
 pub use position::{Position, Positions};
 pub use problem::Problem;

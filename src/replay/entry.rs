@@ -102,7 +102,7 @@ impl<'a> Entries<'a> {
                 if !ours {
                     plain(&mut headers, &body);
                 }
-                let reason = response.get("statusText").map(|text| text.word(LONGEST_WORD)).transpose()?;
+                let reason = response.get("statusText").map(|text| reason(&text)).transpose()?;
                 let head = response.get("_head").map(|head| mark(&head, 0)).transpose()?.unwrap_or_default();
                 #[expect(clippy::cast_possible_truncation, reason = "it is at most 999")]
                 Some(Answer { status: status as u16, reason: reason.unwrap_or_default(), headers, head, body })
@@ -257,6 +257,17 @@ fn is_value(value: &str) -> bool {
     !value.contains(['\r', '\n', '\0'])
 }
 
+/// What stands behind a status, in the first line of an answer.
+fn reason(at: &At<'_>) -> Result<String, Wrong> {
+    let text = at.word(LONGEST_WORD)?;
+    if is_reason(&text) { Ok(text) } else { Err(at.wrong("it has a line end or another control character")) }
+}
+
+/// Whether it stays in its line when it is played, and harms no terminal on which it is shown.
+fn is_reason(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() && c != '\t')
+}
+
 /// Whether an answer may have this status. A client takes another 1xx for the first of two heads, and waits for the second.
 fn is_final(status: impl Into<u64>) -> bool {
     matches!(status.into(), 101 | 200..=999)
@@ -278,6 +289,9 @@ pub(super) fn unreadable(exchange: &Exchange) -> Option<&'static str> {
     if let Some(answer) = &exchange.answer {
         if answer.reason.len() > LONGEST_WORD {
             return Some("its reason is too long");
+        }
+        if !is_reason(&answer.reason) {
+            return Some("its reason has a control character within it");
         }
         if !is_final(answer.status) {
             return Some("its status is none");

@@ -493,6 +493,16 @@ mod tests {
                 "x.har:3: entry 2: request.url: it holds a blank",
             ),
             (
+                "two lines in a reason",
+                changed(r#""status":200,"#, r#""status":200,"statusText":"OK\r\nA: b","#),
+                "x.har:3: entry 2: response.statusText: it has a line end or another control character",
+            ),
+            (
+                "an escape in a reason",
+                changed(r#""status":200,"#, r#""status":200,"statusText":"\u001b[2J","#),
+                "x.har:3: entry 2: response.statusText: it has a line end or another control character",
+            ),
+            (
                 "two lines in a header",
                 changed(r#""status":200,"headers":[]"#, r#""status":200,"headers":[{"name":"a","value":"b\r\nc"}]"#),
                 "x.har:3: entry 2: response.headers[0].value: it has a line break",

@@ -5,13 +5,17 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::files;
 use crate::http::{Connect, Endpoint, Socket};
 use crate::threads::{Cut, Hangup, Registration, Worker};
 
@@ -104,7 +108,9 @@ impl fmt::Debug for Inside {
 /// A socket that takes connections for a crew, until it is dropped.
 pub(super) struct Server {
     endpoint: Endpoint,
-    acceptor: Option<Worker>,
+    // Before the acceptor: who finds the socket is served.
+    _named: Option<Named>,
+    _acceptor: Worker,
 }
 
 enum Listener {
@@ -142,12 +148,15 @@ impl Cut for Listener {
 impl Server {
     /// Listens at `endpoint`, which is a Unix socket or a port; port 0 is one that is free.
     pub(super) fn listen(endpoint: &Endpoint, crew: &Arc<Crew>) -> io::Result<Self> {
-        let (listener, endpoint) = match endpoint {
-            Endpoint::Unix(path) => (Listener::Unix(bind_unix(path)?), endpoint.clone()),
+        let (listener, endpoint, named) = match endpoint {
+            Endpoint::Unix(path) => {
+                let (listener, named) = bind_unix(path)?;
+                (Listener::Unix(listener), endpoint.clone(), Some(named))
+            }
             Endpoint::Tcp { host, port } => {
                 let listener = TcpListener::bind((host.as_str(), *port))?;
                 let port = listener.local_addr()?.port();
-                (Listener::Tcp(listener), Endpoint::Tcp { host: host.clone(), port })
+                (Listener::Tcp(listener), Endpoint::Tcp { host: host.clone(), port }, None)
             }
             _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "only unix:// and tcp:// can be listened at")),
         };
@@ -173,7 +182,7 @@ impl Server {
             }
         };
         let acceptor = Worker::spawn("accept", hangup, body, |_| {})?;
-        Ok(Self { endpoint, acceptor: Some(acceptor) })
+        Ok(Self { endpoint, _named: named, _acceptor: acceptor })
     }
 
     /// Where it listens; a port that was left open is filled in.
@@ -182,35 +191,75 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A Unix socket in the file system, gone when dropped, unless something else has its place by then.
+struct Named {
+    path: PathBuf,
+    /// Its device and its number there.
+    is: (u64, u64),
+}
+
+impl Drop for Named {
     fn drop(&mut self) {
-        if let Endpoint::Unix(path) = &self.endpoint {
-            let _ = fs::remove_file(path);
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.is) {
+            let _ = fs::remove_file(&self.path);
         }
-        drop(self.acceptor.take());
     }
 }
 
-/// Binds a socket that its owner alone may use: who may talk to an Engine can do anything on its machine.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+/// Binds a socket that its owner alone may use: who may talk to an Engine can do anything on its machine. It is made within
+/// a folder that nobody else enters, and gets its name when its mode is set: whatever the umask, others never reach it.
+fn bind_unix(path: &Path) -> io::Result<(UnixListener, Named)> {
+    // One that is too long for a client is so for us.
+    SocketAddr::from_pathname(path)?;
     make_folder(path)?;
-    let listener = match UnixListener::bind(path) {
-        Err(e) if e.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
+    let place = Place::within(folder(path), ".longshore-")?;
+    let made = place.path().join("s");
+    let listener = bind_within(&place, &made)?;
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
+    let found = fs::symlink_metadata(&made)?;
+    match christen(&made, path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_dead(path) => {
             fs::remove_file(path)?;
-            UnixListener::bind(path)?
+            christen(&made, path)
         }
-        other => other?,
-    };
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+        done => done,
+    }
+    .map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => Errno::ADDRINUSE.into(),
+        _ => e,
+    })?;
+    Ok((listener, Named { path: path.to_owned(), is: (found.dev(), found.ino()) }))
+}
+
+/// Binds a socket at `made`, which may be longer than an address can be: then by way of the folder's descriptor.
+fn bind_within(place: &Place, made: &Path) -> io::Result<UnixListener> {
+    if SocketAddr::from_pathname(made).is_ok() {
+        return UnixListener::bind(made);
+    }
+    let dir = fs::File::open(place.path())?;
+    UnixListener::bind(format!("/proc/self/fd/{}/s", dir.as_raw_fd()))
+}
+
+/// Gives a socket its name, if nothing has that yet.
+fn christen(made: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, made, CWD, path, RenameFlags::NOREPLACE) {
+        // Not every file system can do that.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(made, path),
+        done => Ok(done?),
+    }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes the folder that a file is to be in, and those around it, for their owner alone.
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => fs::DirBuilder::new().recursive(true).mode(0o700).create(dir),
-        _ => Ok(()),
-    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder(path))
 }
 
 /// Whether a socket was left behind by somebody who no longer listens.
@@ -225,11 +274,13 @@ pub(super) struct Place(PathBuf);
 impl Place {
     /// `what` goes into its name.
     pub(super) fn new(what: &str) -> io::Result<Self> {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Self::within(&std::env::temp_dir(), &format!("{what}-"))
+    }
+
+    /// The same in a folder where others may write: its name cannot be guessed.
+    fn within(dir: &Path, prefix: &str) -> io::Result<Self> {
+        let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
+        let ((), path) = files::make_unguessed(dir, prefix, make)?;
         Ok(Self(path))
     }
 
@@ -282,9 +333,53 @@ mod tests {
         say(UnixStream::connect(&path).unwrap());
         say(Inside(crew.clone()).connect(Duration::ZERO).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(bind_unix(&path).is_err(), "somebody listens there");
+        assert_eq!(bind_unix(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse, "somebody listens there");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
         drop(server);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_has_its_place_stays() {
+        let (place, crew) = (Place::new("longshore-server").unwrap(), echo());
+        let path = place.path().join("s.sock");
+        let server = Server::listen(&Endpoint::Unix(path.clone()), &crew).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _other = bind_unix(&path).unwrap();
+        drop(server);
+        say_nothing(&path);
+    }
+
+    /// Somebody listens there.
+    fn say_nothing(path: &Path) {
+        drop(UnixStream::connect(path).unwrap());
+    }
+
+    #[test]
+    fn the_longest_name_that_a_client_can_say() {
+        let place = Place::new("longshore-server").unwrap();
+        let folder = place.path().join("f".repeat(107 - place.path().as_os_str().len() - 3));
+        let path = folder.join("s");
+        assert_eq!(path.as_os_str().len(), 107);
+        let _bound = bind_unix(&path).unwrap();
+        say_nothing(&path);
+        assert!(bind_unix(&folder.join("so")).is_err());
+    }
+
+    #[test]
+    fn others_never_reach_it() {
+        use rustix::fs::inotify;
+        let place = Place::new("longshore-server").unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+        let what = inotify::WatchFlags::CREATE | inotify::WatchFlags::ATTRIB;
+        inotify::add_watch(&watch, place.path(), what).unwrap();
+        let _bound = bind_unix(&place.path().join("s.sock")).unwrap();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(watch, &mut buffer);
+        while let Ok(event) = events.next() {
+            let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
+            assert_ne!(name.as_deref(), Some("s.sock"), "it has its mode when it comes: {:?}", event.events());
+        }
     }
 
     #[test]
@@ -293,7 +388,7 @@ mod tests {
         let path = place.path().join("s.sock");
         drop(UnixListener::bind(&path).unwrap());
         drop(bind_unix(&path).unwrap());
-        fs::remove_file(&path).unwrap();
+        assert!(!path.exists());
         fs::write(&path, "mine").unwrap();
         assert!(bind_unix(&path).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"mine");

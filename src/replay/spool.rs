@@ -1,11 +1,13 @@
 //! Bytes that wait to be written or played, in a file that has no name: many streams at once, a block of memory each.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::files;
 
 /// How much of a stream is held in memory, in bytes.
 pub(super) const BLOCK: usize = 64 * 1024;
@@ -20,11 +22,7 @@ pub(super) struct Spool {
 impl Spool {
     /// In `dir`, which must have the room.
     pub(super) fn new(dir: &Path) -> io::Result<Arc<Self>> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(".longshore-spool-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = dir.join(name);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        std::fs::remove_file(&path)?;
+        let file = files::unnamed(dir)?;
         Ok(Arc::new(Self { file, end: AtomicU64::new(0) }))
     }
 

@@ -1,7 +1,7 @@
 //! Before anything of a job runs: that it is not alive already, or is taken up where it is, that its allocations are ours,
 //! that their states and directories are there.
 
-use crate::driver::{TaskConfig, create};
+use crate::driver::{TaskConfig, create, is_ours};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{Engine, InspectQuery, RemoveQuery};
 
@@ -201,7 +201,7 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
     let mut stopped = Vec::new();
     for task in &mut state.tasks {
         if task.may_be_left() {
-            remove_leftover(site.engine, task)?;
+            remove_leftover(site, task)?;
             continue;
         }
         match look(site.engine, task)? {
@@ -215,7 +215,7 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
             }
             // Its owner ended between the create and the start.
             Some(container) if task.handle.is_none() && container.state.status == "created" => {
-                remove_leftover(site.engine, task)?;
+                remove_leftover(site, task)?;
             }
             Some(_) => stopped.push(task.container_name.clone()),
             None => {}
@@ -232,10 +232,13 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
 }
 
 /// Removes what a failed start of a task has left: nobody wants it.
-fn remove_leftover(engine: &Engine, task: &mut TaskRecord) -> Result<(), Error> {
-    if let Some(container) = look(engine, task)? {
+fn remove_leftover(site: &Site<'_>, task: &mut TaskRecord) -> Result<(), Error> {
+    // Where the data directory is not the one that made it, it is another's to remove.
+    let instance = site.data.known_instance()?.unwrap_or_default();
+    let ours = |container: &ContainerInspect| is_ours(container, &instance, &task.config.id);
+    if let Some(container) = look(site.engine, task)?.filter(ours) {
         let query = RemoveQuery { force: true, volumes: true, link: false };
-        match engine.container_remove(&container.id, &query) {
+        match site.engine.container_remove(&container.id, &query) {
             Ok(()) => {}
             Err(error) if error.is_not_found() => {}
             Err(source) => {

@@ -3,19 +3,21 @@
 //! `alloc/<id>/` holds `alloc/{data,logs,tmp}` and per task `<task>/{local,secrets,tmp}`; `state/` what is known of
 //! allocations; `instance` this directory's own id. The shared directories (but `logs`), `local` and `tmp` are writable by everyone,
 //! as in Nomad: they are bound into containers, whose processes run as whatever user the image names, and nobody can say
-//! beforehand as which number. Other users of the machine find the way there hard, for the directories above can be passed,
-//! not listed, and the allocation's id is random; but process arguments may tell it. So `alloc` and the tasks' directories
-//! are sticky, and nobody but their owner exchanges what lies in them, and a directory that is somebody else's is refused.
+//! beforehand as which number. Other users of the machine do not get there: `alloc/` and `alloc/<id>/` above them are their
+//! owner's alone, for a task may leave a setuid file, and an allocation's id is no secret. Containers enter by bind mounts,
+//! which the Engine makes. `<id>/alloc` and the tasks' directories are sticky, so that no task exchanges what lies in them,
+//! and a directory in which longshore itself writes is refused where it is somebody else's. What is bound (`data`, `local`,
+//! `secrets`, `tmp`) is the tasks' own: a database may give it to its user.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags};
 
-use crate::files;
+use crate::{files, job};
 
 use super::{Error, ids};
 
@@ -27,7 +29,9 @@ const STICKY: u32 = 0o1777;
 const READABLE: u32 = 0o755;
 /// For secrets: their owner's alone.
 const SECRET: u32 = 0o700;
-/// For what is above: can be passed by who knows the name.
+/// For what only longshore enters: states, and the way to what is bound. Unlike [`SECRET`], one that is there is closed, too.
+const CLOSED: u32 = 0o700;
+/// For the data directory: can be passed by who knows a name in it.
 const PASSAGE: u32 = 0o711;
 
 /// A data directory. Making one does nothing; its parts are made when they are needed.
@@ -78,33 +82,47 @@ impl DataDir {
         self.root.join("state")
     }
 
-    /// Makes the directories of an allocation with these tasks. Those that exist must be ours, and stay as they are, unless
-    /// others could exchange what is in them.
+    /// Makes the directories of an allocation with these tasks. Those that exist must be ours where longshore writes in them,
+    /// and stay as they are, unless others could exchange what is in them.
     ///
     /// # Errors
     /// Names the directory that could not be made or is not ours, or a task whose name cannot be one.
     pub fn make_alloc<'a>(&self, alloc_id: &str, tasks: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
         let root = self.alloc(alloc_id);
         self.make_root()?;
-        make(&self.root.join("alloc"), PASSAGE)?;
-        make(&root, PASSAGE)?;
-        let parts = [("data", SHARED), ("tmp", SHARED), ("logs", READABLE)];
-        make_with(&root.join("alloc"), STICKY, &parts)?;
+        close(&self.root.join("alloc"))?;
+        close(&root)?;
+        let shared = root.join("alloc");
+        make_with(&shared, STICKY, || {
+            make(&shared.join("logs"), READABLE)?;
+            lend(&shared, &[("data", SHARED), ("tmp", SHARED)])
+        })?;
         for task in tasks {
             check_task_name(task)?;
-            make_with(&root.join(task), STICKY, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)])?;
+            let own = root.join(task);
+            make_with(&own, STICKY, || lend(&own, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)]))?;
         }
         Ok(())
+    }
+
+    /// Whether it, and the states in it, are ours to believe; it need not exist.
+    ///
+    /// # Errors
+    /// It, or its directory for states, is somebody else's, or others may write there.
+    pub fn check(&self) -> Result<(), Error> {
+        self.known_state().map(drop)
     }
 
     /// Makes the directory for states, which is its owner's alone.
     ///
     /// # Errors
-    /// Names the directory that could not be made.
+    /// Names the directory that could not be made, or is not ours to believe.
     pub fn make_state(&self) -> Result<PathBuf, Error> {
         self.make_root()?;
         let state = self.state();
-        make(&state, SECRET)?;
+        // What others could write into states is not to be believed, even if they no longer can.
+        check_ours(&state)?;
+        close(&state)?;
         Ok(state)
     }
 
@@ -134,21 +152,64 @@ impl DataDir {
     /// The same where it was made already; nothing is made.
     ///
     /// # Errors
-    /// The file cannot be read, or holds no id.
+    /// The file cannot be read, or holds no id; the data directory is not ours.
     pub fn known_instance(&self) -> Result<Option<String>, Error> {
+        check_ours(&self.root)?;
         read_instance(&self.root.join("instance"))
     }
 
-    fn make_root(&self) -> Result<(), Error> {
-        if self.root.is_dir() {
-            return Ok(());
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(PASSAGE)
-            .create(&self.root)
-            .map_err(Error::io("make directory", &self.root))
+    /// Where the states of allocations are, if they can be believed; nothing is made.
+    ///
+    /// # Errors
+    /// The data directory, or that for states, is somebody else's, or others may write there.
+    pub(super) fn known_state(&self) -> Result<PathBuf, Error> {
+        check_ours(&self.root)?;
+        let state = self.state();
+        check_ours(&state)?;
+        Ok(state)
     }
+
+    fn make_root(&self) -> Result<(), Error> {
+        if !self.root.is_dir() {
+            let made = DirBuilder::new().recursive(true).mode(PASSAGE).create(&self.root);
+            made.map_err(Error::io("make directory", &self.root))?;
+        }
+        check_ours(&self.root)
+    }
+}
+
+/// Whether what lies in a directory is ours to believe: states say what runs as root. One that is not there is no error.
+fn check_ours(path: &Path) -> Result<(), Error> {
+    let check = || {
+        let link = fs::symlink_metadata(path)?;
+        if link.is_symlink() && link.uid() != 0 {
+            must_be_ours(link.uid())?;
+        }
+        let found = fs::metadata(path)?;
+        must_be_ours(found.uid())?;
+        if is_open(found.mode()) {
+            let why = "others may write in it: take that from them (chmod go-w)";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        Ok(())
+    };
+    match check() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        checked => checked.map_err(Error::io("use directory", path)),
+    }
+}
+
+fn must_be_ours(owner: u32) -> io::Result<()> {
+    if owner == we() {
+        return Ok(());
+    }
+    let why = format!("it belongs to user {owner}, and we are user {}", we());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Whether others can exchange what is in a directory of this mode.
+fn is_open(mode: u32) -> bool {
+    mode & 0o022 != 0 && mode & 0o1000 == 0
 }
 
 /// Whether a task of this name can have a directory of its own.
@@ -157,8 +218,8 @@ impl DataDir {
 /// It cannot.
 pub(crate) fn check_task_name(task: &str) -> Result<(), Error> {
     let place = |why: &str| Err(Error::Place { object: format!("task `{task}`"), why: why.into() });
-    if task == "alloc" {
-        return place("this name is the shared directory's; call the task otherwise");
+    if let Some(what) = job::reserved(task) {
+        return place(&format!("this name is that of {what}; call the task otherwise"));
     }
     if task.is_empty() || task == "." || task == ".." || task.contains(['/', '\0']) {
         return place("this cannot be a directory's name; call the task otherwise");
@@ -171,13 +232,34 @@ fn make(path: &Path, mode: u32) -> Result<(), Error> {
     Made::new(path)?.open_up(mode)
 }
 
-/// The same with directories in it, which are there before anybody else can add to it.
-fn make_with(path: &Path, mode: u32, parts: &[(&str, u32)]) -> Result<(), Error> {
+/// Makes a directory for its owner alone, or closes one that is ours to all others.
+fn close(path: &Path) -> Result<(), Error> {
     let made = Made::new(path)?;
-    for (part, mode) in parts {
-        make(&path.join(part), *mode)?;
-    }
+    if made.mode & 0o077 == 0 { Ok(()) } else { made.set_mode(CLOSED) }
+}
+
+/// Makes a directory of this mode with what `fill` makes in it, which is there before anybody else can add to it.
+fn make_with(path: &Path, mode: u32, fill: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    let made = Made::new(path)?;
+    fill()?;
     made.open_up(mode)
+}
+
+/// Makes directories that are bound into containers. A task may have given one to its user: then it stays as it is.
+fn lend(within: &Path, parts: &[(&str, u32)]) -> Result<(), Error> {
+    for (part, mode) in parts {
+        let path = within.join(part);
+        let found = fs::symlink_metadata(&path);
+        if found.is_ok_and(|found| found.is_dir() && found.uid() != we()) {
+            continue;
+        }
+        make(&path, *mode)?;
+    }
+    Ok(())
+}
+
+fn we() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// A directory that is ours, held by its descriptor.
@@ -200,11 +282,7 @@ impl<'a> Made<'a> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
             let found = rustix::fs::fstat(&dir)?;
-            let (owner, we) = (found.st_uid, rustix::process::geteuid().as_raw());
-            if owner != we {
-                let why = format!("it belongs to user {owner}, and we are user {we}");
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-            }
+            must_be_ours(found.st_uid)?;
             Ok((dir, found.st_mode & 0o7777))
         };
         let (dir, mode) = open().map_err(Error::io("use directory", path))?;
@@ -213,12 +291,12 @@ impl<'a> Made<'a> {
 
     /// Gives it its mode. One that was there before keeps its own, unless others can exchange what is in it and should not.
     fn open_up(self, mode: u32) -> Result<(), Error> {
-        let is_open = |mode: u32| mode & 0o022 != 0 && mode & 0o1000 == 0;
-        if self.is_new || is_open(self.mode) && !is_open(mode) {
-            let done = rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(mode));
-            done.map_err(|error| Error::io("set the mode of", self.path)(error.into()))?;
-        }
-        Ok(())
+        if self.is_new || is_open(self.mode) && !is_open(mode) { self.set_mode(mode) } else { Ok(()) }
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        let done = rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(mode));
+        done.map_err(|error| Error::io("set the mode of", self.path)(error.into()))
     }
 }
 
@@ -258,7 +336,7 @@ mod tests {
     use super::*;
     use crate::runner::testing::Scratch;
     use std::ffi::OsString;
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -273,7 +351,8 @@ mod tests {
         data.make_state().unwrap();
         let alloc = data.alloc("a1");
         for (path, want) in [
-            ("", PASSAGE),
+            ("..", CLOSED),
+            ("", CLOSED),
             ("alloc", STICKY),
             ("web", STICKY),
             ("alloc/data", SHARED),
@@ -294,9 +373,13 @@ mod tests {
         let scratch = Scratch::new("dirs-owner");
         let data = DataDir::new(scratch.path()).unwrap();
         data.make_alloc("a1", ["web"]).unwrap();
+        data.make_state().unwrap();
         let alloc = data.alloc("a1");
         // As an older longshore, or a person, left them.
         for (path, was, want) in [
+            ("..", 0o711, CLOSED),
+            ("", 0o711, CLOSED),
+            ("../../state", 0o755, CLOSED),
             ("alloc", 0o777, STICKY),
             ("web", 0o777, STICKY),
             ("alloc/logs", 0o775, READABLE),
@@ -305,6 +388,7 @@ mod tests {
         ] {
             fs::set_permissions(alloc.join(path), fs::Permissions::from_mode(was)).unwrap();
             data.make_alloc("a1", ["web"]).unwrap();
+            data.make_state().unwrap();
             assert_eq!(mode(&alloc.join(path)), want, "{path}");
         }
         let elsewhere = scratch.path().join("elsewhere");
@@ -318,10 +402,82 @@ mod tests {
             data.make_alloc("a1", ["web"]).unwrap();
         }
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_task_may_give_what_is_bound_to_its_user() {
+        let scratch = Scratch::new("dirs-given");
+        let data = DataDir::new(scratch.path()).unwrap();
+        data.make_alloc("a1", ["web"]).unwrap();
+        let alloc = data.alloc("a1");
         // Only root can make one that is somebody else's.
-        if chown(alloc.join("alloc/logs"), Some(12345), None).is_ok() {
+        if we() != 0 {
+            return;
+        }
+        for path in ["alloc/data", "alloc/tmp", "web/local", "web/secrets", "web/tmp"] {
+            chown(alloc.join(path), Some(12345), None).unwrap();
+            fs::set_permissions(alloc.join(path), fs::Permissions::from_mode(0o700)).unwrap();
+            data.make_alloc("a1", ["web"]).unwrap();
+            assert_eq!(mode(&alloc.join(path)), 0o700, "{path}: it stays as the task wants it");
+        }
+        for path in ["alloc/logs", "alloc", "web", "", ".."] {
+            let path = alloc.join(path);
+            chown(&path, Some(12345), None).unwrap();
             let error = crate::runner::chain(&data.make_alloc("a1", ["web"]).unwrap_err());
-            assert!(error.contains("alloc/logs") && error.contains("12345"), "{error}");
+            assert!(error.contains("12345"), "{}: {error}", path.display());
+            chown(&path, Some(0), None).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_data_directory_must_be_ours() {
+        let scratch = Scratch::new("dirs-foreign");
+        let data = DataDir::new(scratch.path().join("data")).unwrap();
+        data.known_state().unwrap();
+        assert_eq!(data.known_instance().unwrap(), None, "it is not there");
+        data.make_state().unwrap();
+        data.instance().unwrap();
+        let (root, state) = (data.root().to_owned(), data.state());
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for (path, mode, fits) in [
+            (&root, 0o755, true),
+            (&root, 0o777, false),
+            (&root, 0o775, false),
+            (&root, 0o1777, true),
+            (&root, 0o700, true),
+            (&state, 0o777, false),
+            (&state, 0o700, true),
+        ] {
+            set(path, mode);
+            let row = format!("{} {mode:o}", path.display());
+            let known = data.known_state();
+            assert_eq!(known.is_ok(), fits, "{row}");
+            if let Err(error) = known {
+                let told = crate::runner::chain(&error);
+                assert!(told.contains(&*path.to_string_lossy()) && told.contains("chmod go-w"), "{row}: {told}");
+            }
+            assert_eq!(data.make_state().is_ok(), fits, "{row}");
+            if path == &root {
+                assert_eq!((data.check().is_ok(), data.make_alloc("a", ["t"]).is_ok()), (fits, fits), "{row}");
+                assert_eq!((data.instance().is_ok(), data.known_instance().is_ok()), (fits, fits), "{row}");
+            }
+        }
+        // Only root can make one that is somebody else's.
+        if we() != 0 {
+            return;
+        }
+        let link = DataDir::new(scratch.path().join("link")).unwrap();
+        symlink(&root, link.root()).unwrap();
+        link.known_state().unwrap();
+        lchown(link.root(), Some(12345), None).unwrap();
+        assert!(link.known_state().is_err() && link.make_state().is_err(), "who has the link says where it leads");
+        for path in [&root, &state] {
+            chown(path, Some(12345), None).unwrap();
+            for done in [data.known_state(), data.make_state()] {
+                let told = crate::runner::chain(&done.unwrap_err());
+                assert!(told.contains(&*path.to_string_lossy()) && told.contains("user 12345"), "{told}");
+            }
+            chown(path, Some(0), None).unwrap();
         }
     }
 
@@ -336,8 +492,20 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_directories() {
-        for (name, fits) in [("web", true), ("a b", true), ("alloc", false), ("..", false), ("a/b", false), ("", false)]
-        {
+        for (name, fits) in [
+            ("web", true),
+            ("a b", true),
+            ("alloc", false),
+            ("events.jsonl", false),
+            ("events.jsonl.1", false),
+            ("events.jsonl.23", false),
+            ("events.jsonl.", true),
+            ("events.jsonl.x", true),
+            ("events", true),
+            ("..", false),
+            ("a/b", false),
+            ("", false),
+        ] {
             assert_eq!(check_task_name(name).is_ok(), fits, "{name:?}");
         }
     }

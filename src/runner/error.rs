@@ -135,8 +135,9 @@ impl Error {
             Self::Owned { .. } | Self::Live { .. } => true,
             Self::Engine { source, .. } => source.is_transient(),
             Self::Driver { source, .. } => source.is_recoverable(),
-            Self::Io { .. }
-            | Self::Corrupt { .. }
+            // A lock that somebody holds.
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            Self::Corrupt { .. }
             | Self::Place { .. }
             | Self::Unwritten { .. }
             | Self::NoTask { .. }

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::files;
 
@@ -21,6 +22,8 @@ use super::{DataDir, Error};
 
 /// Held by who looks whether there is an owner.
 const PEEK: &str = "peek.lock";
+/// How long a lock is waited for that is held for the length of a few calls: who was stopped meanwhile holds it for good.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// An allocation that this process owns, until it is dropped.
 #[derive(Debug)]
@@ -134,8 +137,7 @@ pub(super) fn claim(store: &Store, alloc_id: &str) -> Result<Lock, Error> {
     let mut file = open(&path)?;
     if !try_lock(&file, &path)? {
         // It may be held by who only looks.
-        let gate = gate(store)?;
-        gate.lock().map_err(Error::io("lock", PEEK))?;
+        let _gate = gate(store, File::try_lock)?;
         if !try_lock(&file, &path)? {
             return Err(Error::Owned { alloc_id: alloc_id.to_owned(), pid: read_pid(&mut file) });
         }
@@ -155,8 +157,7 @@ pub(super) fn ownership(store: &Store, alloc_id: &str) -> Result<Ownership, Erro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Nobody),
         Err(error) => return Err(Error::io("open", &path)(error)),
     };
-    let gate = gate(store)?;
-    gate.lock_shared().map_err(Error::io("lock", PEEK))?;
+    let _gate = gate(store, File::try_lock_shared)?;
     match file.try_lock_shared() {
         Ok(()) => {
             // Before the gate, which closing would give back in no order that anybody promises.
@@ -176,29 +177,31 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     }
 }
 
-fn gate(store: &Store) -> Result<File, Error> {
+fn gate(store: &Store, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<File, Error> {
     let path = store.dir().join(PEEK);
     // Who looks may not be able to write there, and need not.
-    match files::open_regular(&path, OpenOptions::new().read(true)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path),
-        opened => opened.map_err(Error::io("open", &path)),
-    }
+    let file = match files::open_regular(&path, OpenOptions::new().read(true)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(&path)?,
+        opened => opened.map_err(Error::io("open", &path))?,
+    };
+    files::lock_within(|| try_lock(&file), PATIENCE).map_err(Error::io("lock", &path))?;
+    Ok(file)
 }
 
 /// Waits for the lock under which wishes are written, held for the length of a read and a write.
 pub(super) fn wishing(store: &Store) -> Result<Lock, Error> {
-    let path = store.dir().join("wish.lock");
-    let file = open(&path)?;
-    file.lock().map_err(Error::io("lock", &path))?;
-    Ok(Lock { _file: file })
+    wait_for(&store.dir().join("wish.lock"))
 }
 
 /// Waits for the lock under which a job is placed: of two processes that place the same job, the second finds it alive.
 /// It is held for the length of a few calls.
 pub(super) fn placing(store: &Store) -> Result<Lock, Error> {
-    let path = store.dir().join("placing.lock");
-    let file = open(&path)?;
-    file.lock().map_err(Error::io("lock", &path))?;
+    wait_for(&store.dir().join("placing.lock"))
+}
+
+fn wait_for(path: &Path) -> Result<Lock, Error> {
+    let file = open(path)?;
+    files::lock_within(|| file.try_lock(), PATIENCE).map_err(Error::io("lock", path))?;
     Ok(Lock { _file: file })
 }
 
@@ -231,7 +234,36 @@ mod tests {
             scratch.lay_fifo(&store.dir().join(name));
         }
         assert!(claim(&store, "a1").is_err() && ownership(&store, "a1").is_err());
-        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store).is_err());
+        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store, File::try_lock).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_back_is_given_up_and_named() {
+        let scratch = Scratch::new("owner-stuck");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let owner = claim(&store, "a1").unwrap();
+        let held = ["wish.lock", "placing.lock", PEEK].map(|name| open(&store.dir().join(name)).unwrap());
+        held.iter().for_each(|file| file.lock().unwrap());
+        type Try = fn(&Store) -> Result<(), Error>;
+        let tries: [(&str, Try); 4] = [
+            ("wish.lock", |store| wishing(store).map(drop)),
+            ("placing.lock", |store| placing(store).map(drop)),
+            (PEEK, |store| ownership(store, "a1").map(drop)),
+            (PEEK, |store| claim(store, "a1").map(drop)),
+        ];
+        std::thread::scope(|scope| {
+            for (name, take) in tries {
+                let store = &store;
+                scope.spawn(move || {
+                    let error = take(store).unwrap_err();
+                    assert!(error.is_recoverable(), "{error}");
+                    let told = crate::runner::chain(&error);
+                    let path = store.dir().join(name);
+                    assert_eq!(told, format!("cannot lock {}: another longshore holds it", path.display()));
+                });
+            }
+        });
+        drop((owner, held));
     }
 
     #[test]

@@ -188,8 +188,11 @@ impl Store {
     }
 
     /// The same, to look only: nothing is made. Without the directory there are no states.
-    pub fn known(data: &DataDir) -> Self {
-        Self { dir: data.state() }
+    ///
+    /// # Errors
+    /// The directory, or the one around it, is somebody else's, or others may write there.
+    pub fn known(data: &DataDir) -> Result<Self, Error> {
+        Ok(Self { dir: data.known_state()? })
     }
 
     /// Whether somebody owns an allocation at present, and who. Disturbs nobody.

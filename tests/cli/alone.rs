@@ -253,3 +253,39 @@ fn a_data_directory_that_cannot_be_used_is_named() {
     let ran = Ran::of(homeless.output().unwrap());
     assert!(ran.code == 2 && ran.err.contains("--data-dir"), "{}", ran.err);
 }
+
+#[test]
+fn a_data_directory_in_which_others_may_write_is_refused() {
+    use std::fs::{Permissions, create_dir_all, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let file = place.file("j.hcl", GOOD);
+    let (data, state) = (place.dir.join("data"), place.dir.join("data/state"));
+    create_dir_all(&state).unwrap();
+    for open in [&data, &state] {
+        let set = |mode| set_permissions(open, Permissions::from_mode(mode)).unwrap();
+        set(0o777);
+        for args in [
+            &["ps"][..],
+            &["status", "t"],
+            &["stats", "t"],
+            &["events", "t"],
+            &["logs", "t"],
+            &["exec", "t", "true"],
+            &["signal", "-s", "TERM", "t"],
+            &["stop", "t"],
+            &["destroy", "t"],
+            &["recover", "--all"],
+            &["run", &file],
+            &["plan", &file],
+            &["pull", "a:1"],
+            &["images"],
+            &["gc"],
+        ] {
+            let ran = Ran::of(place.longshore(args).output().unwrap());
+            let told = format!("cannot use directory {}: others may write in it", open.display());
+            assert!(ran.code == 125 && ran.err.contains(&told), "{args:?}: {} {}", ran.code, ran.err);
+        }
+        set(0o755);
+    }
+}

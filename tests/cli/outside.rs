@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use longshore::engine::types::ContainerCreate;
-use longshore::engine::{InspectQuery, RemoveQuery};
+use longshore::engine::{InspectQuery, RemoveQuery, StartQuery};
 
 use crate::looks::{json, ran};
 use crate::place::{PATIENCE, Place, Ran, Running};
@@ -177,6 +177,44 @@ fn destroying() {
         // Its stop signal comes first, if only for a moment: it may have the time to end by it.
         assert!([5, 137].contains(&ended.code) && ended.out == "up\n", "{keep:?}: {} {}", ended.code, ended.err);
     }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_state_that_names_a_strangers_container_does_it_no_harm() {
+    let place = Place::new();
+    let (engine, file) = (place.engine(), place.job(&[("t", POLITE)], RESTART, ""));
+    let running = run(&place, &file, &[]);
+    running.signal("KILL");
+    running.end();
+    let mut body = ContainerCreate::default();
+    body.config.image = IMAGE.into();
+    body.config.cmd = vec!["sleep".into(), "1000".into()];
+    body.host_config.network_mode = "none".into();
+    let stranger = engine.container_create(Some(format!("{}-x", place.name).as_str()), &body).unwrap().id;
+    engine.container_start(&stranger, &StartQuery::default()).unwrap();
+    let path = place.dir.join(format!("data/state/{}.json", place.name));
+    let saved = std::fs::read_to_string(&path).unwrap();
+    let own = json(&place, &["ps", "--json"])[0]["container_id"].as_str().unwrap().to_owned();
+    std::fs::write(&path, saved.replace(&own, &stranger)).unwrap();
+    let orders = [
+        &["stop", "t"][..],
+        &["destroy", "--force", "t"],
+        &["signal", "-s", "KILL", "t"],
+        &["exec", "t", "true"],
+        &["recover", "--all"],
+    ];
+    let told = orders.map(|args| ran(&place, args));
+    let after = engine.container_inspect(&stranger, &InspectQuery::default()).map(|found| found.state.running);
+    engine.container_remove(&stranger, &RemoveQuery { force: true, volumes: true, link: false }).unwrap();
+    assert!(after.is_ok_and(|running| running), "it is unharmed");
+    for (args, ran) in orders.iter().zip(told) {
+        assert_ne!(ran.code, 0, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(&stranger[..12]), "{args:?}: {}", ran.err);
+    }
+    std::fs::write(&path, saved).unwrap();
+    assert_eq!(ran(&place, &["destroy", "--force", "t"]).code, 0);
+    assert_eq!(place.containers(), Vec::<String>::new());
 }
 
 #[test]

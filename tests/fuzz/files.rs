@@ -56,7 +56,7 @@ fn recordings() {
 fn states() {
     let scratch = Scratch::new("states");
     let data = DataDir::new(scratch.path()).unwrap();
-    let store = Store::known(&data);
+    let store = Store::known(&data).unwrap();
     fuzz("states", |input| {
         scratch.file("state/8f9a1f5e-0000-4000-8000-000000000001.json", input);
         let (states, unreadable) = store.states().unwrap();

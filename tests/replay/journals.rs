@@ -113,6 +113,7 @@ fn one_odd_exchange_does_not_cost_the_others() {
             format!("HTTP/1.1 200 {}\r\nContent-Length: 2\r\n\r\nok", "r".repeat(2_000)),
             1,
         ),
+        ("an escape in a reason", with("X: y"), "HTTP/1.1 200 O\u{1b}[2JK\r\nContent-Length: 2\r\n\r\nok".into(), 1),
         ("an Engine of a long name", with("X: y"), answer(long.trim_end()), 0),
         ("what is no header", with("no colon"), answer("A: b"), 0),
         ("what is no answer", with("X: y"), "HTTP/1.1 abc\r\n\r\n".into(), 0),

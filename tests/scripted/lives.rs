@@ -77,6 +77,29 @@ fn a_handle_that_is_wrong() {
 }
 
 #[test]
+fn a_strangers_container_is_left_alone_whatever_a_handle_says() {
+    let world = World::new();
+    let first = world.driver();
+    let handle = first.start_task(task()).unwrap().0;
+    first.shutdown();
+    for label in ["longshore.instance", "longshore.task_id"] {
+        let own = world.model().containers[0].labels[label].take();
+        for other in [serde_json::Value::Null, "x".into()] {
+            world.model().containers[0].labels[label] = other;
+            let driver = world.driver();
+            assert!(matches!(driver.attach_task(&handle), Err(Error::NotOurs { .. })), "{label}");
+            assert!(matches!(driver.recover_task(&handle), Err(Error::NotOurs { .. })), "{label}");
+            let id = &handle.config.id;
+            assert!(driver.stop_task(id, Duration::ZERO, None).is_err(), "{label}: it is not attached");
+            assert!(driver.destroy_task(id, true).is_err(), "{label}");
+        }
+        world.model().containers[0].labels[label] = own;
+    }
+    assert_eq!(world.only().status, "running");
+    world.driver().attach_task(&handle).unwrap();
+}
+
+#[test]
 fn what_was_never_started_has_no_success() {
     let world = World::new();
     let first = world.driver();

@@ -1,12 +1,11 @@
 //! A ledger on disk: one file for all Engines and processes of a data directory, changed under a lock, replaced whole.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +18,6 @@ const VERSION: u32 = 1;
 const LONGEST: u64 = 16 * 1024 * 1024;
 /// How long the lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a ledger is kept, so that other processes, and later ones, know what is used and what is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,18 +79,13 @@ impl LedgerFile {
         let path = PathBuf::from(path);
         let mut options = OpenOptions::new();
         let file = files::open_regular(&path, options.write(true).create(true).truncate(false).mode(0o600))?;
-        let begun = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if begun.elapsed() >= LOCK_PATIENCE => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds its lock"));
-                }
-                // Nothing tells when a file's lock is given back in time.
-                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+        files::lock_within(|| file.try_lock(), LOCK_PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("the lock {}: {error}", path.display()))
             }
-        }
+            _ => error,
+        })?;
+        Ok(file)
     }
 
     fn read(&self) -> io::Result<Content> {

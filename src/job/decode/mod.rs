@@ -8,6 +8,8 @@ mod logs;
 mod restart;
 mod task;
 
+pub(crate) use task::reserved;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,6 +13,19 @@ use crate::values::Signal;
 /// Nomad's least memory of a task, in MB.
 const LEAST_MEMORY: i64 = 10;
 
+/// Whose the name of a task's directory would be, where it is taken: beside the tasks' directories lie the shared one and the
+/// allocation's events, with those before them.
+pub(crate) fn reserved(name: &str) -> Option<&'static str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match name.strip_prefix("events.jsonl") {
+        Some(rest) if rest.is_empty() || rest.strip_prefix('.').is_some_and(is_number) => {
+            Some("the file of the allocation's events")
+        }
+        _ if name == "alloc" => Some("the directory that the tasks of a group share"),
+        _ => None,
+    }
+}
+
 impl Reading {
     /// The task; and where it is said to be its group's leader.
     pub(super) fn task(
@@ -90,8 +103,8 @@ impl Reading {
             "has a slash in it, and it is the name of the task's directory too"
         } else if name == "." || name == ".." {
             "cannot be the name of the task's directory"
-        } else if name == "alloc" {
-            "is the name of the directory that the tasks of a group share: call the task otherwise"
+        } else if let Some(what) = reserved(name) {
+            &format!("is the name of {what}: call the task otherwise")
         } else if name.len() > 128 {
             "is longer than 128 bytes"
         } else {

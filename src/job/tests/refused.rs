@@ -91,6 +91,10 @@ fn refused_as_wrong() {
             in_task("").replace("\"t\"", "\"alloc\""),
             "f:3:6: the task's name `alloc` is the name of the directory that the tasks of a group share: call the task otherwise",
         ),
+        (
+            in_task("").replace("\"t\"", "\"events.jsonl.1\""),
+            "f:3:6: the task's name `events.jsonl.1` is the name of the file of the allocation's events: call the task otherwise",
+        ),
         (in_job("group \"g\" {\ntask \"t\" {\ndriver = \"docker\"\n}\n}"), "f:7:7: a second group of the name `g`"),
         (in_job("task \"g\" {\ndriver = \"docker\"\n}"), "f:5:7: a second group of the name `g`"),
         (in_group("task \"t\" {\ndriver = \"docker\"\n}"), "f:6:6: a second task of the name `t`"),
