@@ -92,6 +92,16 @@ fn steps(
         created.running = true;
     }
     let inspect = inspect(&engine, &created.id)?;
+    // Which of the two runs nobody can say: neither is taken for the task's.
+    if inspect.id != created.id && !inspect.id.starts_with(&created.id) {
+        let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
+        if label(create::INSTANCE_LABEL) == Some(&*inner.config.instance)
+            && label(create::TASK_ID_LABEL) == Some(task.id.as_str())
+        {
+            made.note(Some(inspect.id.clone()));
+        }
+        return Err(Error::OtherId { name: plan.name.clone(), created: created.id, inspected: inspect.id });
+    }
 
     let handle = TaskHandle {
         version: HANDLE_VERSION,

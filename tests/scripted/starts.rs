@@ -410,6 +410,26 @@ fn a_create_that_was_tried_again_may_still_make_another_container() {
 }
 
 #[test]
+fn a_container_with_two_ids_is_not_used() {
+    for ours in [true, false] {
+        let world = World::new();
+        let (driver, task, shared) = (world.driver(), task(), world.shared());
+        let other = Container { name: "other".into(), status: "running", ..holder(&task, ours, "running") };
+        let told = json!({
+            "Id": other.id, "Name": format!("/{}", task.id), "Image": "sha256:1234",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-25T03:36:00Z"},
+            "Config": {"Labels": other.labels},
+        });
+        shared.lock().containers.push(other);
+        world.scripted.always(INSPECT, move || Answer::json(200, &told));
+        let error = start(&driver, &task).unwrap_err();
+        assert_eq!((error.kind(), error.left_behind()), ("other_id", None), "{}", whole(&error));
+        let left: Vec<String> = world.model().containers.iter().map(|container| container.name.clone()).collect();
+        assert_eq!(left, if ours { vec![] } else { vec!["other".to_owned()] }, "what is ours of the two goes");
+    }
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_what_is_owed() {
     let world = World::new();
     let (driver, task) = (world.driver(), task());
