@@ -88,6 +88,7 @@ fn a_container_of_a_failed_start_is_never_forgotten() {
         assert!(begun.elapsed() < Duration::from_secs(6), "{row}: {:?}", begun.elapsed());
         let name = known_name(&place);
         assert!(ended.code == 130 && ended.out.contains(&name), "{row}: {} {} {}", ended.code, ended.out, ended.err);
+        assert!(ended.err.matches(&name).count() <= 1, "{row}: it is told once: {}", ended.err);
 
         gate.come_back();
         assert_eq!(place.containers(), [name.as_str()], "{row}: the Engine has it");
@@ -252,6 +253,7 @@ fn the_second_ends_at_once_and_names_what_it_leaves() {
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let name = known_name(&place);
     assert!(ended.code == 130 && ended.err.contains(&name), "{} {}", ended.code, ended.err);
+    assert_eq!(ended.err.matches(&name).count(), 1, "once: {}", ended.err);
     gate.come_back();
     assert_eq!(place.containers(), [name.as_str()]);
     let task = &known(&place)[0];
