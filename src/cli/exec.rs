@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::driver::{self, ExecIo, ExecOptions};
+use crate::driver::{self, ExecIo, ExecOptions, ExitResult};
 use crate::runner::{Error, FAILED};
 use crate::values::duration;
 
@@ -61,7 +61,7 @@ pub(super) fn exec(global: &Args, args: &Exec) -> Result<u8, Failure> {
     // Before anything is said.
     drop(terminal);
     match done {
-        Ok(result) => Ok(u8::try_from(result.exit_code).unwrap_or(FAILED)),
+        Ok(result) => Ok(ending(&result)),
         Err(driver::Error::ShutDown) if left.load(Ordering::SeqCst) => {
             eprint("longshore: left; the command goes on");
             Ok(0)
@@ -76,6 +76,45 @@ pub(super) fn exec(global: &Args, args: &Exec) -> Result<u8, Failure> {
         Err(source) => {
             let what = format!("task `{}`", found.task.config.name);
             Err(Error::Driver { what, source: Box::new(source) }.into())
+        }
+    }
+}
+
+/// The program's exit code for how a command ended. One without a success says why, or has said it.
+fn ending(result: &ExitResult) -> u8 {
+    match u8::try_from(result.exit_code) {
+        // Its output is not whole, which the driver has told.
+        Ok(0) if result.err.is_some() => FAILED,
+        Ok(code) => code,
+        Err(_) => {
+            eprint(&format!(
+                "longshore: the command ended with code {}, which no process can end with",
+                result.exit_code
+            ));
+            FAILED
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes() {
+        for (code, cut, want) in [
+            (0, false, 0),
+            (0, true, FAILED),
+            (3, false, 3),
+            (3, true, 3),
+            (255, false, 255),
+            (256, false, FAILED),
+            (-1, false, FAILED),
+            (i64::MAX, true, FAILED),
+        ] {
+            let err = cut.then(|| "cut".to_owned());
+            let result = ExitResult { exit_code: code, err, ..ExitResult::default() };
+            assert_eq!(ending(&result), want, "{code}, cut: {cut}");
         }
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn ps(global: &Args, args: &Ps) -> Result<u8, Failure> {
                 Seen::Unknown
             }
         };
+        // Its time is over, and it has not come: the next command that looks after it drops it.
+        let may_have_come = found.task.may_be_left() && found.task.container_may_come_until.is_some();
+        if may_have_come && !args.all && matches!(seen, Seen::Nothing) && !found.task.may_come(SystemTime::now()) {
+            continue;
+        }
         views.push(TaskView::new(found, &seen, known.owner(found)));
     }
     match args.json {
@@ -78,6 +83,7 @@ pub(super) fn state(view: &TaskView) -> &'static str {
         View::Exited => "exited",
         View::Ended => "ended",
         View::Left => "left",
+        View::MayCome => "may come",
         View::Gone => "gone",
         View::Elsewhere => "elsewhere",
         _ => "unknown",

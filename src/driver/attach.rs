@@ -2,15 +2,15 @@
 //! handle, and a latch for what is asked of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::create;
 use super::destroy::remove;
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
 use super::holder::{Holder, holder, is_ours};
 use super::inspect::{has_run, network_of};
-use super::owed::{Owed, settle_all};
-use super::task::TaskConfig;
+use super::owed::{Owed, Unsettled, settle_all};
+use super::task::{TaskConfig, TaskId};
 use super::{Error, Inner};
 use crate::engine::InspectQuery;
 use crate::engine::types::ContainerInspect;
@@ -52,20 +52,42 @@ pub(super) fn find(inner: &Inner, task: &TaskConfig) -> Result<Option<TaskHandle
     }))
 }
 
-pub(super) fn remove_unstarted(inner: &Inner, task: &TaskConfig) -> Result<(), Error> {
+pub(super) fn remove_unstarted(inner: &Inner, task: &TaskConfig) -> Result<bool, Error> {
     match by_name(inner, task)?.filter(|inspect| !has_run(&inspect.state)) {
-        Some(inspect) => remove(inner, &inspect.id, &Hangup::new()),
-        None => Ok(()),
+        Some(inspect) => remove(inner, &inspect.id, &Hangup::new()).map(|()| true),
+        None => Ok(false),
     }
 }
 
+/// What came of the search for a container that a failed start may have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leftover {
+    /// There is none. A create of another process that got no answer may still make it.
+    Nothing,
+    /// It is gone, and no other comes.
+    Removed,
+    /// There is none, and a create that got no answer may make it until then. The driver looks again.
+    MayCome {
+        /// Until when.
+        until: SystemTime,
+    },
+}
+
+/// Until when an unanswered create of a task may still make a container.
+pub(super) fn may_come(inner: &Inner, task: &TaskId) -> Option<SystemTime> {
+    let until = inner.owed.may_come(task)?;
+    SystemTime::now().checked_add(until.saturating_duration_since(Instant::now()))
+}
+
 /// Removes whatever container a task has that this driver does not run, and what it owes of it.
-pub(super) fn remove_leftover(inner: &Arc<Inner>, task: &TaskConfig, hangup: &Hangup) -> Result<(), Error> {
+pub(super) fn remove_leftover(inner: &Arc<Inner>, task: &TaskConfig, hangup: &Hangup) -> Result<Leftover, Error> {
     // Nobody starts it meanwhile.
     let _reservation = inner.tasks.reserve(&task.id)?;
     let latch = inner.hangup.joined(hangup);
     let mut debts = inner.owed.take(&task.id);
-    let settled = settle_all(inner, &mut debts, &latch, Instant::now() + inner.config.inspect_timeout);
+    let (owed, now) = (!debts.is_empty(), Instant::now());
+    let settled = settle_all(inner, &mut debts, &latch, now + inner.config.inspect_timeout, now);
     Owed::add(inner, debts);
     let ended = |error| match (inner.hangup.is_hung_up(), hangup.is_hung_up()) {
         (true, _) => Error::ShutDown,
@@ -75,12 +97,20 @@ pub(super) fn remove_leftover(inner: &Arc<Inner>, task: &TaskConfig, hangup: &Ha
     let name = create::container_name(task)?;
     match settled {
         Ok(()) => {}
-        Err(Some(source)) => return Err(ended(Error::Remove { container: name, source })),
-        Err(None) => return Err(ended(Error::RemovalStuck { container: name, after: inner.config.inspect_timeout })),
+        Err(Unsettled::MayCome) => {
+            if let Some(until) = may_come(inner, &task.id) {
+                return Ok(Leftover::MayCome { until });
+            }
+        }
+        Err(Unsettled::Engine(source)) => return Err(ended(Error::Remove { container: name, source })),
+        Err(Unsettled::Removing) => {
+            return Err(ended(Error::RemovalStuck { container: name, after: inner.config.inspect_timeout }));
+        }
     }
     match by_name(inner, task).map_err(ended)? {
-        Some(inspect) => remove(inner, &inspect.id, hangup),
-        None => Ok(()),
+        Some(inspect) => remove(inner, &inspect.id, hangup).map(|()| Leftover::Removed),
+        None if owed => Ok(Leftover::Removed),
+        None => Ok(Leftover::Nothing),
     }
 }
 

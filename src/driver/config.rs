@@ -46,6 +46,9 @@ pub struct DriverConfig {
     /// How often a create is tried again while its name is taken by a dead container of the same task.
     /// Defaults to 5.
     pub container_exists_attempts: u32,
+    /// How long after its request a create that got no answer may still make its container: an Engine under load, or a proxy
+    /// before it, takes its time. Until then "no such container" does not mean that there will be none. Defaults to 1 min.
+    pub create_grace: Duration,
     /// How long an inspect or a list of the wait loop, the collector and the sweep may take before the Engine counts as
     /// not answering. Defaults to 10 s.
     pub inspect_timeout: Duration,
@@ -100,6 +103,7 @@ impl Default for DriverConfig {
             image_ledger: None,
             pids_limit: 0,
             container_exists_attempts: 5,
+            create_grace: Duration::from_secs(60),
             inspect_timeout: Duration::from_secs(10),
             log_drain: Duration::from_secs(10),
             stop_extra: Duration::from_secs(5 * 60),

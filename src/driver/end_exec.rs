@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -13,6 +14,11 @@ use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::http::Endpoint;
 use crate::threads::Worker;
 
+/// How long the Engine may take to say how a command is, and, in all, until it is killed from within: whoever has set it
+/// a time is waiting for the answer.
+const LOOK: Duration = Duration::from_millis(800);
+const KILL: Duration = Duration::from_millis(2000);
+
 /// A command, by all that it can be found by.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -20,6 +26,8 @@ pub(super) struct Target {
     pub(super) container: String,
     /// The Engine's id of it, once it has one: it is started then.
     pub(super) exec: OnceLock<String>,
+    /// Set once the Engine has answered the start.
+    pub(super) started: OnceLock<()>,
     /// What is in its environment.
     pub(super) mark: String,
 }
@@ -35,30 +43,32 @@ pub(super) fn end(inner: &Arc<Inner>, target: &Arc<Target>) -> ExecFate {
 
 /// Ends a command, if it runs. Err: the Engine could not be asked.
 pub(super) fn try_to_end(inner: &Inner, target: &Target) -> Result<ExecFate, engine::Error> {
-    let Target { container, exec, mark } = target;
+    let Target { container, exec, started, mark } = target;
     let Some(exec) = exec.get() else { return Ok(ExecFate::NotBegun) };
-    let engine = inner.engine.with(&inner.hangup).within(inner.config.inspect_timeout);
-    let ended = || engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some());
-    let pid = match engine.exec_inspect(exec) {
-        Ok(inspect) if !inspect.running && inspect.exit_code.is_some() => return Ok(ExecFate::Ended),
-        Ok(inspect) => inspect.pid,
+    let begun = Instant::now();
+    let engine = |time: Duration| inner.engine.with(&inner.hangup).within(time.min(inner.config.inspect_timeout));
+    let ended = || engine(LOOK).exec_inspect(exec).is_ok_and(|inspect| inspect.ended().is_some());
+    let (pid, runs) = match engine(LOOK).exec_inspect(exec) {
+        Ok(inspect) if inspect.ended().is_some() => return Ok(ExecFate::Ended),
+        Ok(inspect) => (inspect.pid, inspect.running == Some(true)),
         Err(e) if e.is_transient() => return Err(e),
         Err(e) => {
             log::debug!("{e}");
-            0
+            (0, false)
         }
     };
     let here = matches!(inner.engine.endpoint(), Endpoint::Unix(_));
     if here && kill_process(pid, container) {
         return Ok(ExecFate::Killed);
     }
-    match kill_inside(inner, container, mark) {
+    match kill_inside(inner, container, mark, KILL.saturating_sub(begun.elapsed())) {
         Ok(true) => Ok(ExecFate::Killed),
         _ if ended() => Ok(ExecFate::Ended),
         Err(e) if e.is_transient() => Err(e),
         killed => {
             log::debug!("{killed:?}");
-            Ok(ExecFate::GoesOn)
+            // A start that the Engine has not answered may still be on its way.
+            Ok(if runs || started.get().is_some() { ExecFate::GoesOn } else { ExecFate::MayGoOn })
         }
     }
 }
@@ -89,7 +99,7 @@ fn names(cgroup: &str, container: &str) -> bool {
 }
 
 /// Kills the command from within its container, by a shell that looks for its mark.
-fn kill_inside(inner: &Inner, container: &str, mark: &str) -> Result<bool, engine::Error> {
+fn kill_inside(inner: &Inner, container: &str, mark: &str, time: Duration) -> Result<bool, engine::Error> {
     // Not itself: the mark reaches it as a word, and not by the environment.
     let script = format!(
         "for e in /proc/[0-9]*/environ; do if tr '\\0' '\\n' <$e 2>/dev/null | grep -qx '{MARK}={mark}'; then p=${{e#/proc/}}; \
@@ -105,7 +115,7 @@ fn kill_inside(inner: &Inner, container: &str, mark: &str) -> Result<bool, engin
     };
     let hangup = inner.hangup.child();
     // An Engine that says nothing to this either must not be waited for.
-    let Ok(_timer) = Worker::timer("exec kill time", &hangup, inner.config.inspect_timeout) else {
+    let Ok(_timer) = Worker::timer("exec kill time", &hangup, time.min(inner.config.inspect_timeout)) else {
         return Ok(false);
     };
     let engine = inner.engine.with(&hangup);
@@ -113,7 +123,7 @@ fn kill_inside(inner: &Inner, container: &str, mark: &str) -> Result<bool, engin
     let mut attached = engine.exec_start(&exec, &ExecStart::default(), &hangup)?;
     while attached.next_piece()?.is_some() {}
     let inspect = engine.exec_inspect(&exec)?;
-    Ok(!inspect.running && inspect.exit_code == Some(0))
+    Ok(inspect.ended() == Some(0))
 }
 
 #[cfg(test)]

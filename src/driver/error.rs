@@ -190,7 +190,21 @@ pub enum Error {
     },
     /// A command makes no sense: there is none.
     NoCommand,
-    /// A command has ended, and the Engine does not tell its exit code.
+    /// The Engine says that it has stopped a container, and that it runs.
+    NotStopped {
+        /// The container.
+        container: String,
+    },
+    /// The Engine gave one id for the container that it made, and another one when it was asked for that.
+    OtherId {
+        /// The container's name.
+        name: String,
+        /// The id that the create gave.
+        created: String,
+        /// The other one.
+        inspected: String,
+    },
+    /// The output of a command has ended, and the Engine does not tell whether the command has, or its exit code.
     ExecNoCode {
         /// In which container.
         container: String,
@@ -242,7 +256,7 @@ impl Error {
             | Self::Stop { source, .. }
             | Self::Exec { source, .. }
             | Self::Remove { source, .. } => source.is_transient(),
-            Self::Thread(_) | Self::RemovalStuck { .. } | Self::ImageMissing { .. } => true,
+            Self::Thread(_) | Self::RemovalStuck { .. } | Self::NotStopped { .. } | Self::ImageMissing { .. } => true,
             // What this process has no more of at present it may have later.
             Self::File { source, .. } | Self::Archive { source, .. } | Self::Logs { source, .. } => {
                 limits::is_exhausted(source)
@@ -258,6 +272,7 @@ impl Error {
             | Self::Credentials { .. }
             | Self::NotInArchive { .. }
             | Self::NameTaken { .. }
+            | Self::OtherId { .. }
             | Self::Handle { .. }
             | Self::Gone { .. }
             | Self::NotOurs { .. }
@@ -308,6 +323,8 @@ impl Error {
             Self::NotOurs { .. } => "not_ours",
             Self::Exec { .. } => "exec",
             Self::NoCommand => "no_command",
+            Self::NotStopped { .. } => "not_stopped",
+            Self::OtherId { .. } => "other_id",
             Self::ExecNoCode { .. } => "exec_no_code",
             Self::ExecTimeout { .. } => "exec_timeout",
             Self::ExecIo(_) => "exec_io",
@@ -379,7 +396,14 @@ impl fmt::Display for Error {
             Self::NoCommand => f.write_str("there is no command to run"),
             Self::ExecNoCode { container } => write!(
                 f,
-                "a command in the container {container:.12} has ended, and the Engine does not tell its exit code"
+                "the output of a command in the container {container:.12} has ended, and the Engine does not tell its exit code"
+            ),
+            Self::NotStopped { container } => {
+                write!(f, "the Engine says that it has stopped the container {container:.12}, which still runs")
+            }
+            Self::OtherId { name, created, inspected } => write!(
+                f,
+                "the Engine made the container {name} as {created:.12}, and calls it {inspected:.12} when asked: it is not used"
             ),
             Self::ExecTimeout { after, fate, .. } => write!(f, "the command did not end within {after:?}; {fate}"),
             Self::ExecIo(_) => f.write_str("what the command reads or writes could not be passed on"),

@@ -19,6 +19,7 @@ use super::{Error, Inner};
 use crate::engine::types::{Env, ExecCreate, ExecStart};
 use crate::engine::{self, Attached, ResizeQuery, Stdin, Stream};
 use crate::threads::{Backoff, Hangup};
+use crate::values::printable;
 
 /// How much is kept of each stream of a collected command, in bytes: the end of it, as Nomad keeps 4 KiB.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -27,11 +28,18 @@ pub(super) const MARK: &str = "LONGSHORE_EXEC";
 /// Keys at which the Engine lets go of a terminal's input: its own, ctrl-p and ctrl-q, would be taken from the command, and it
 /// cannot be told that there are none. Nobody strikes these in a row; a caller with keys to leave by looks for them itself.
 const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-^,ctrl-_,ctrl-_,ctrl-^,ctrl-_";
+/// Bytes of a line of the Engine's own words that are waited for its end.
+const LONGEST_LINE: usize = 4096;
 /// How often it is asked whether a command has ended: nothing tells.
 pub(super) const PACE: Duration = Duration::from_millis(100);
 
 /// How often a command is looked at again that has ended, by the Engine's word, and has no exit code.
 const CODE_LOOKS: u32 = 10;
+
+/// How long a command may run on after the end of its output before that is taken for cut off.
+const OUTLIVES: Duration = Duration::from_secs(1);
+/// What is then said.
+const CUT: &str = "the connection ended before the command; what it writes since is lost";
 
 /// What a command wrote: of each stream the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +59,7 @@ pub struct ExecOutput {
 pub struct ExecResult {
     /// What it wrote.
     pub output: ExecOutput,
-    /// Its exit code.
+    /// Its exit code; with an error where its connection ended before it, and what it wrote since is lost.
     pub exit_result: ExitResult,
 }
 
@@ -101,6 +109,8 @@ pub enum ExecFate {
     NotBegun,
     /// It goes on: nothing could end it.
     GoesOn,
+    /// Nobody knows whether it was started: the Engine has the order, and did not answer.
+    MayGoOn,
     /// Nobody knows: the Engine could not be asked. The driver asks again until it can be, or is shut down.
     Unknown,
 }
@@ -112,6 +122,7 @@ impl fmt::Display for ExecFate {
             Self::Killed => "it was killed",
             Self::NotBegun => "it was not even started: the Engine did not answer",
             Self::Unknown => "nobody knows what became of it: the Engine could not be asked to end it, and is asked again",
+            Self::MayGoOn => "nobody knows whether it was started: the Engine has the order and did not answer; it may go on in the container",
             Self::GoesOn => "it goes on in the container: the Engine has no call that ends it, and neither its process nor a shell there could be used",
         })
     }
@@ -122,11 +133,14 @@ pub(super) fn collect(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions) ->
     let task = inner.tasks.find(id)?;
     let mut kept = [Kept::default(), Kept::default()];
     let ended = {
-        let mut take = |stream: Stream, bytes: &[u8]| {
+        let mut keep = |stream: Stream, bytes: &[u8]| {
             kept[usize::from(stream != Stream::Stdout)].push(bytes);
             Ok(())
         };
-        run(inner, &task, options, None, None, &mut take)
+        let mut words = Words::default();
+        let ended = run(inner, &task, options, None, None, &mut |stream, bytes| words.pass(stream, bytes, &mut keep));
+        words.end(&mut keep).map_err(Error::ExecIo)?;
+        ended
     };
     let [stdout, stderr] = kept;
     let output = ExecOutput {
@@ -148,11 +162,55 @@ pub(super) fn collect(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions) ->
 pub(super) fn stream(inner: &Arc<Inner>, id: &TaskId, options: &ExecOptions, io: ExecIo) -> Result<ExitResult, Error> {
     let task = inner.tasks.find(id)?;
     let ExecIo { stdin, mut stdout, mut stderr, resize } = io;
-    let mut take = |stream: Stream, bytes: &[u8]| {
+    let mut write = |stream: Stream, bytes: &[u8]| {
         let to = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
         to.write_all(bytes).and_then(|()| to.flush())
     };
-    run(inner, &task, options, stdin, resize, &mut take)
+    let mut words = Words::default();
+    let ended = run(inner, &task, options, stdin, resize, &mut |stream, bytes| words.pass(stream, bytes, &mut write));
+    let said = words.end(&mut write);
+    let result = ended?;
+    said.map_err(Error::ExecIo)?;
+    Ok(result)
+}
+
+/// The Engine's own words between a command's: each on a line of its own, with nothing in it that a terminal obeys.
+#[derive(Debug, Default)]
+struct Words {
+    /// What is said of a line.
+    line: Vec<u8>,
+    /// Whether the command's last line has no end.
+    open: bool,
+}
+
+impl Words {
+    /// Passes a piece on: what the command wrote as it is.
+    fn pass(&mut self, stream: Stream, bytes: &[u8], take: Take<'_>) -> io::Result<()> {
+        if stream == Stream::Stdout || stream == Stream::Stderr {
+            self.end(take)?;
+            self.open = bytes.last().map_or(self.open, |last| *last != b'\n');
+            return take(stream, bytes);
+        }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.line.len() > LONGEST_LINE {
+                self.end(take)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what is left of a line.
+    fn end(&mut self, take: Take<'_>) -> io::Result<()> {
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        let line = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&line);
+        let line = printable(line.trim_end_matches(['\n', '\r'])).into_owned();
+        let begin = if std::mem::take(&mut self.open) { "\n" } else { "" };
+        take(Stream::System, format!("{begin}{line}\n").as_bytes())
+    }
 }
 
 type Take<'a> = &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>;
@@ -170,7 +228,8 @@ fn run(
     }
     let container = &task.handle.container_id;
     let mark = format!("{:x}-{container:.12}", mark());
-    let target = Arc::new(Target { container: container.clone(), exec: OnceLock::new(), mark });
+    let target =
+        Arc::new(Target { container: container.clone(), exec: OnceLock::new(), started: OnceLock::new(), mark });
     let (hangup, begun) = (task.hangup.child(), Instant::now());
     let clock = options.timeout.map(|timeout| Clock::start(inner, &target, &hangup, timeout));
     let clock = clock.transpose().map_err(Error::Thread)?;
@@ -257,6 +316,7 @@ impl Command<'_> {
         let sizes = sizes.transpose().map_err(Broken::Io)?;
         let body = ExecStart { tty: self.options.tty, console_size, ..ExecStart::default() };
         let attached = engine.exec_start(exec, &body, self.hangup).map_err(failed)?;
+        let _ = self.target.started.set(());
         Ok(Begun { attached, _sizes: sizes })
     }
 
@@ -310,14 +370,24 @@ impl Command<'_> {
         let engine = self.inner.engine.with(&self.task.hangup).within(self.inner.config.inspect_timeout);
         let mut backoff = Backoff::new(Duration::from_millis(5), PACE);
         let mut looks = CODE_LOOKS;
+        let (begun, mut cut) = (Instant::now(), false);
         loop {
             let failed = |e: engine::Error| if e.is_hung_up() { Broken::ShutDown } else { Broken::Engine(e) };
             let inspect = engine.exec_inspect(exec).map_err(failed)?;
-            match inspect.exit_code {
-                _ if inspect.running => looks = CODE_LOOKS,
+            match inspect.ended() {
                 // podman says 0 while it runs.
-                Some(exit_code) => return Ok(ExitResult { exit_code, ..ExitResult::default() }),
-                // It does not run, and its output has ended: a code that is not there by now does not come.
+                Some(exit_code) => {
+                    let err = cut.then(|| CUT.to_owned());
+                    return Ok(ExitResult { exit_code, err, ..ExitResult::default() });
+                }
+                None if inspect.running == Some(true) => {
+                    looks = CODE_LOOKS;
+                    if !cut && begun.elapsed() >= OUTLIVES {
+                        cut = true;
+                        log::warn!("{CUT}");
+                    }
+                }
+                // Its output has ended: an end and a code that are not there by now do not come.
                 None if looks == 0 => return Err(Broken::NoCode),
                 None => looks -= 1,
             }

@@ -126,7 +126,7 @@ pub(super) fn newest(sizes: &Receiver<TerminalSize>) -> Option<TerminalSize> {
 /// Waits for a command's end. False: it is watched no longer.
 fn has_ended(engine: &Engine, exec: &str, pace: &Hangup) -> bool {
     while pace.sleep(PACE) {
-        if engine.exec_inspect(exec).is_ok_and(|inspect| !inspect.running && inspect.exit_code.is_some()) {
+        if engine.exec_inspect(exec).is_ok_and(|inspect| inspect.ended().is_some()) {
             return true;
         }
     }

@@ -32,7 +32,7 @@ mod wait;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
 
@@ -44,6 +44,7 @@ pub use crate::images::{
 pub use crate::logs::{Record, Sink, Stamp, Stream};
 pub use crate::stats::{BlkioUsage, CpuUsage, MemoryUsage, NetworkUsage, ResourceUsage};
 pub use crate::values::Signal;
+pub use attach::Leftover;
 pub use config::{DriverConfig, GcConfig, VolumesConfig};
 pub use error::Error;
 pub use events::TaskEvent;
@@ -141,7 +142,8 @@ impl Driver {
 
     /// Creates and starts a task's container, and the threads that wait for it and collect its output (driver-spec 1.4).
     /// What a failed start created is removed again; where the Engine could not be asked to, the error is
-    /// [`Error::LeftBehind`], and the removal is tried again until it is done, or the driver is shut down.
+    /// [`Error::LeftBehind`], and the removal is tried again until it is done, or the driver is shut down; so where a create
+    /// got no answer, and may still make its container.
     ///
     /// # Errors
     /// [`Error`], all of it; [`Error::is_recoverable`] says whether trying again may help.
@@ -239,8 +241,14 @@ impl Driver {
     /// # Errors
     /// [`Error::AlreadyStarted`]; [`Error::Plan`]: the task can have no container; [`Error::Inspect`], [`Error::Remove`],
     /// [`Error::RemovalStuck`]; [`Error::GivenUp`].
-    pub fn remove_leftover(&self, task: &TaskConfig, hangup: &Hangup) -> Result<(), Error> {
+    pub fn remove_leftover(&self, task: &TaskConfig, hangup: &Hangup) -> Result<Leftover, Error> {
         attach::remove_leftover(&self.owner.inner, task, hangup)
+    }
+
+    /// Until when a create of the task that got no answer may still make a container ([`DriverConfig::create_grace`]): after
+    /// a start that failed, or one that was tried again and did not. `None`: there is no such create, or its time is over.
+    pub fn leftover_may_come_until(&self, task: &TaskId) -> Option<SystemTime> {
+        attach::may_come(&self.owner.inner, task)
     }
 
     /// The names of the containers that failed starts may have left, and whose removal is being tried.
@@ -326,11 +334,11 @@ impl Driver {
     }
 
     /// Removes the container of a task that was created and never started, as the end of a process between the two leaves it:
-    /// found as by [`Driver::find_task`], which passes it over. Harmless where there is none. Not while somebody starts the task.
+    /// found as by [`Driver::find_task`], which passes it over. Says whether there was one. Not while somebody starts the task.
     ///
     /// # Errors
     /// [`Error::Plan`]: the task can have no container; [`Error::Inspect`]; [`Error::Remove`], [`Error::RemovalStuck`].
-    pub fn remove_unstarted(&self, task: &TaskConfig) -> Result<(), Error> {
+    pub fn remove_unstarted(&self, task: &TaskConfig) -> Result<bool, Error> {
         attach::remove_unstarted(&self.owner.inner, task)
     }
 

@@ -14,15 +14,13 @@ use super::task::TaskId;
 use crate::engine::{self, Engine, RemoveQuery};
 use crate::threads::{Backoff, Hangup, Worker};
 
-/// How long after it was given up a create may still make its container.
-pub(super) const LATE_CREATE: Duration = Duration::from_millis(600);
 /// Pauses between tries, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// The same for whoever waits for it.
 const SHORT_PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// A container that may exist, and must not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Debt {
     pub(super) task: TaskId,
     pub(super) name: String,
@@ -30,6 +28,26 @@ pub(super) struct Debt {
     pub(super) id: Option<String>,
     /// Until when a create without an answer may still make it.
     pub(super) late: Option<Instant>,
+    /// How many such creates there were: with more than one, the removal of one container says nothing of the others.
+    pub(super) unanswered: u32,
+}
+
+impl Debt {
+    /// Until when a create may still make it, if that is still to come.
+    pub(super) fn may_come(&self) -> Option<Instant> {
+        self.late.filter(|late| self.id.is_none() && Instant::now() < *late)
+    }
+}
+
+/// Why debts are not settled.
+#[derive(Debug)]
+pub(super) enum Unsettled {
+    /// The Engine could not be asked, or refused.
+    Engine(engine::Error),
+    /// It is about it.
+    Removing,
+    /// There is nothing to remove yet: a create may still make it.
+    MayCome,
 }
 
 /// What became of a debt.
@@ -37,6 +55,8 @@ enum Settled {
     Gone,
     /// The Engine is about it.
     NotYet,
+    /// There is nothing now, and there may be later.
+    MayCome,
 }
 
 /// A driver's debts.
@@ -54,6 +74,8 @@ struct State {
     /// Whether the thread looks at the list again before it ends.
     runs: bool,
     worker: Option<Worker>,
+    /// Whether a shutdown has said what may be left.
+    told: bool,
     /// The present pause: closing it ends it.
     pause: Option<Hangup>,
 }
@@ -122,9 +144,20 @@ impl Owed {
     pub(super) fn stop(&self) {
         let worker = self.lock().worker.take();
         drop(worker);
-        for name in self.names() {
-            log::error!("the container {name} of a failed start may be left");
+        if std::mem::replace(&mut self.lock().told, true) {
+            return;
         }
+        // The error of each start has named its container already.
+        for name in self.names() {
+            log::info!("the container {name} of a failed start may be left");
+        }
+    }
+
+    /// Until when an unanswered create of a task may still make a container.
+    pub(super) fn may_come(&self, task: &TaskId) -> Option<Instant> {
+        let state = self.lock();
+        let debts = state.debts.iter().filter(|(_, debt)| debt.task == *task);
+        debts.filter_map(|(_, debt)| debt.may_come()).max()
     }
 
     fn is_owed(&self, number: u64) -> bool {
@@ -171,7 +204,7 @@ fn run(inner: &Inner) {
                     log::info!("the container {} of a failed start is gone", debt.name);
                     inner.owed.lock().debts.retain(|(other, _)| *other != number);
                 }
-                Ok(Settled::NotYet) => {}
+                Ok(Settled::NotYet | Settled::MayCome) => {}
                 Err(e) => log::debug!("the container {} of a failed start: {e}", debt.name),
             }
         }
@@ -190,33 +223,46 @@ fn run(inner: &Inner) {
 fn copy(inner: &Inner, number: u64) -> Option<Debt> {
     let state = inner.owed.lock();
     let (_, debt) = state.debts.iter().find(|(other, _)| *other == number)?;
-    Some(Debt { task: debt.task.clone(), name: debt.name.clone(), id: debt.id.clone(), late: debt.late })
+    Some(debt.clone())
 }
 
 /// Removes containers, and waits until they are gone, at most until `deadline`, or until `latch` closes. Those that are not
-/// gone stay in `debts`. Err: why the last of these could not be removed.
+/// gone stay in `debts`; where these are all yet to come, if they do, it is waited for them until `late` only.
 pub(super) fn settle_all(
     inner: &Inner,
     debts: &mut Vec<Debt>,
     latch: &Hangup,
     deadline: Instant,
-) -> Result<(), Option<engine::Error>> {
+    late: Instant,
+) -> Result<(), Unsettled> {
     let mut backoff = Backoff::new(SHORT_PAUSES.0, SHORT_PAUSES.1);
     while !debts.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         let engine = inner.engine.with(latch).within(left.max(Duration::from_millis(1)));
-        let mut error = None;
+        let (mut error, mut removing) = (None, false);
         debts.retain(|debt| match settle(&engine, &inner.config.instance, debt, || true) {
             Ok(Settled::Gone) => false,
-            Ok(Settled::NotYet) => true,
+            Ok(Settled::NotYet) => {
+                removing = true;
+                true
+            }
+            Ok(Settled::MayCome) => true,
             Err(e) => {
                 error = Some(e);
                 true
             }
         });
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !debts.is_empty() && (left.is_zero() || !latch.sleep(backoff.next().min(left))) {
-            return Err(error);
+        if debts.is_empty() {
+            break;
+        }
+        let until = if error.is_none() && !removing { late.min(deadline) } else { deadline };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || !latch.sleep(backoff.next().min(left)) {
+            return Err(match error {
+                Some(e) => Unsettled::Engine(e),
+                None if removing => Unsettled::Removing,
+                None => Unsettled::MayCome,
+            });
         }
     }
     Ok(())
@@ -228,9 +274,9 @@ fn settle(engine: &Engine, instance: &str, debt: &Debt, is_owed: impl Fn() -> bo
     let id = match &debt.id {
         Some(id) => id.clone(),
         None => match holder(engine, instance, &debt.task, &debt.name)? {
-            Holder::Ours(inspect) if !has_run(&inspect.state) => inspect.id,
-            Holder::Nobody if debt.late.is_some_and(|late| Instant::now() < late) => return Ok(Settled::NotYet),
-            // One that has run was started by somebody, who looks after it.
+            Holder::Ours(inspect) if !has_run(&inspect.state) && !inspect.state.is_running() => inspect.id,
+            // One that has run was started by somebody, who looks after it. Its name keeps the late one away while it is there.
+            Holder::Nobody | Holder::Ours(_) if debt.may_come().is_some() => return Ok(Settled::MayCome),
             Holder::Nobody | Holder::Ours(_) | Holder::Stranger(_) => return Ok(Settled::Gone),
         },
     };
@@ -239,6 +285,7 @@ fn settle(engine: &Engine, instance: &str, debt: &Debt, is_owed: impl Fn() -> bo
     }
     let query = RemoveQuery { force: true, volumes: true, link: false };
     match engine.container_remove(&id, &query) {
+        Ok(()) if debt.unanswered > 1 && debt.may_come().is_some() => Ok(Settled::MayCome),
         Ok(()) => Ok(Settled::Gone),
         Err(e) if e.is_not_found() => Ok(Settled::Gone),
         // It is being removed.

@@ -10,7 +10,7 @@ use super::holder::{Holder, holder};
 use super::image::{HeldImage, TaskImage};
 use super::inspect::{has_run, network_of};
 use super::options;
-use super::owed::{Debt, LATE_CREATE, Owed, settle_all};
+use super::owed::{Debt, Owed, Unsettled, settle_all};
 use super::task::{TaskConfig, TaskId};
 use super::tasks::Reservation;
 use super::{Error, Inner, Sink, output, wait};
@@ -42,7 +42,9 @@ pub(super) fn start(
     let mut made = Made { inner, task: task.id.clone(), name: name.clone(), debts: Vec::new() };
     let error = match steps(inner, task, sinks, hangup, &mut reservation, &mut made) {
         Ok(handle) => {
-            made.debts.clear();
+            // But for what creates without an answer may make once this container and its name are gone.
+            made.keep_late();
+            Owed::add(inner, std::mem::take(&mut made.debts));
             return Ok(handle);
         }
         // Whichever call was cut, that is why it failed, and trying again does not help.
@@ -90,6 +92,16 @@ fn steps(
         created.running = true;
     }
     let inspect = inspect(&engine, &created.id)?;
+    // Which of the two runs nobody can say: neither is taken for the task's.
+    if inspect.id != created.id && !inspect.id.starts_with(&created.id) {
+        let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
+        if label(create::INSTANCE_LABEL) == Some(&*inner.config.instance)
+            && label(create::TASK_ID_LABEL) == Some(task.id.as_str())
+        {
+            made.note(Some(inspect.id.clone()));
+        }
+        return Err(Error::OtherId { name: plan.name.clone(), created: created.id, inspected: inspect.id });
+    }
 
     let handle = TaskHandle {
         version: HANDLE_VERSION,
@@ -142,32 +154,39 @@ impl Made<'_> {
     fn take_over(&mut self, latch: &Hangup) -> Result<(), Error> {
         self.debts = self.inner.owed.take(&self.task);
         let deadline = Instant::now() + self.inner.config.inspect_timeout;
-        match settle_all(self.inner, &mut self.debts, latch, deadline) {
-            // The Engine is about it: the create meets it, and knows what to do.
-            Ok(()) | Err(None) => Ok(()),
-            Err(Some(source)) => Err(Error::Remove { container: self.name.clone(), source }),
+        match settle_all(self.inner, &mut self.debts, latch, deadline, Instant::now()) {
+            // The create meets it, and knows what to do.
+            Ok(()) | Err(Unsettled::Removing | Unsettled::MayCome) => Ok(()),
+            Err(Unsettled::Engine(source)) => Err(Error::Remove { container: self.name.clone(), source }),
         }
     }
 
     /// This container, and no other of this name.
     fn is(&mut self, id: &str) {
-        self.debts.clear();
-        self.note(Some(id.to_owned()), None);
+        self.keep_late();
+        self.note(Some(id.to_owned()));
     }
 
-    /// A create may have been done, or may yet be.
-    fn may_be(&mut self, answered: bool) {
+    /// All that may be left is what creates without an answer may still make.
+    fn keep_late(&mut self) {
+        self.debts.retain(|debt| debt.may_come().is_some());
+    }
+
+    /// A create may have been done, or, where it was not `answered`, may yet be.
+    fn may_be(&mut self, asked: Instant, answered: bool) {
         if !self.debts.iter().any(|debt| debt.id.is_none()) {
-            self.note(None, None);
+            self.note(None);
         }
-        let late = (!answered).then(|| Instant::now() + LATE_CREATE);
+        // A time beyond the clock's range does not come.
+        let late = if answered { None } else { asked.checked_add(self.inner.config.create_grace) };
         for debt in self.debts.iter_mut().filter(|debt| debt.id.is_none()) {
             debt.late = debt.late.max(late);
+            debt.unanswered += u32::from(!answered);
         }
     }
 
-    fn note(&mut self, id: Option<String>, late: Option<Instant>) {
-        self.debts.push(Debt { task: self.task.clone(), name: self.name.clone(), id, late });
+    fn note(&mut self, id: Option<String>) {
+        self.debts.push(Debt { task: self.task.clone(), name: self.name.clone(), id, late: None, unanswered: 0 });
     }
 
     /// Removes it, as far as that can be done now; the rest is owed. Says whether nothing is left.
@@ -178,8 +197,9 @@ impl Made<'_> {
             true => (Hangup::new(), if shut_down { CLEARING_AT_SHUTDOWN } else { CLEARING_GIVEN_UP }),
             false => (self.inner.hangup.joined(given_up), CLEARING),
         };
-        let cleared = settle_all(self.inner, &mut self.debts, &latch, Instant::now() + time);
-        if let Err(Some(e)) = &cleared {
+        let deadline = Instant::now() + time;
+        let cleared = settle_all(self.inner, &mut self.debts, &latch, deadline, deadline);
+        if let Err(Unsettled::Engine(e)) = &cleared {
             log::debug!("a container of a failed start may be left: {e}");
         }
         Owed::add(self.inner, std::mem::take(&mut self.debts));
@@ -219,6 +239,7 @@ impl Starting<'_> {
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_LIMIT);
         let mut attempts_left = inner.config.container_exists_attempts;
         loop {
+            let asked = Instant::now();
             let source = match engine.container_create(Some(plan.name.as_str()), &plan.body) {
                 Ok(answer) => {
                     made.is(&answer.id);
@@ -230,11 +251,12 @@ impl Starting<'_> {
                 Err(source) => source,
             };
             // podman says 500 where docker says 409. Without a status it may have been done, and its answer was lost.
-            let answered = source.status().is_some();
+            // So it may where a proxy has not waited for it.
+            let answered = source.status().is_some_and(|status| !matches!(status, 502 | 504));
             if source.is_conflict() || source.is_transient() || !answered {
                 // Nothing was sent to an Engine to which there was no connection.
                 if !source.is_conflict() && !matches!(source, crate::engine::Error::Connect { .. }) {
-                    made.may_be(answered);
+                    made.may_be(asked, answered);
                 }
                 if source.is_hung_up() {
                     return Err(Error::ShutDown);
@@ -242,7 +264,7 @@ impl Starting<'_> {
                 match holder(engine, &inner.config.instance, &task.id, &plan.name) {
                     // One that ran before this start is not this start's to remove.
                     Ok(Holder::Ours(inspect)) if inspect.state.is_running() => {
-                        made.debts.clear();
+                        made.keep_late();
                         return Ok(Created { id: inspect.id, running: true });
                     }
                     Ok(Holder::Ours(inspect)) if inspect.state.is_idle() => remove(engine, &inspect.id, made),
@@ -304,7 +326,7 @@ fn remove(engine: &Engine, id: &str, made: &mut Made<'_>) {
         Err(e) if e.is_not_found() || e.is_conflict() => {}
         Err(e) => {
             log::debug!("{e}");
-            made.note(Some(id.to_owned()), None);
+            made.note(Some(id.to_owned()));
         }
     }
 }

@@ -11,6 +11,11 @@ use super::{Error, Inner, Signal};
 use crate::engine::{self, Engine, KillQuery, StopQuery, WaitCondition};
 use crate::threads::{Backoff, Hangup, Worker};
 
+/// How often a stop is asked for that the Engine says it has done, while the container runs.
+const STOPS: u32 = 2;
+/// How often it is looked at after each.
+const STOP_LOOKS: u32 = 4;
+
 pub(super) fn stop(
     inner: &Inner,
     id: &TaskId,
@@ -97,15 +102,39 @@ pub(super) fn engine_stop(inner: &Inner, task: &Task, grace: Duration, hangup: &
     let deadline = grace.saturating_add(inner.config.stop_extra);
     task.is_to_be_killed();
     let query = StopQuery { timeout: Some(grace), signal: String::new(), deadline: Some(deadline) };
-    match inner.engine.container_stop_under(container, &query, hangup) {
-        Ok(_) => Ok(()),
-        Err(e) if e.is_not_found() => Ok(()),
-        Err(source) if source.status().is_some() && !runs(&inner.engine.with(hangup), container) => {
-            log::debug!("{source}; it does not run");
-            Ok(())
+    for _ in 0..STOPS {
+        match inner.engine.container_stop_under(container, &query, hangup) {
+            // Whoever waits for its end sees whether it comes.
+            Ok(_) if !task.attached => return Ok(()),
+            Ok(_) if has_stopped(inner, container, hangup)? => return Ok(()),
+            Ok(_) => log::debug!("the container {container:.12} is stopped, by the Engine's word, and it runs"),
+            Err(e) if e.is_not_found() => return Ok(()),
+            Err(source) if source.status().is_some() && !runs(&inner.engine.with(hangup), container) => {
+                log::debug!("{source}; it does not run");
+                return Ok(());
+            }
+            Err(source) => return Err(Error::Stop { container: container.clone(), source }),
         }
-        Err(source) => Err(Error::Stop { container: container.clone(), source }),
     }
+    Err(Error::NotStopped { container: container.clone() })
+}
+
+/// Whether a container that was stopped, by the Engine's word, does not run. Its state may be a moment behind.
+fn has_stopped(inner: &Inner, container: &str, hangup: &Hangup) -> Result<bool, Error> {
+    let engine = inner.engine.with(hangup).within(inner.config.inspect_timeout);
+    let mut backoff = Backoff::new(inner.config.wait_backoff, inner.config.wait_backoff_limit);
+    for look in 0..STOP_LOOKS {
+        if look > 0 && !hangup.sleep(backoff.next()) {
+            return Err(Error::GivenUp);
+        }
+        match engine.container_state(container) {
+            Ok(state) if state.is_idle() => return Ok(true),
+            Ok(_) => {}
+            Err(e) if e.is_not_found() => return Ok(true),
+            Err(source) => return Err(Error::Inspect { container: container.into(), source }),
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the container runs, as far as the Engine can be asked.

@@ -1,6 +1,8 @@
 //! Before anything of a job runs: that it is not alive already, or is taken up where it is, that its allocations are ours,
 //! that their states and directories are there.
 
+use std::time::SystemTime;
+
 use crate::driver::{TaskConfig, create, is_ours};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{Engine, InspectQuery, RemoveQuery};
@@ -170,7 +172,13 @@ fn take(site: &Site<'_>, store: &Store, alloc: &Allocation, keep: bool) -> Resul
     let lock = owner::claim(store, &alloc.id)?;
     site.data.make_alloc(&alloc.id, alloc.tasks.iter().map(|task| task.config.name.as_str()))?;
     let endpoint = site.engine.endpoint().to_string();
-    let state = AllocState::new(alloc, &endpoint, site.engine_id, keep, container_name);
+    let mut state = AllocState::new(alloc, &endpoint, site.engine_id, keep, container_name);
+    // What its last run left on the books has the same name.
+    let last = store.load(&alloc.id)?.filter(|last| !last.ended);
+    for task in &mut state.tasks {
+        let same = last.as_ref().and_then(|last| last.task(&task.config.name));
+        task.container_may_come_until = same.and_then(|same| same.container_may_come_until);
+    }
     Owned::begin(site.data, store, lock, state)
 }
 
@@ -198,10 +206,12 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
             file.display()
         )));
     }
-    let mut stopped = Vec::new();
+    let (mut stopped, mut coming) = (Vec::new(), Vec::new());
     for task in &mut state.tasks {
         if task.may_be_left() {
-            remove_leftover(site, task)?;
+            if !remove_leftover(site, task)? {
+                coming.push(task.container_name.clone());
+            }
             continue;
         }
         match look(site.engine, task)? {
@@ -221,6 +231,13 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
             None => {}
         }
     }
+    if !coming.is_empty() {
+        store.save(&state)?;
+        return Ok(Some(format!(
+            "allocation {alloc_id} of this job lost its owner and stays on the books: its containers {} may still be made",
+            coming.join(", ")
+        )));
+    }
     state.ended = true;
     store.save(&state)?;
     let left = if stopped.is_empty() {
@@ -231,8 +248,8 @@ fn lay_to_rest(site: &Site<'_>, store: &Store, alloc_id: &str, job_id: &str) -> 
     Ok(Some(format!("allocation {alloc_id} of this job lost its owner and is taken as ended: {left}")))
 }
 
-/// Removes what a failed start of a task has left: nobody wants it.
-fn remove_leftover(site: &Site<'_>, task: &mut TaskRecord) -> Result<(), Error> {
+/// Removes what a failed start of a task has left: nobody wants it. False: it is not there, and may yet come.
+fn remove_leftover(site: &Site<'_>, task: &mut TaskRecord) -> Result<bool, Error> {
     // Where the data directory is not the one that made it, it is another's to remove.
     let instance = site.data.known_instance()?.unwrap_or_default();
     let ours = |container: &ContainerInspect| is_ours(container, &instance, &task.config.id);
@@ -248,9 +265,11 @@ fn remove_leftover(site: &Site<'_>, task: &mut TaskRecord) -> Result<(), Error> 
                 });
             }
         }
+    } else if task.may_come(SystemTime::now()) {
+        return Ok(false);
     }
-    task.container_may_exist = false;
-    Ok(())
+    task.is_clear();
+    Ok(true)
 }
 
 /// Whether a state is about the Engine that answers here. Some Engines have no id: then the address decides.

@@ -83,6 +83,11 @@ pub enum Error {
         /// The allocation.
         alloc_id: String,
     },
+    /// The container of a failed start is not there, and a create that got no answer may still make it.
+    MayCome {
+        /// The container's name.
+        container: String,
+    },
     /// The caller chose something that the job has not.
     Choice {
         /// What is wrong with it.
@@ -123,6 +128,7 @@ impl Error {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Elsewhere { .. } => "elsewhere",
             Self::HasEnded { .. } => "ended",
+            Self::MayCome { .. } => "may_come",
             Self::Engine { .. } => "engine",
             Self::Driver { source, .. } => source.kind(),
             Self::Unwritten { source, .. } => source.kind(),
@@ -132,7 +138,7 @@ impl Error {
     /// Whether the same may succeed later, with nothing changed.
     pub fn is_recoverable(&self) -> bool {
         match self {
-            Self::Owned { .. } | Self::Live { .. } => true,
+            Self::Owned { .. } | Self::Live { .. } | Self::MayCome { .. } => true,
             Self::Engine { source, .. } => source.is_transient(),
             Self::Driver { source, .. } => source.is_recoverable(),
             // A lock that somebody holds.
@@ -178,6 +184,10 @@ impl fmt::Display for Error {
             Self::HasEnded { alloc_id } => {
                 write!(f, "allocation {alloc_id} has ended; `longshore ps -a` says how, and `run` begins anew")
             }
+            Self::MayCome { container } => write!(
+                f,
+                "there is no container {container}, but it may still be made, for its create got no answer: look again in a minute"
+            ),
             Self::Choice { why } => f.write_str(why),
             Self::Engine { what, .. } | Self::Driver { what, .. } => f.write_str(what),
         }

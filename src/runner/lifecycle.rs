@@ -47,7 +47,15 @@ impl Runner<'_> {
     /// Every thread has ended, and every container that was not to be kept is gone or reported, when this returns.
     pub fn run(&self, allocs: &[Allocation], owned: Vec<Owned>) -> Vec<TaskOutcome> {
         let lost = |started: bool| (End::Failed, started);
-        let ends = self.in_threads(allocs, &owned, |thread| thread.run(), lost);
+        let mut ends = self.in_threads(allocs, &owned, |thread| thread.run(), lost);
+        for ((alloc, owned), ends) in allocs.iter().zip(&owned).zip(&mut ends) {
+            for ((number, task), (_, left_behind)) in alloc.tasks.iter().enumerate().zip(ends) {
+                if *left_behind {
+                    let thread = TaskThread { runner: *self, owned, number, task: task.clone() };
+                    *left_behind = !thread.look_again();
+                }
+            }
+        }
         outcomes(allocs, &owned, ends)
     }
 

@@ -2,7 +2,7 @@
 //! there is one, to read before it would start the task again; then its container is looked for, in this order: an owner
 //! that starts the task at that moment reads the wish after its start.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::driver::{self, Driver, Signal, TaskHandle, TaskState};
 use crate::engine::WaitCondition;
@@ -103,7 +103,7 @@ impl Outside<'_> {
             // It has ended, and was kept, or lost its owner.
             let removed = match attached {
                 Some(_) => self.driver.destroy_task(id, force),
-                None => self.driver.remove_unstarted(&found.task.config),
+                None => self.driver.remove_unstarted(&found.task.config).map(drop),
             };
             return removed.map_err(destroying);
         };
@@ -114,6 +114,7 @@ impl Outside<'_> {
             Err(Error::Owned { .. }) => None,
             Err(error) => return Err(error),
         };
+        let mut removed = attached.is_some();
         if let Some(handle) = attached {
             if lock.is_none() && !found.task.ended {
                 if force {
@@ -123,22 +124,32 @@ impl Outside<'_> {
             }
             self.driver.destroy_task(id, force).map_err(destroying)?;
         } else if lock.is_some() {
-            self.driver.remove_unstarted(&found.task.config).map_err(destroying)?;
+            removed = self.driver.remove_unstarted(&found.task.config).map_err(destroying)?;
         }
         let Some(lock) = lock else { return Ok(()) };
         // What its last owner wrote before we had the lock.
         let Some(state) = self.store.load(&alloc.alloc_id)? else { return Ok(()) };
+        let may_come = |task: &TaskRecord| !removed && task.may_come(SystemTime::now());
+        let comes = state.tasks.iter().any(|task| task.config.id == *id && may_come(task));
         let owned = Owned::take_up(self.site.data, self.store, lock, state);
         owned.update(|state| {
             for task in state.tasks.iter_mut().filter(|task| task.config.id == *id) {
                 task.handle = None;
-                task.container_may_exist = false;
+                if comes {
+                    task.container_may_exist = true;
+                } else {
+                    task.is_clear();
+                }
                 task.restart_at = None;
                 task.ended = true;
             }
             let done = |task: &TaskRecord| task.is_cleared_away() || state.keep && task.ended && task.handle.is_some();
             state.ended |= state.tasks.iter().all(done);
-        })
+        })?;
+        match comes {
+            true => Err(Error::MayCome { container: found.task.container_name.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// Writes down what is wanted of a task, and gives its allocation as it is then. `None`: it has ended.

@@ -64,6 +64,9 @@ pub struct TaskRecord {
     /// until the Engine has said that the failed start has left none.
     #[serde(default)]
     pub container_may_exist: bool,
+    /// Until when a create of it that got no answer may still make a container.
+    #[serde(default)]
+    pub container_may_come_until: Option<SystemTime>,
     /// What it is sent when it is to stop.
     pub kill_signal: Option<String>,
     /// How long it then has.
@@ -116,6 +119,7 @@ impl AllocState {
             container_name: container_name(&task.config),
             handle: None,
             container_may_exist: false,
+            container_may_come_until: None,
             kill_signal: task.kill_signal.map(|signal| signal.to_string()),
             kill_timeout: task.kill_timeout,
             restart: task.restart,
@@ -149,6 +153,16 @@ impl TaskRecord {
     /// Whether it has ended for good without ever having been started, and its failed start may have left a container.
     pub fn may_be_left(&self) -> bool {
         self.ended && self.handle.is_none() && self.container_may_exist
+    }
+
+    /// Whether at this moment a container of it that is not there may still be made.
+    pub fn may_come(&self, now: SystemTime) -> bool {
+        self.container_may_come_until.is_some_and(|until| now < until)
+    }
+
+    /// No container of it is left, nor comes.
+    pub(super) fn is_clear(&mut self) {
+        (self.container_may_exist, self.container_may_come_until) = (false, None);
     }
 }
 
@@ -342,6 +356,7 @@ mod tests {
             container_name: format!("t-{id}"),
             handle: Some(TaskHandle { config, container_id: "c1".into(), ..TaskHandle::default() }),
             container_may_exist: false,
+            container_may_come_until: None,
             kill_signal: Some("SIGINT".into()),
             kill_timeout: Duration::from_millis(1500),
             restart,
@@ -385,6 +400,24 @@ mod tests {
         store.save(&state("a3")).unwrap();
         let heads: Vec<_> = store.heads().unwrap().into_iter().map(|head| (head.alloc_id, head.ended)).collect();
         assert_eq!(heads, [("a1".to_owned(), true), ("a2".into(), false), ("a3".into(), false)]);
+    }
+
+    #[test]
+    fn a_state_of_an_earlier_version_is_read() {
+        let scratch = Scratch::new("state-early");
+        let store = Store::open(&DataDir::new(scratch.path()).unwrap()).unwrap();
+        let mut state = state("a1");
+        state.tasks[0].container_may_come_until = Some(SystemTime::now() + Duration::from_secs(60));
+        store.save(&state).unwrap();
+        assert!(store.load("a1").unwrap().unwrap().tasks[0].may_come(SystemTime::now()));
+        let path = store.file("a1", "json");
+        let mut text: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let task = text["tasks"][0].as_object_mut().unwrap();
+        task.remove("container_may_come_until").unwrap();
+        task.remove("container_may_exist").unwrap();
+        fs::write(&path, text.to_string()).unwrap();
+        let read = store.load("a1").unwrap().unwrap();
+        assert!(!read.tasks[0].may_come(SystemTime::now()) && !read.tasks[0].may_be_left());
     }
 
     #[test]

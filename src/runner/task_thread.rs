@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select};
 
-use crate::driver::{self, ExitResult, TaskHandle};
+use crate::driver::{self, ExitResult, Leftover, TaskHandle};
 use crate::threads::{Backoff, Hangup};
 use crate::values::Signal;
 
@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const ORDER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How long an order to kill is given before what it is for is left.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a container that an unanswered create may still make is waited for before it is left on the books.
+const LATE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the answer to a stop is waited for once the task has ended.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -120,8 +122,10 @@ impl TaskThread<'_> {
                 false
             }
         };
-        if life.may_exist {
-            left_behind |= !self.remove_leftover();
+        // One that is kept has the name: no other can come.
+        let may_come = self.owned.task(self.number).container_may_come_until.is_some() && !(life.has_container && keep);
+        if !left_behind && (life.may_exist || may_come) {
+            left_behind = !self.remove_leftover();
         }
         if left_behind {
             self.say_left();
@@ -214,17 +218,21 @@ impl TaskThread<'_> {
         let name = self.owned.task(self.number).container_name;
         stop.may_exist(&name);
         let started = driver.start_task_under(config.clone(), watcher.sinks(config), stop.starts());
+        if let Some(until) = driver.leftover_may_come_until(&config.id) {
+            self.save(|task| task.container_may_come_until = task.container_may_come_until.max(Some(until)));
+        }
         let (handle, _network) = started.map_err(|source| {
             life.may_exist = source.left_behind().is_some();
             if !life.may_exist {
                 stop.is_done_with(&name);
-                self.save(|task| task.container_may_exist = false);
+                self.save(|task| task.container_may_exist = task.container_may_come_until.is_some());
             }
-            // Nobody need be told that what they gave up has failed.
-            match source {
-                driver::Error::GivenUp => false,
-                source => self.start_failed(&self.failed("start", source)),
-            }
+            // Nobody need be told that what they gave up has failed. What it left is told once, at the end.
+            let given_up = match &source {
+                driver::Error::LeftBehind { source, .. } => matches!(**source, driver::Error::GivenUp),
+                source => matches!(source, driver::Error::GivenUp),
+            };
+            !given_up && self.start_failed(&self.failed("start", source))
         })?;
         (life.has_container, life.may_exist) = (true, false);
         self.started(handle);
@@ -240,7 +248,7 @@ impl TaskThread<'_> {
         self.save(|task| {
             task.container_name.clone_from(&handle.container_name);
             task.handle = Some(handle);
-            task.container_may_exist = false;
+            task.container_may_exist = task.container_may_come_until.is_some();
         });
     }
 
@@ -411,17 +419,57 @@ impl TaskThread<'_> {
         done
     }
 
-    /// Removes what a failed start may have left. False: it may still be there, which has been told.
+    /// Removes what a failed start may have left. False: it may still be there, or yet come: it stays on the books.
     fn remove_leftover(&self) -> bool {
         let Runner { driver, stop, .. } = self.runner;
         let config = &self.task.config;
-        let done = self.until_done("remove the container of", || driver.remove_leftover(config, stop.leave()));
-        if done {
-            let TaskRecord { container_name, .. } = self.owned.task(self.number);
-            stop.is_done_with(&container_name);
-            self.save(|task| task.container_may_exist = false);
+        let begun = Instant::now();
+        let mut backoff = Backoff::new(ORDER_PAUSES.0, ORDER_PAUSES.1);
+        let mut found = Leftover::Nothing;
+        loop {
+            let look = || {
+                found = driver.remove_leftover(config, stop.leave())?;
+                Ok(())
+            };
+            if !self.until_done("remove the container of", look) {
+                return false;
+            }
+            if let Leftover::MayCome { until } = found {
+                self.save(|task| task.container_may_come_until = task.container_may_come_until.max(Some(until)));
+            }
+            let record = self.owned.task(self.number);
+            // The create may have been another process's, of which the driver knows nothing.
+            if found == Leftover::Removed || !record.may_come(SystemTime::now()) {
+                stop.is_done_with(&record.container_name);
+                self.save(TaskRecord::is_clear);
+                return true;
+            }
+            // Who asks for the end does not want to wait, nor does a run whose other tasks have ended.
+            if begun.elapsed() >= LATE_PATIENCE || !stop.starts().sleep(backoff.next()) {
+                self.save(|task| task.container_may_exist = true);
+                return false;
+            }
         }
-        done
+    }
+
+    /// Looks once more, at the end of a run, for what was left on the books: the driver may have removed it meanwhile. Says
+    /// whether nothing is left.
+    pub(super) fn look_again(&self) -> bool {
+        let Runner { driver, stop, .. } = self.runner;
+        let record = self.owned.task(self.number);
+        if !record.may_be_left() || record.container_may_come_until.is_none() || stop.is_asked() {
+            return false;
+        }
+        let gone = match driver.remove_leftover(&self.task.config, stop.starts()) {
+            Ok(Leftover::Removed) => true,
+            Ok(Leftover::Nothing) => !record.may_come(SystemTime::now()),
+            Ok(_) | Err(_) => false,
+        };
+        if gone {
+            stop.is_done_with(&record.container_name);
+            self.save(TaskRecord::is_clear);
+        }
+        gone
     }
 
     /// Does a thing again and again until it is done. False: the Engine refuses it for good, or we are to end at once.
@@ -455,8 +503,16 @@ impl TaskThread<'_> {
 
     /// Tells what is left of the task.
     fn say_left(&self) {
-        let TaskRecord { container_name, .. } = self.owned.task(self.number);
-        let message = format!("its container {container_name} is left, or may be: `longshore ps` shows it");
+        let record = self.owned.task(self.number);
+        let name = &record.container_name;
+        let message = match record.handle.is_none() && record.may_come(SystemTime::now()) {
+            true => {
+                format!(
+                    "its container {name} may still be made: `longshore recover` or `longshore destroy` looks again"
+                )
+            }
+            false => format!("its container {name} is left, or may be: `longshore ps` shows it"),
+        };
         self.tell(Happened::Error { message, kind: "left_behind".into(), recoverable: true });
     }
 

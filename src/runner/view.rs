@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use std::time::SystemTime;
+
 use super::begin::{Site, is_here, look};
 use super::events::rfc3339;
 use super::owner::Ownership;
@@ -43,6 +45,8 @@ pub enum View {
     Ended,
     /// It has ended for good, and its failed start has left a container.
     Left,
+    /// It has ended for good; its container is not there, and a create that got no answer may still make it.
+    MayCome,
     /// Its container is not there any more, and nobody here removed it.
     Gone,
     /// The Engine does not answer, or says what is not known here.
@@ -125,7 +129,7 @@ impl TaskView {
         };
         let time = |text: &str| (!text.is_empty() && !text.starts_with("0001-")).then(|| text.to_owned());
         let started_at = inspect.and_then(|inspect| time(&inspect.state.started_at));
-        let state = state(alloc, task, seen);
+        let state = state(alloc, task, seen, SystemTime::now());
         let ran = started_at.is_some();
         let exit_result = match inspect {
             Some(inspect) if ran => ExitResult::of(&inspect.state),
@@ -162,7 +166,7 @@ impl TaskView {
     }
 }
 
-fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen) -> View {
+fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen, now: SystemTime) -> View {
     match seen {
         Seen::Unknown => View::Unknown,
         Seen::Elsewhere => View::Elsewhere,
@@ -170,6 +174,7 @@ fn state(alloc: &AllocState, task: &TaskRecord, seen: &Seen) -> View {
         Seen::Container(inspect) if inspect.state.is_running() => View::Running,
         Seen::Container(inspect) if !inspect.state.is_idle() => View::Unknown,
         Seen::Container(_) if task.may_be_left() => View::Left,
+        Seen::Nothing if task.may_be_left() && task.may_come(now) => View::MayCome,
         _ if task.ended || alloc.ended => View::Ended,
         _ if task.restart_at.is_some() => View::Restarting,
         Seen::Container(inspect) if ExitResult::of(&inspect.state).is_some() => View::Exited,
@@ -199,7 +204,7 @@ mod tests {
     use super::*;
     use crate::driver::TaskHandle;
     use crate::runner::testing;
-    use std::time::SystemTime;
+    use std::time::Duration;
 
     fn container(json: &str) -> Seen {
         Seen::Container(Box::new(serde_json::from_str(json).unwrap()))
@@ -257,6 +262,11 @@ mod tests {
             let found = Found { alloc: &alloc, task: &alloc.tasks[0] };
             assert!(!found.task.is_cleared_away(), "{row}");
             assert_eq!(TaskView::new(&found, &seen, Ownership::Nobody).state, want, "{row}");
+            // The same, where a create may still make it.
+            alloc.tasks[0].container_may_come_until = Some(SystemTime::now() + Duration::from_secs(60));
+            let found = Found { alloc: &alloc, task: &alloc.tasks[0] };
+            let want = if row == "none after all" { View::MayCome } else { want };
+            assert_eq!(TaskView::new(&found, &seen, Ownership::Nobody).state, want, "{row}, or may come");
         }
     }
 

@@ -88,6 +88,7 @@ fn a_container_of_a_failed_start_is_never_forgotten() {
         assert!(begun.elapsed() < Duration::from_secs(6), "{row}: {:?}", begun.elapsed());
         let name = known_name(&place);
         assert!(ended.code == 130 && ended.out.contains(&name), "{row}: {} {} {}", ended.code, ended.out, ended.err);
+        assert!(ended.err.matches(&name).count() <= 1, "{row}: it is told once: {}", ended.err);
 
         gate.come_back();
         assert_eq!(place.containers(), [name.as_str()], "{row}: the Engine has it");
@@ -115,6 +116,79 @@ fn a_container_of_a_failed_start_is_never_forgotten() {
         assert_eq!(place.containers(), Vec::<String>::new(), "{row}");
         assert!(known(&place).is_empty(), "{row}");
     }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_container_that_is_made_late_is_never_forgotten() {
+    for by in ["recover", "destroy", "run", "run --recover"] {
+        let (place, gate) = gated();
+        let file = place.job(&[("t", POLITE)], "", "");
+        gate.fault("POST", "/create", Fault::Late(Duration::from_secs(5)));
+        let running = Running::start(place.longshore(&["run", &file]));
+        eventually(PATIENCE, "it hangs", || gate.met() > 0);
+        thread::sleep(STROKE);
+        let begun = Instant::now();
+        running.signal("INT");
+        let ended = running.end();
+        assert!(begun.elapsed() < Duration::from_secs(2), "{by}: {:?}", begun.elapsed());
+        let name = known_name(&place);
+        let words = format!("its container {name} may still be made");
+        assert!(ended.code == 130 && ended.err.matches(&name).count() == 1, "{by}: {} {}", ended.code, ended.err);
+        assert!(ended.err.contains(&words), "{by}: {}", ended.err);
+        assert_eq!(place.containers(), Vec::<String>::new(), "{by}: it is not there yet");
+        assert_eq!(known(&place)[0]["state"], "may_come", "{by}");
+        let status = ran(&place, &["status", "t"]);
+        assert!(status.code == 0 && status.out.contains("may come"), "{by}: {} {}", status.out, status.err);
+        if by == "destroy" {
+            let early = ran(&place, &["destroy", "t"]);
+            assert!(early.code == 125 && early.err.contains("may still be made"), "{by}: {} {}", early.code, early.err);
+            assert_eq!(known(&place)[0]["state"], "may_come", "{by}: it stays on the books");
+        }
+
+        eventually(PATIENCE, "it is made", || !place.containers().is_empty());
+        assert_eq!(known(&place)[0]["state"], "left", "{by}");
+        match by {
+            "recover" => drop(ran(&place, &["recover", "--all"])),
+            "destroy" => assert_eq!(ran(&place, &["destroy", "t"]).code, 0, "{by}"),
+            _ => {
+                let more = if by == "run" { &[][..] } else { &["--recover"] };
+                let args: Vec<&str> = ["run", &file].into_iter().chain(more.iter().copied()).collect();
+                let mut next = Running::start(place.longshore(&args));
+                next.wait_for("up");
+                assert_eq!(place.containers().len(), 1, "{by}: there is no second one beside it");
+                next.signal("TERM");
+                assert_eq!(next.end().code, 5, "{by}");
+            }
+        }
+        assert_eq!(place.containers(), Vec::<String>::new(), "{by}");
+        assert!(known(&place).is_empty(), "{by}");
+    }
+}
+
+#[test]
+#[ignore = "needs an Engine"]
+fn a_run_does_not_wait_for_a_container_that_does_not_come() {
+    let (place, gate) = gated();
+    let file = place.job(&[("t", POLITE)], "restart {\n attempts = 0\n mode = \"fail\"\n }", "");
+    gate.fault("POST", "/create", Fault::Before);
+    let running = Running::start(place.longshore(&["run", &file]));
+    eventually(PATIENCE, "it is lost", || gate.met() > 0);
+    thread::sleep(Duration::from_secs(4));
+    let begun = Instant::now();
+    gate.come_back();
+    let ended = running.end();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(ended.code == 125 && ended.err.contains("may still be made"), "{} {}", ended.code, ended.err);
+    // As if its time were over.
+    let path = std::fs::read_dir(place.dir.join("data/state")).unwrap().flatten().map(|entry| entry.path());
+    let path = path.into_iter().find(|path| path.extension().is_some_and(|end| end == "json")).unwrap();
+    let mut state = place.state();
+    state["tasks"][0]["container_may_come_until"]["secs_since_epoch"] = 1.into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    assert!(known(&place).is_empty(), "it does not come any more");
+    ran(&place, &["recover", "--all"]);
+    assert_eq!(place.state()["ended"], true, "it is dropped");
 }
 
 /// The name of the one container that a state knows of.
@@ -179,6 +253,7 @@ fn the_second_ends_at_once_and_names_what_it_leaves() {
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let name = known_name(&place);
     assert!(ended.code == 130 && ended.err.contains(&name), "{} {}", ended.code, ended.err);
+    assert_eq!(ended.err.matches(&name).count(), 1, "once: {}", ended.err);
     gate.come_back();
     assert_eq!(place.containers(), [name.as_str()]);
     let task = &known(&place)[0];
@@ -219,7 +294,11 @@ fn the_first_ends_a_start_that_hangs() {
         assert!(begun.elapsed() < Duration::from_secs(6), "{row}: {:?} {}", begun.elapsed(), ran.err);
         gate.come_back();
         assert_eq!(place.containers(), Vec::<String>::new(), "{row}: {}", ran.err);
-        assert!(known(&place).is_empty(), "{row}");
+        match row {
+            // Nobody knows that the Engine never gets it.
+            "a create" => assert_eq!(known(&place)[0]["state"], "may_come", "{row}"),
+            _ => assert!(known(&place).is_empty(), "{row}"),
+        }
         if row != "an inspect" {
             assert_eq!(ran.code, 130, "{row}: {}", ran.err);
         }

@@ -81,6 +81,7 @@ fn saved(place: &Place) {
         order: (0, 0),
         container_name: W.into(),
         container_may_exist: false,
+        container_may_come_until: None,
         handle: Some(handle),
         kill_signal: None,
         kill_timeout: Duration::from_secs(1),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use longshore::driver::{Error, ExecFate, ExecIo, ExecOptions, TerminalSize};
+use longshore::driver::{DriverConfig, Error, ExecFate, ExecIo, ExecOptions, ExecResult, TerminalSize};
 use longshore::engine::Stream;
 use longshore::replay::scripted::{self, Answer, PATIENCE, frame};
 use serde_json::json;
@@ -131,7 +131,8 @@ fn words_in_the_place_of_frames_are_shown() {
         let id = started(&driver, Vec::new());
         let result = driver.exec_task(&id, &options(false, None)).unwrap();
         let (out, err) = (String::from_utf8(result.output.stdout), String::from_utf8(result.output.stderr));
-        assert_eq!((out.unwrap().as_str(), err.unwrap().as_str()), ("", words), "{row}");
+        let line = format!("{}\n", words.trim_end());
+        assert_eq!((out.unwrap(), err.unwrap()), (String::new(), line), "{row}");
         assert_eq!(result.exit_result.exit_code, want, "{row}");
     }
     // Output that gets out of step is not the Engine's words, and no success.
@@ -154,6 +155,8 @@ fn a_command_without_a_code_is_an_error_after_a_few_looks() {
         ("null", json!({"ID": "e1", "Running": false, "ExitCode": null})),
         ("missing", json!({"ID": "e1", "Running": false})),
         ("nothing", json!({})),
+        ("a code, and whether it runs is not said", json!({"ID": "e1", "ExitCode": 0})),
+        ("the same by null", json!({"ID": "e1", "Running": null, "ExitCode": 0})),
     ] {
         let world = world(|| Answer::upgrade().close(), runs);
         let told = inspect.clone();
@@ -168,6 +171,104 @@ fn a_command_without_a_code_is_an_error_after_a_few_looks() {
         world.scripted.always(INSPECT, ended);
         world.scripted.answers(INSPECT, [Answer::json(200, &inspect), Answer::json(200, &inspect)]);
         assert_eq!(driver.exec_task(&id, &options(false, None)).unwrap().exit_result.exit_code, 3, "{row}");
+    }
+}
+
+#[test]
+fn a_command_that_outlives_its_connection_is_no_success() {
+    for (row, codes, lasts, cut) in [
+        ("for a moment", 0, Duration::from_millis(300), false),
+        ("for long", 0, Duration::from_millis(1500), true),
+        ("for long, and fails", 3, Duration::from_millis(1500), true),
+    ] {
+        let world = world(|| Answer::upgrade().send(frame(Stream::Stdout, "half of it")).close(), runs);
+        let begun = Instant::now();
+        world.scripted.on(INSPECT, move |_| {
+            let done = begun.elapsed() >= lasts;
+            done.then(|| Answer::json(200, &json!({"ID": "e1", "Running": false, "ExitCode": codes})))
+        });
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let ExecResult { output, exit_result } = driver.exec_task(&id, &options(false, None)).unwrap();
+        assert_eq!((&*output.stdout, exit_result.exit_code), (&b"half of it"[..], codes), "{row}");
+        assert_eq!(exit_result.err.is_some_and(|err| err.contains("lost")), cut, "{row}");
+    }
+}
+
+#[test]
+fn the_engines_own_words_are_escaped_and_on_lines_of_their_own() {
+    let odd = "\x1b[2Jerror\r\nlongshore: \u{9b}2J";
+    let words = "\\u{1b}[2Jerror\nlongshore: \\u{9b}2J\n";
+    let out = "\x1b[31mits own, as it is";
+    for (row, sent, stdout, stderr) in [
+        ("in the place of frames", odd.as_bytes().to_vec(), "", words.to_owned()),
+        ("a frame", frame(Stream::System, odd), "", words.to_owned()),
+        (
+            "after output",
+            [frame(Stream::Stderr, out), frame(Stream::System, odd)].concat(),
+            "",
+            format!("{out}\n{words}"),
+        ),
+        (
+            "between output, in two pieces",
+            [
+                frame(Stream::System, "one "),
+                frame(Stream::System, "line"),
+                frame(Stream::Stdout, out),
+                frame(Stream::Stderr, "more"),
+            ]
+            .concat(),
+            out,
+            "one line\nmore".to_owned(),
+        ),
+    ] {
+        let world = world(Answer::nothing, ended);
+        let again = sent.clone();
+        world.scripted.answers(START, [Answer::upgrade().send(sent), Answer::upgrade().send(again)]);
+        let driver = world.driver();
+        let id = started(&driver, Vec::new());
+        let kept = driver.exec_task(&id, &options(false, None)).unwrap().output;
+        let kept = [kept.stdout, kept.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(kept, [stdout.to_owned(), stderr.clone()], "{row}");
+        let passed = [Arc::<Mutex<Vec<u8>>>::default(), Arc::default()];
+        let [to, errors] = passed.clone().map(|kept| Box::new(Into(kept)));
+        let io = ExecIo { stdin: None, stdout: to, stderr: errors, resize: None };
+        driver.exec_task_streaming(&id, &options(false, None), io).unwrap();
+        let passed = passed.map(|bytes| String::from_utf8(bytes.lock().unwrap().clone()).unwrap());
+        assert_eq!(passed, [stdout.to_owned(), stderr], "{row}, passed through");
+    }
+}
+
+/// A sink that keeps all.
+struct Into(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Into {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_became_of_a_start_without_an_answer_is_said_soon_and_not_guessed() {
+    let not_begun = || Answer::json(200, &json!({"ID": "e1", "Running": false, "ExitCode": null, "Pid": 0}));
+    for (row, inspect, want) in [
+        ("it has not begun, so far", not_begun as fn() -> Answer, ExecFate::MayGoOn),
+        ("it is not known", || Answer::json(200, &json!({})), ExecFate::MayGoOn),
+        ("it runs", runs, ExecFate::GoesOn),
+        ("nothing is said at all", || Answer::nothing().hold(), ExecFate::Unknown),
+    ] {
+        let world = world(|| Answer::nothing().hold(), inspect);
+        let driver = world.driver_with(DriverConfig::default());
+        let id = started(&driver, Vec::new());
+        let begun = Instant::now();
+        let error = driver.exec_task(&id, &options(false, Some(Duration::from_millis(200)))).unwrap_err();
+        assert!(matches!(error, Error::ExecTimeout { fate, .. } if fate == want), "{row}: {error}");
+        assert!(begun.elapsed() < Duration::from_millis(3500), "{row}: {:?}", begun.elapsed());
     }
 }
 

@@ -272,3 +272,35 @@ fn two_hundred_subscribers_that_never_read_or_have_left() {
     assert!(driver.task_events().recv_timeout(PATIENCE).is_err_and(|e| e.is_disconnected()), "too late");
     assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_err()), "no exit was invented");
 }
+
+#[test]
+fn a_stop_of_what_runs_on_is_no_success() {
+    // row, what a stop answers, what is then said of the container, how often it must be stopped, what comes of it
+    for (row, status, state, stops, kind) in [
+        ("it runs on", 304, json!({"Status": "running", "Running": true}), 2, Some("not_stopped")),
+        ("it was stopped, and runs on", 204, json!({"Status": "running", "Running": true}), 2, Some("not_stopped")),
+        ("nothing is said", 204, json!({}), 2, Some("not_stopped")),
+        ("nobody knows the word", 304, json!({"Status": "hibernating"}), 2, Some("not_stopped")),
+        ("it has ended", 304, json!({"Status": "exited", "ExitCode": 0}), 1, None),
+    ] {
+        let world = World::new();
+        let owner = world.driver();
+        let (handle, _) = owner.start_task(task()).unwrap();
+        let driver = world.driver();
+        driver.attach_task(&handle).unwrap();
+        world.scripted.always(STOP, move || Answer::empty(status));
+        let inspect = json!({"Id": handle.container_id, "Name": handle.container_name, "State": state});
+        world.scripted.always(INSPECT, move || Answer::json(200, &inspect));
+        let stopped = driver.stop_task(&handle.config.id, Duration::from_secs(1), None);
+        assert_eq!(stopped.as_ref().err().map(|error| error.kind()), kind, "{row}: {stopped:?}");
+        assert_eq!(world.scripted.count(STOP), stops, "{row}");
+    }
+    // One that hears the second is stopped.
+    let world = World::new();
+    let (handle, _) = world.driver().start_task(task()).unwrap();
+    let driver = world.driver();
+    driver.attach_task(&handle).unwrap();
+    world.scripted.answers(STOP, [Answer::empty(304)]);
+    driver.stop_task(&handle.config.id, Duration::from_secs(1), None).unwrap();
+    assert_eq!((world.scripted.count(STOP), world.only().status), (2, "exited"));
+}

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore::Hangup;
-use longshore::driver::{Driver, Error, TaskConfig};
+use longshore::driver::{Driver, Error, Leftover, TaskConfig};
 use longshore::replay::scripted::{Answer, PATIENCE};
 use serde_json::json;
 
@@ -342,6 +342,90 @@ fn what_is_left_is_removed_when_somebody_wants_it() {
         away.store(false, Ordering::SeqCst);
         driver.remove_leftover(&task, &Hangup::new()).unwrap();
         assert!(world.model().containers.is_empty(), "{status}");
+    }
+}
+
+/// Gives the first start of a task up whose create is held, and says what the driver then has of it.
+fn give_up_a_create(world: &World, driver: &Driver, task: &TaskConfig) {
+    let mut first = true;
+    world.scripted.on(CREATE, move |_| std::mem::take(&mut first).then(|| Answer::nothing().hold()));
+    let hangup = Hangup::new();
+    let starting = {
+        let (driver, task, hangup) = (driver.clone(), task.clone(), hangup.clone());
+        thread::spawn(move || driver.start_task_under(task, Vec::new(), &hangup).map(drop))
+    };
+    world.scripted.wait_for("it is under way", |state| state.count(CREATE) == 1);
+    let begun = Instant::now();
+    hangup.hang_up();
+    let error = starting.join().unwrap().unwrap_err();
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert_eq!((error.kind(), error.left_behind()), ("given_up", Some(task.id.as_str())), "{}", whole(&error));
+}
+
+#[test]
+fn a_create_without_an_answer_may_still_make_its_container() {
+    for comes in [true, false] {
+        let world = World::new();
+        let (mut config, task) = (crate::world::quick(), task());
+        config.create_grace = Duration::from_secs(if comes { 60 } else { 3 });
+        let driver = world.driver_with(config);
+        give_up_a_create(&world, &driver, &task);
+        assert_eq!(driver.leftovers(), [task.id.as_str()], "`no such container` settles nothing");
+        assert!(driver.leftover_may_come_until(&task.id).is_some());
+        let begun = Instant::now();
+        let found = driver.remove_leftover(&task, &Hangup::new()).unwrap();
+        assert!(matches!(found, Leftover::MayCome { .. }), "{found:?}");
+        assert!(begun.elapsed() < Duration::from_millis(400), "nobody waits for it: {:?}", begun.elapsed());
+        if comes {
+            world.model().containers.push(holder(&task, true, "created"));
+        }
+        eventually(PATIENCE, "it is settled", || driver.leftovers().is_empty());
+        assert_eq!((world.model().containers.len(), world.scripted.count(REMOVE)), (0, usize::from(comes)));
+        assert_eq!(driver.leftover_may_come_until(&task.id), None);
+        assert_eq!(driver.remove_leftover(&task, &Hangup::new()).unwrap(), Leftover::Nothing);
+    }
+}
+
+#[test]
+fn a_create_that_was_tried_again_may_still_make_another_container() {
+    for (row, lost) in [
+        ("no answer", Answer::nothing().close()),
+        ("a proxy's word", Answer::body(504, "<html>").header("Content-Type", "text/html")),
+    ] {
+        let world = World::new();
+        let (mut config, task) = (crate::world::quick(), task());
+        config.create_grace = Duration::from_secs(60);
+        let driver = world.driver_with(config);
+        world.scripted.answers(CREATE, [lost]);
+        start(&driver, &task).unwrap();
+        assert!(driver.leftover_may_come_until(&task.id).is_some(), "{row}");
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!((world.only().status, world.scripted.count(REMOVE)), ("running", 0), "{row}: it is not the other");
+        driver.destroy_task(&task.id, true).unwrap();
+        assert_eq!(driver.leftovers(), [task.id.as_str()], "{row}");
+        world.model().containers.push(holder(&task, true, "created"));
+        eventually(PATIENCE, row, || driver.leftovers().is_empty());
+        assert!(world.model().containers.is_empty(), "{row}");
+    }
+}
+
+#[test]
+fn a_container_with_two_ids_is_not_used() {
+    for ours in [true, false] {
+        let world = World::new();
+        let (driver, task, shared) = (world.driver(), task(), world.shared());
+        let other = Container { name: "other".into(), status: "running", ..holder(&task, ours, "running") };
+        let told = json!({
+            "Id": other.id, "Name": format!("/{}", task.id), "Image": "sha256:1234",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-25T03:36:00Z"},
+            "Config": {"Labels": other.labels},
+        });
+        shared.lock().containers.push(other);
+        world.scripted.always(INSPECT, move || Answer::json(200, &told));
+        let error = start(&driver, &task).unwrap_err();
+        assert_eq!((error.kind(), error.left_behind()), ("other_id", None), "{}", whole(&error));
+        let left: Vec<String> = world.model().containers.iter().map(|container| container.name.clone()).collect();
+        assert_eq!(left, if ours { vec![] } else { vec!["other".to_owned()] }, "what is ours of the two goes");
     }
 }
 

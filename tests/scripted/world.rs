@@ -288,6 +288,7 @@ pub(crate) fn quick() -> DriverConfig {
         wait_backoff: Duration::from_millis(2),
         wait_backoff_limit: Duration::from_millis(20),
         inspect_timeout: Duration::from_millis(500),
+        create_grace: Duration::from_millis(600),
         ..DriverConfig::default()
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// When a request is met that a test has named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Fault {
     After,
     /// Keeps it, and every later one of its kind: no answer comes.
     Hold,
+    /// Keeps it for so long, and passes it on then, whether or not its sender still waits. Once.
+    Late(Duration),
 }
 
 /// A proxy on a Unix socket. Dropping it closes its connections and ends its threads.
@@ -183,6 +186,13 @@ fn pass(shared: &Arc<Shared>, client: UnixStream) {
                 }
                 // Until the client hangs up.
                 Some(Fault::Hold) => continue,
+                Some(Fault::Late(time)) => {
+                    thread::sleep(time);
+                    let _ = (&mut &*upstream).write_all(&buffer[..length]);
+                    // A request that is hung up on at once is given up by the Engine.
+                    thread::sleep(Duration::from_secs(1));
+                    continue;
+                }
                 Some(Fault::After) => {
                     *goes_with_its_answer.lock().unwrap_or_else(PoisonError::into_inner) = true;
                 }

@@ -51,8 +51,8 @@ wire! {
         /// The exec's id.
         #[serde(rename = "ID")]
         id: String,
-        /// Whether it runs.
-        running: bool,
+        /// Whether it runs. `None`: the Engine does not say, and it may.
+        running: Option<bool>,
         /// Its exit code. `None`: not ended; podman says 0 then, so look at `running` first.
         exit_code: Option<i64>,
         /// What runs.
@@ -90,5 +90,12 @@ wire! {
         privileged: bool,
         /// Who runs it.
         user: String,
+    }
+}
+
+impl ExecInspect {
+    /// Its exit code, where the Engine says that it has ended. That it runs no more is not taken from silence.
+    pub fn ended(&self) -> Option<i64> {
+        self.exit_code.filter(|_| self.running == Some(false))
     }
 }
