@@ -170,8 +170,9 @@ pub(super) fn outcomes(allocs: &[Allocation], owned: &[Owned], ends: Vec<Vec<(En
         let outcome = |(number, (task, (end, left_behind))): (usize, (&PlacedTask, (End, bool)))| TaskOutcome {
             order: task.order,
             index: alloc.index,
+            // A task that has run has not failed for a container that may yet be made, and will not be started.
+            left_behind: left_behind && !(matches!(end, End::Exited(_)) && owned.task(number).only_may_come()),
             end,
-            left_behind,
             output_lost: owned.has_lost_output(number),
         };
         outcomes.extend(alloc.tasks.iter().zip(ends).enumerate().map(outcome));

@@ -160,6 +160,11 @@ impl TaskRecord {
         self.container_may_come_until.is_some_and(|until| now < until)
     }
 
+    /// Whether nothing of it is left but what may still be made.
+    pub(super) fn only_may_come(&self) -> bool {
+        self.may_be_left() && self.may_come(SystemTime::now())
+    }
+
     /// No container of it is left, nor comes.
     pub(super) fn is_clear(&mut self) {
         (self.container_may_exist, self.container_may_come_until) = (false, None);

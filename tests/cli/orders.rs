@@ -168,6 +168,22 @@ fn a_container_that_is_made_late_is_never_forgotten() {
 
 #[test]
 #[ignore = "needs an Engine"]
+fn a_create_that_was_tried_again_is_no_failure_and_not_forgotten() {
+    let (place, gate) = gated();
+    let file = place.job(&[("t", "echo up; exit 0")], "", "");
+    gate.fault("POST", "/create", Fault::Before);
+    let running = Running::start(place.longshore(&["run", &file]));
+    eventually(PATIENCE, "it is lost", || gate.met() > 0);
+    gate.come_back();
+    let ended = running.end();
+    assert_eq!((ended.code, ended.out.as_str()), (0, "up\n"), "{}", ended.err);
+    assert!(ended.err.contains("may still be made"), "{}", ended.err);
+    assert_eq!(known(&place)[0]["state"], "may_come");
+    assert_eq!(place.containers(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs an Engine"]
 fn a_run_does_not_wait_for_a_container_that_does_not_come() {
     let (place, gate) = gated();
     let file = place.job(&[("t", POLITE)], "restart {\n attempts = 0\n mode = \"fail\"\n }", "");
