@@ -397,8 +397,8 @@ impl Answer {
             "" => Err(self.without("Id")),
             id if is_id(id) => Ok(said),
             id => {
-                let odd = Unexpected::Str(&cut(id).into_owned());
-                Err(self.unreadable(serde_json::Error::invalid_value(odd, &"an id")))
+                let error = serde_json::Error::invalid_value(Unexpected::Str(&cut(id)), &"an id");
+                Err(self.unreadable(error))
             }
         }
     }

@@ -116,7 +116,7 @@ impl Dial {
                 Err(e) if is_exhausted(&e) && begun.elapsed() + pause < patience => {}
                 socket => return socket.map_err(|e| failed(Failure::Connect(e))),
             }
-            if !self.hangup.clone().unwrap_or_else(Hangup::new).sleep(pause) {
+            if !self.hangup.clone().unwrap_or_default().sleep(pause) {
                 return Err(failed(Failure::HungUp));
             }
         }

@@ -102,16 +102,19 @@ fn count_panics() {
     });
 }
 
+/// An input, and since when it is tried.
+type Tried = (Instant, Vec<u8>);
+
 /// Ends the process when an input takes too long: a thread that hangs cannot be ended otherwise.
 struct Watch {
-    now: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    now: Arc<Mutex<Option<Tried>>>,
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     fn start(target: &str, seed: u64) -> Self {
-        let now = Arc::<Mutex<Option<(Instant, Vec<u8>)>>>::default();
+        let now = Arc::<Mutex<Option<Tried>>>::default();
         let (alive, ended) = channel();
         let (watched, target) = (now.clone(), target.to_owned());
         let thread = thread::spawn(move || {

@@ -194,8 +194,9 @@ fn syntax_errors_are_one_line_with_a_place() {
 /// A name that is listed as read, and that no reader takes, would pass whatever it says.
 #[test]
 fn every_name_that_is_listed_as_read_is_read() {
+    type File<'a> = &'a dyn Fn(&str) -> String;
     let within = |block: &'static str| move |inner: &str| in_task(&format!("{block} {{\n{inner}\n}}"));
-    let rows: [(&Level, &dyn Fn(&str) -> String); 7] = [
+    let rows: [(&Level, File<'_>); 7] = [
         (&FILE, &|inner| inner.to_owned()),
         (&JOB, &in_job),
         (&GROUP, &in_group),
