@@ -1,7 +1,7 @@
 //! The program: arguments, terminal, signals, exit codes. The one place that prints errors and knows exit codes.
 //!
 //! Standard output carries the answer and the tasks' output; progress, notices and errors go to standard error. Foreign text that is
-//! no task's output leaves by [`eprint`], [`print`], [`print_json`] and the log, which escape what a terminal would obey; that it
+//! no task's output leaves by [`eprint`], [`print`], `print_json` and the log, which escape what a terminal would obey; that it
 //! stays in its cell, its field or its line is up to who puts it there (`table`, `status`, `told`).
 
 mod args;

@@ -347,6 +347,7 @@ fn an_argument_teaches() {
     }
 }
 
+#[cfg(feature = "cli")]
 #[test]
 fn a_plan_shows_no_secret_and_not_how_long_it_is() {
     let mut body =
