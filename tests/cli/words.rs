@@ -39,7 +39,7 @@ fn engine(running: bool) -> Scripted {
     });
     scripted.always("GET /info", || Answer::json(200, &json!({"ID": "e", "Name": W, "ServerVersion": W})));
     scripted.always("GET /images/*/json", || {
-        Answer::json(200, &json!({"Id": format!("sha256:{W}"), "RepoTags": [W, "a:1"], "Size": 5}))
+        Answer::json(200, &json!({"Id": format!("sha256:{}", "1".repeat(64)), "RepoTags": [W, "a:1"], "Size": 5}))
     });
     scripted.on("GET /containers/*/json", move |_| {
         let state = json!({

@@ -163,8 +163,8 @@ fn collect(dir: &Path) {
     let engine = Engine::connect(format!("unix://{}", dir.join("p.sock").display()).parse().unwrap());
     // To read all of so much takes the Engine long before it says the first of it.
     let log_drain = Duration::from_secs(120);
-    let driver =
-        Driver::new(engine, DriverConfig { instance: "counting".into(), log_drain, ..DriverConfig::default() });
+    let instance = fs::read_to_string(dir.join("instance")).unwrap();
+    let driver = Driver::new(engine, DriverConfig { instance, log_drain, ..DriverConfig::default() });
     let events = driver.task_events();
     driver.recover_task(&handle).unwrap();
     driver.wait_task(&handle.config.id).unwrap().recv().unwrap();
@@ -243,6 +243,7 @@ fn run(test: &str, plan: Plan) {
         max_file_size: plan.max_file_size,
     };
     handle.config.logs = LogTargets { stdout: rotating("stdout"), stderr: rotating("stderr") };
+    fs::write(dir.join("instance"), &bench.instance).unwrap();
     fs::write(dir.join("handle.json"), serde_json::to_vec(&handle).unwrap()).unwrap();
 
     let proxy = Proxy::start(dir.join("p.sock"), socket, plan.cuts, dice.clone());

@@ -434,11 +434,13 @@ fn several_names_go_with_the_image_where_there_is_none() {
 fn what_is_due_outlives_its_process() {
     let folder = Folder::new();
     let ledger = LedgerFile { path: folder.0.join("images.json"), engine: "e".into() };
+    let instance = &unique("instance");
     let configure = |delay| {
         let ledger = ledger.clone();
         move |config: &mut DriverConfig| {
             removing(delay)(config);
             config.image_ledger = Some(ledger);
+            config.instance = instance.to_owned();
         }
     };
     let delay = Duration::from_secs(2);
