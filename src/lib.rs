@@ -5,7 +5,7 @@
 //! 1. [`engine`]: a blocking client of the Docker Engine API, over sockets of std.
 //! 2. [`driver`]: a task driver: start, wait, stop, destroy, inspect; a task's output, each line once ([`logs`]).
 //! 3. The `longshore` program (feature `cli`, on by default): runs the docker tasks of a Nomad job file on one machine,
-//!    without Nomad; `job` reads such files, `runner` runs them.
+//!    without Nomad. The modules that read such files and run them are the program's own, and change with it.
 //!
 //! Beside them, [`replay`] records what an Engine says and plays it back, for tests without Docker.
 //!
@@ -22,11 +22,13 @@ mod host;
 mod http;
 pub mod images;
 #[cfg(feature = "cli")]
+#[doc(hidden)] // The program's own; public for its tests.
 pub mod job;
 mod limits;
 pub mod logs;
 pub mod replay;
 #[cfg(feature = "cli")]
+#[doc(hidden)] // The program's own; public for its tests.
 pub mod runner;
 mod stats;
 mod threads;

@@ -7,12 +7,11 @@ use std::time::{Instant, SystemTime};
 use super::create;
 use super::destroy::remove;
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
-use super::holder::{Holder, holder, is_ours};
+use super::holder::{Holder, container_of, holder};
 use super::inspect::{has_run, network_of};
 use super::owed::{Owed, Unsettled, settle_all};
 use super::task::{TaskConfig, TaskId};
 use super::{Error, Inner};
-use crate::engine::InspectQuery;
 use crate::engine::types::ContainerInspect;
 use crate::threads::Hangup;
 
@@ -25,18 +24,9 @@ pub(super) fn attach(inner: &Arc<Inner>, handle: &TaskHandle) -> Result<(), Erro
     let hangup = inner.hangup.child();
     let mut handle = handle.clone();
     let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
-    match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
-        // Whoever is attached may stop, remove and enter it.
-        Ok(inspect) if !is_ours(&inspect, &inner.config.instance, &handle.config.id) => {
-            return Err(Error::NotOurs { task: handle.config.id, container: handle.container_id });
-        }
-        Ok(inspect) => handle.network = network_of(&inspect).or(handle.network),
-        Err(e) if e.is_not_found() => {
-            return Err(Error::Gone { task: handle.config.id, container: handle.container_id });
-        }
-        Err(_) if inner.hangup.is_hung_up() => return Err(Error::ShutDown),
-        Err(source) => return Err(Error::Inspect { container: handle.container_id, source }),
-    }
+    // Whoever is attached may stop, remove and enter it.
+    let inspect = container_of(inner, &engine, &handle)?;
+    handle.network = network_of(&inspect).or(handle.network);
     reservation.fill(Arc::new(Task::attached(handle, hangup)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use super::events::EventKind;
 use super::handle::Task;
 use super::stop::engine_stop;
 use super::task::TaskId;
@@ -82,7 +83,7 @@ fn settle(inner: &Inner, task: &Task) {
     for behind in progress.behind() {
         task.output_lost.store(true, Ordering::Relaxed);
         let message = format!("Output is lost unless its container is kept: {behind}");
-        inner.events.emit(&task.handle.config, message, &[("kind", "logs_notice")]);
+        inner.events.emit(&task.handle.config, EventKind::LogsNotice, message);
     }
 }
 

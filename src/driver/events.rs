@@ -14,6 +14,58 @@ use super::task::{TaskConfig, TaskId};
 /// How many events a subscriber may be behind before it loses some.
 const CAPACITY: usize = 256;
 
+/// What kind of thing happened to a task: the annotation `kind` of a [`TaskEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// The Engine does not answer, or says a state that nobody knows; the task is taken to run on.
+    EngineLost,
+    /// The Engine answers again, and the task runs.
+    EngineBack,
+    /// The kernel killed a process of the task for want of memory.
+    Oom,
+    /// The task was recovered while the Engine did not answer.
+    RecoveredUnseen,
+    /// Something about the task's output, such as lines that may be missing.
+    LogsNotice,
+    /// The task's output can no longer be written where it should go.
+    SinkFailed,
+    /// A thread of the driver panicked.
+    Panic,
+    /// An image is being pulled for the task.
+    ImagePull,
+    /// How far a slow pull is.
+    ImagePullProgress,
+}
+
+impl EventKind {
+    const ALL: [Self; 9] = [
+        Self::EngineLost,
+        Self::EngineBack,
+        Self::Oom,
+        Self::RecoveredUnseen,
+        Self::LogsNotice,
+        Self::SinkFailed,
+        Self::Panic,
+        Self::ImagePull,
+        Self::ImagePullProgress,
+    ];
+
+    /// The kind in annotations and JSON: `engine_lost`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EngineLost => "engine_lost",
+            Self::EngineBack => "engine_back",
+            Self::Oom => "oom",
+            Self::RecoveredUnseen => "recovered_unseen",
+            Self::LogsNotice => "logs_notice",
+            Self::SinkFailed => "sink_failed",
+            Self::Panic => "panic",
+            Self::ImagePull => "image_pull",
+            Self::ImagePullProgress => "image_pull_progress",
+        }
+    }
+}
+
 /// Something that happened to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskEvent {
@@ -29,6 +81,14 @@ pub struct TaskEvent {
     pub message: String,
     /// What happened, for programs.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl TaskEvent {
+    /// The kind of the event. `None`: an event about the subscription itself, such as events that it lost.
+    pub fn kind(&self) -> Option<EventKind> {
+        let kind = self.annotations.get("kind")?;
+        EventKind::ALL.into_iter().find(|known| known.as_str() == kind)
+    }
 }
 
 /// Who is told of events. Clones of a driver share one.
@@ -60,7 +120,16 @@ impl Events {
     }
 
     /// Tells every subscriber of one task's event.
-    pub(super) fn emit(&self, task: &TaskConfig, message: impl Into<String>, annotations: &[(&str, &str)]) {
+    pub(super) fn emit(&self, task: &TaskConfig, kind: EventKind, message: impl Into<String>) {
+        self.annotated(task, message, &[("kind", kind.as_str())]);
+    }
+
+    /// The same, of an image's pull.
+    pub(super) fn emit_pull(&self, task: &TaskConfig, kind: EventKind, image: &str, message: impl Into<String>) {
+        self.annotated(task, message, &[("kind", kind.as_str()), ("image", image)]);
+    }
+
+    fn annotated(&self, task: &TaskConfig, message: impl Into<String>, annotations: &[(&str, &str)]) {
         self.send(TaskEvent {
             task_id: task.id.clone(),
             task_name: task.name.clone(),
@@ -130,18 +199,35 @@ mod tests {
         TaskConfig { id: "a/t/1".into(), name: "t".into(), ..TaskConfig::default() }
     }
 
+    /// The page that tells users of kinds has them all, and no others.
+    #[test]
+    fn kinds_are_told_apart_and_documented() {
+        let page = include_str!("../../docs/reliability.md");
+        let (_, table) = page.split_once("| kind | when |").unwrap();
+        let documented: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(documented, EventKind::ALL.map(EventKind::as_str));
+        let events = Events::default();
+        let told = events.subscribe();
+        for kind in EventKind::ALL {
+            events.emit(&task(), kind, "");
+            assert_eq!(told.recv().unwrap().kind(), Some(kind));
+        }
+        assert_eq!(lost_notice(1).kind(), None);
+    }
+
     #[test]
     fn a_slow_subscriber_loses_its_own_events_and_is_told() {
         let events = Events::default();
         let (slow, quick) = (events.subscribe(), events.subscribe());
         let mut seen = 0;
         for i in 0..CAPACITY + 10 {
-            events.emit(&task(), i.to_string(), &[]);
+            events.emit(&task(), EventKind::LogsNotice, i.to_string());
             seen += quick.try_iter().count();
         }
         assert_eq!(seen, CAPACITY + 10);
         assert_eq!(slow.try_iter().count(), CAPACITY);
-        events.emit(&task(), "after", &[]);
+        events.emit(&task(), EventKind::EngineBack, "after");
         let rest: Vec<_> = slow.try_iter().collect();
         assert_eq!(rest[0].annotations["lost"], "10");
         assert_eq!(rest[1].message, "after");
@@ -152,7 +238,7 @@ mod tests {
         let events = Events::default();
         drop(events.subscribe());
         let stays = events.subscribe();
-        events.emit(&task(), "one", &[]);
+        events.emit(&task(), EventKind::Oom, "one");
         assert_eq!(events.lock().as_ref().map(Vec::len), Some(1));
         events.close();
         assert_eq!(stays.iter().count(), 1);

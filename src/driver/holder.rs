@@ -1,7 +1,9 @@
-//! Who has the name of a task's container: nobody, a container of this task's, or a stranger's.
+//! Whose container it is that has the name or the id of a task's: this task's, a stranger's, or nobody's.
 
 use super::create::{INSTANCE_LABEL, TASK_ID_LABEL};
+use super::handle::TaskHandle;
 use super::task::TaskId;
+use super::{Error, Inner};
 use crate::engine::types::ContainerInspect;
 use crate::engine::{self, Engine, InspectQuery};
 
@@ -28,6 +30,18 @@ pub(super) fn holder(engine: &Engine, instance: &str, task: &TaskId, name: &str)
         true => Holder::Ours(Box::new(inspect)),
         false => Holder::Stranger(inspect.id),
     })
+}
+
+/// Inspects the container of a handle. [`Error::Inspect`]: the Engine could not be asked, and nobody knows.
+pub(super) fn container_of(inner: &Inner, engine: &Engine, handle: &TaskHandle) -> Result<ContainerInspect, Error> {
+    let (task, container) = (&handle.config.id, &handle.container_id);
+    match engine.container_inspect(container, &InspectQuery::default()) {
+        Ok(inspect) if is_ours(&inspect, &inner.config.instance, task) => Ok(inspect),
+        Ok(_) => Err(Error::NotOurs { task: task.clone(), container: container.clone() }),
+        Err(e) if e.is_not_found() => Err(Error::Gone { task: task.clone(), container: container.clone() }),
+        Err(_) if inner.hangup.is_hung_up() => Err(Error::ShutDown),
+        Err(source) => Err(Error::Inspect { container: container.clone(), source }),
+    }
 }
 
 /// Whether a container is this task's, made by a driver of this name. By that alone it is told: an id that was saved may be

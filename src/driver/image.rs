@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::events::EventKind;
 use super::options::{TaskOptions, without_scheme};
 use super::task::{TaskConfig, TaskId};
 use super::{Error, Inner};
@@ -131,8 +132,7 @@ impl TaskImage<'_> {
             auth => auth?,
         };
         let events = self.inner.events.clone();
-        let annotations = [("kind", "image_pull"), ("image", &*reference.image_ref())];
-        events.emit(self.task, "Downloading image", &annotations);
+        events.emit_pull(self.task, EventKind::ImagePull, &reference.image_ref(), "Downloading image");
         let (task, name) = (self.task.clone(), image.clone());
         let request = PullRequest {
             image: reference.clone(),
@@ -140,7 +140,7 @@ impl TaskImage<'_> {
             timeout: self.options.image_pull_timeout.unwrap_or(self.inner.config.image_pull_timeout),
             slow: Box::new(move |progress| {
                 let message = format!("Docker image pull progress: {}", progress.status_text());
-                events.emit(&task, message, &[("kind", "image_pull_progress"), ("image", &name)]);
+                events.emit_pull(&task, EventKind::ImagePullProgress, &name, message);
             }),
         };
         let pulled = self.inner.images.pull(request, self.hangup);

@@ -47,13 +47,17 @@ pub use crate::values::Signal;
 pub use attach::Leftover;
 pub use config::{DriverConfig, GcConfig, VolumesConfig};
 pub use error::Error;
-pub use events::TaskEvent;
+pub use events::{EventKind, TaskEvent};
 pub use exec::{ExecFate, ExecIo, ExecOptions, ExecOutput, ExecResult, TerminalSize};
 pub use handle::TaskHandle;
 #[cfg(feature = "cli")]
 pub(crate) use holder::is_ours;
 pub use options::{LoggingOptions, TaskOptions};
-pub use task::*;
+pub use task::{
+    DeviceConfig, DnsConfig, DriverNetwork, ExitResult, HostsConfig, LinuxResources, LogTarget, LogTargets,
+    MountConfig, NetworkIsolationSpec, NetworkResource, NomadResources, Port, PortMapping, Resources, TaskConfig,
+    TaskId, TaskState, TaskStatus,
+};
 
 use crate::engine::Engine;
 use crate::images::{Coordinator, CoordinatorConfig};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use super::events::EventKind;
 use super::handle::Task;
 use super::task::{LogTarget, LogTargets};
 use super::{Error, Inner, Sink};
@@ -48,11 +49,15 @@ pub(super) fn collect(
                 task.output_lost.store(true, Ordering::Relaxed);
             }
             let (message, kind) = match said {
-                Collected::Notice(text) => (format!("Output: {text}"), "logs_notice"),
-                Collected::SinkFailed(why) => (format!("Output can no longer be written: {why}"), "sink_failed"),
-                Collected::Panicked(words) => (format!("The thread that collects output panicked: {words}"), "panic"),
+                Collected::Notice(text) => (format!("Output: {text}"), EventKind::LogsNotice),
+                Collected::SinkFailed(why) => {
+                    (format!("Output can no longer be written: {why}"), EventKind::SinkFailed)
+                }
+                Collected::Panicked(words) => {
+                    (format!("The thread that collects output panicked: {words}"), EventKind::Panic)
+                }
             };
-            inner.events.emit(&task.handle.config, message, &[("kind", kind)]);
+            inner.events.emit(&task.handle.config, kind, message);
         }
     };
     let engine = inner.engine.within(inner.config.inspect_timeout);

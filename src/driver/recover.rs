@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use super::events::EventKind;
 use super::handle::{Task, TaskHandle};
-use super::holder::is_ours;
+use super::holder::container_of;
 use super::image::HeldImage;
 use super::inspect::network_of;
 use super::start::threads;
 use super::{Error, Inner, Sink, create, options};
-use crate::engine::InspectQuery;
 use crate::images::Origin;
 use crate::logs::Source;
 use crate::threads::Hangup;
@@ -36,22 +36,17 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     let mut source = None;
     let engine = inner.engine.with(&hangup).within(inner.config.inspect_timeout);
     let mut away = None;
-    match engine.container_inspect(&handle.container_id, &InspectQuery::default()) {
-        Ok(inspect) if !is_ours(&inspect, &inner.config.instance, &handle.config.id) => {
-            return Err(Error::NotOurs { task: handle.config.id, container: handle.container_id });
-        }
+    match container_of(inner, &engine, &handle) {
         Ok(inspect) => {
             source = Some(Source::of(&inspect, asked));
             handle.network = network_of(&inspect).or(handle.network);
         }
-        Err(e) if e.is_not_found() => {
-            return Err(Error::Gone { task: handle.config.id, container: handle.container_id });
-        }
-        Err(_) if inner.hangup.is_hung_up() => {
+        Err(Error::Inspect { source, .. }) => away = Some(source),
+        Err(Error::ShutDown) => {
             held.keep();
             return Err(Error::ShutDown);
         }
-        Err(e) => away = Some(e),
+        Err(e) => return Err(e),
     }
     let task = Arc::new(Task::new(handle, hangup));
     let source = source.unwrap_or_else(|| Source { tty: options.tty, log_config: asked(), runs: false });
@@ -65,7 +60,7 @@ pub(super) fn recover(inner: &Arc<Inner>, handle: &TaskHandle, sinks: Vec<Box<dy
     held.keep();
     if let Some(error) = away {
         let message = format!("The task is taken up while the Engine does not answer: {error}");
-        inner.events.emit(&task.handle.config, message, &[("kind", "recovered_unseen")]);
+        inner.events.emit(&task.handle.config, EventKind::RecoveredUnseen, message);
     }
     Ok(())
 }

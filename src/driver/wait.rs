@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::EventKind;
 use super::handle::Task;
 use super::inspect::has_run;
 use super::task::ExitResult;
@@ -37,11 +38,8 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
             };
             if let Some(result) = wait.run() {
                 if result.oom_killed {
-                    inner.events.emit(
-                        &task.handle.config,
-                        "The kernel killed a process for want of memory",
-                        &[("kind", "oom")],
-                    );
+                    let message = "The kernel killed a process for want of memory";
+                    inner.events.emit(&task.handle.config, EventKind::Oom, message);
                 }
                 task.exit.publish(result);
             }
@@ -51,7 +49,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, task: &Arc<Task>) -> Result<Worker, Erro
         let (inner, task) = (inner.clone(), task.clone());
         move |words: &str| {
             let message = format!("The thread that waits for the task panicked: {words}");
-            inner.events.emit(&task.handle.config, message, &[("kind", "panic")]);
+            inner.events.emit(&task.handle.config, EventKind::Panic, message);
         }
     };
     Worker::spawn(name, task.hangup.clone(), body, on_panic).map_err(Error::Thread)
@@ -189,7 +187,7 @@ impl Wait<'_> {
     fn lose(&mut self, message: String) {
         if !self.lost {
             self.lost = true;
-            self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_lost")]);
+            self.inner.events.emit(&self.task.handle.config, EventKind::EngineLost, message);
         }
     }
 
@@ -198,7 +196,7 @@ impl Wait<'_> {
             self.lost = false;
             self.backoff.reset();
             let message = "The Engine answers again; the task runs";
-            self.inner.events.emit(&self.task.handle.config, message, &[("kind", "engine_back")]);
+            self.inner.events.emit(&self.task.handle.config, EventKind::EngineBack, message);
         }
     }
 }
