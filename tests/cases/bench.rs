@@ -42,11 +42,11 @@ impl Bench {
 
     /// On this Engine, with a driver that is configured otherwise.
     pub(crate) fn configured(engine: Engine, configure: impl FnOnce(&mut DriverConfig)) -> Self {
-        let instance = unique("test");
-        let mut config = DriverConfig { instance: instance.clone(), ..DriverConfig::default() };
+        let mut config = DriverConfig { instance: unique("test"), ..DriverConfig::default() };
         // The test image is everybody's.
         config.gc.image = false;
         configure(&mut config);
+        let instance = config.instance.clone();
         Self { driver: Driver::new(engine.clone(), config), engine, instance, recorded: false }
     }
 
