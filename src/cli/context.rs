@@ -16,7 +16,7 @@ use super::failure::Failure;
 /// An Engine that does not answer must have been given up within five seconds of the program's start, on a busy machine
 /// too. The time to connect is part of the ping's.
 const CONNECT: Duration = Duration::from_secs(3);
-const PING: Duration = Duration::from_secs(4);
+pub(super) const PING: Duration = Duration::from_secs(4);
 
 /// The Engine that `-H` or the environment names, after it has answered.
 pub(super) fn engine(args: &Args) -> Result<Engine, Failure> {

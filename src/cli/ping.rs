@@ -15,7 +15,7 @@ use super::{context, print, print_json};
 pub(super) fn ping(global: &Args, args: &Ping) -> Result<u8, Failure> {
     let engine = context::engine(global)?;
     let failed = |error| Failure::engine(engine.endpoint(), &error);
-    let version = engine.version().map_err(|error| match error {
+    let version = engine.within(context::PING).version().map_err(|error| match error {
         // Whatever says OK to everything.
         Error::Decode { .. } => Error::NoEngine { endpoint: engine.endpoint().clone() },
         other => other,

@@ -87,6 +87,13 @@ pub(super) fn stats(global: &Args, args: &Stats) -> Result<u8, Failure> {
         if !is_read {
             return Ok(0);
         }
+        if args.no_stream && fresh.len() < watched.len() {
+            let silent = watched.keys().filter(|id| !fresh.contains(id)).count();
+            return Err(Failure::new(
+                "stats",
+                format!("no sample came of {silent} of {} tasks that run", watched.len()),
+            ));
+        }
         let all_ended = wanted.as_ref().is_some_and(|_| watched.is_empty());
         if args.no_stream || all_ended {
             return Ok(0);

@@ -195,7 +195,8 @@ pub enum Error {
         /// The container.
         container: String,
     },
-    /// The Engine gave one id for the container that it made, and another one when it was asked for that.
+    /// The Engine gave one id for the container that it made, and another one, or one without the task's labels, when it was
+    /// asked for that.
     OtherId {
         /// The container's name.
         name: String,
@@ -389,7 +390,8 @@ impl fmt::Display for Error {
             ),
             Self::NotOurs { task, container } => write!(
                 f,
-                "the container {container:.12} is not task {task}'s, for it has not its labels: it is left alone"
+                "the container {container:.12} is not task {task}'s, for it has not its labels: it is left alone; \
+                 `docker rm -f` removes it"
             ),
             Self::Gone { task, container } => write!(f, "the container {container:.12} of task {task} is gone"),
             Self::Exec { container, .. } => write!(f, "cannot run a command in the container {container:.12}"),
@@ -403,7 +405,7 @@ impl fmt::Display for Error {
             }
             Self::OtherId { name, created, inspected } => write!(
                 f,
-                "the Engine made the container {name} as {created:.12}, and calls it {inspected:.12} when asked: it is not used"
+                "the Engine made the container {name} as {created:.12}, and shows {inspected:.12}, without the task's labels or under another id, when asked: it is not used"
             ),
             Self::ExecTimeout { after, fate, .. } => write!(f, "the command did not end within {after:?}; {fate}"),
             Self::ExecIo(_) => f.write_str("what the command reads or writes could not be passed on"),

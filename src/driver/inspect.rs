@@ -16,6 +16,7 @@ pub(super) fn inspect(inner: &Inner, id: &TaskId) -> Result<TaskStatus, Error> {
     let container = &task.handle.container_id;
     let inspect = inner
         .engine
+        .within(inner.config.inspect_timeout)
         .container_inspect(container, &InspectQuery::default())
         .map_err(|source| Error::Inspect { container: container.clone(), source })?;
     Ok(TaskStatus {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::create::{self, CreatePlan};
 use super::handle::{HANDLE_VERSION, Task, TaskHandle};
-use super::holder::{Holder, holder};
+use super::holder::{Holder, holder, is_ours};
 use super::image::{HeldImage, TaskImage};
 use super::inspect::{has_run, network_of};
 use super::options;
@@ -93,12 +93,12 @@ fn steps(
     }
     let inspect = inspect(&engine, &created.id)?;
     // Which of the two runs nobody can say: neither is taken for the task's.
-    if inspect.id != created.id && !inspect.id.starts_with(&created.id) {
-        let label = |name: &str| inspect.config.labels.get(name).map(String::as_str);
-        if label(create::INSTANCE_LABEL) == Some(&*inner.config.instance)
-            && label(create::TASK_ID_LABEL) == Some(task.id.as_str())
-        {
-            made.note(Some(inspect.id.clone()));
+    let ours = is_ours(&inspect, &inner.config.instance, &task.id);
+    if !ours || inspect.id != created.id && !inspect.id.starts_with(&created.id) {
+        match ours {
+            true => made.note(Some(inspect.id.clone())),
+            // Another's, which is not removed.
+            false => made.is_not(&created.id),
         }
         return Err(Error::OtherId { name: plan.name.clone(), created: created.id, inspected: inspect.id });
     }
@@ -165,6 +165,11 @@ impl Made<'_> {
     fn is(&mut self, id: &str) {
         self.keep_late();
         self.note(Some(id.to_owned()));
+    }
+
+    /// What has this id is not the task's.
+    fn is_not(&mut self, id: &str) {
+        self.debts.retain(|debt| debt.id.as_deref() != Some(id));
     }
 
     /// All that may be left is what creates without an answer may still make.

@@ -21,15 +21,13 @@ use crate::{files, job};
 
 use super::{Error, ids};
 
-/// For directories that are bound into containers.
+/// For directories that are bound into containers, whose user may be any; on this machine nobody else comes to them.
 const SHARED: u32 = 0o777;
 /// For those in which directories of ours lie: everyone may add to them, and exchange nothing.
 const STICKY: u32 = 0o1777;
 /// For logs: only who collects them writes there.
 const READABLE: u32 = 0o755;
-/// For secrets: their owner's alone.
-const SECRET: u32 = 0o700;
-/// For what only longshore enters: states, and the way to what is bound. Unlike [`SECRET`], one that is there is closed, too.
+/// For what only longshore enters: states, and the way to what is bound. One that is there is closed, too.
 const CLOSED: u32 = 0o700;
 /// For the data directory: can be passed by who knows a name in it.
 const PASSAGE: u32 = 0o711;
@@ -49,7 +47,8 @@ impl DataDir {
         let root = root.as_ref();
         // Binds must be absolute for the Engine.
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        Ok(Self { root })
+        // Without a slash at its end, behind which a link would not be seen as one.
+        Ok(Self { root: root.components().collect() })
     }
 
     /// Where data goes unless somebody says otherwise, by the variables that `var` looks up: `LONGSHORE_DATA_DIR`, else
@@ -100,7 +99,7 @@ impl DataDir {
         for task in tasks {
             check_task_name(task)?;
             let own = root.join(task);
-            make_with(&own, STICKY, || lend(&own, &[("local", SHARED), ("secrets", SECRET), ("tmp", STICKY)]))?;
+            make_with(&own, STICKY, || lend(&own, &[("local", SHARED), ("secrets", SHARED), ("tmp", STICKY)]))?;
         }
         Ok(())
     }
@@ -187,7 +186,8 @@ fn check_ours(path: &Path) -> Result<(), Error> {
         }
         let found = fs::metadata(path)?;
         must_be_ours(found.uid())?;
-        if is_open(found.mode()) {
+        // A sticky bit keeps them from what is there, not from adding a state.
+        if found.mode() & 0o022 != 0 {
             let why = "others may write in it: take that from them (chmod go-w)";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
@@ -273,7 +273,7 @@ struct Made<'a> {
 impl<'a> Made<'a> {
     /// Makes the directory for its owner alone, or finds it.
     fn new(path: &'a Path) -> Result<Self, Error> {
-        let is_new = match DirBuilder::new().mode(SECRET).create(path) {
+        let is_new = match DirBuilder::new().mode(CLOSED).create(path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(Error::io("make directory", path)(error)),
@@ -325,7 +325,9 @@ fn read_instance(path: &Path) -> Result<Option<String>, Error> {
     if !ids::is_alloc_id(id) {
         return Err(Error::Corrupt {
             path: path.to_owned(),
-            why: "it holds no id; remove it, and a new one is made".into(),
+            why: "it holds no id; put back the one that containers of this directory have (the label `longshore.instance`), or, \
+                  if there are none, remove the file"
+                .into(),
         });
     }
     Ok(Some(id.to_owned()))
@@ -359,13 +361,13 @@ mod tests {
             ("alloc/logs", READABLE),
             ("alloc/tmp", SHARED),
             ("web/local", SHARED),
-            ("web/secrets", SECRET),
+            ("web/secrets", SHARED),
             ("web/tmp", STICKY),
-            ("db/secrets", SECRET),
+            ("db/secrets", SHARED),
         ] {
             assert_eq!(mode(&alloc.join(path)), want, "{path}");
         }
-        assert_eq!(mode(&data.state()), SECRET);
+        assert_eq!(mode(&data.state()), CLOSED);
     }
 
     #[test]
@@ -443,9 +445,10 @@ mod tests {
             (&root, 0o755, true),
             (&root, 0o777, false),
             (&root, 0o775, false),
-            (&root, 0o1777, true),
+            (&root, 0o1777, false),
             (&root, 0o700, true),
             (&state, 0o777, false),
+            (&state, 0o1777, false),
             (&state, 0o700, true),
         ] {
             set(path, mode);
@@ -471,6 +474,8 @@ mod tests {
         link.known_state().unwrap();
         lchown(link.root(), Some(12345), None).unwrap();
         assert!(link.known_state().is_err() && link.make_state().is_err(), "who has the link says where it leads");
+        let with_slash = DataDir::new(scratch.path().join("link/")).unwrap();
+        assert!(with_slash.known_state().is_err(), "with a slash at its end too");
         for path in [&root, &state] {
             chown(path, Some(12345), None).unwrap();
             for done in [data.known_state(), data.make_state()] {

@@ -30,10 +30,17 @@ pub(super) fn task_id(alloc_id: &str, task: &str) -> String {
     format!("{alloc_id}/{task}/{:08x}", (digest >> 32) as u32 ^ digest as u32)
 }
 
-/// Whether `id` can be an allocation's: 1 to 64 letters, digits, `-` or `_`, the first no sign. It becomes a part of paths and of container names.
+/// Names of locks that all allocations share (`owner`); they lie where an allocation's files do.
+const RESERVED: [&str; 3] = ["peek", "placing", "wish"];
+
+/// Whether `id` can be an allocation's: 1 to 64 letters, digits, `-` or `_`, the first no sign, and not the name of a lock. It becomes
+/// a part of paths and of container names.
 pub(super) fn is_alloc_id(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric();
-    (1..=64).contains(&id.len()) && id.starts_with(plain) && id.chars().all(|c| plain(c) || c == '-' || c == '_')
+    !RESERVED.contains(&id)
+        && (1..=64).contains(&id.len())
+        && id.starts_with(plain)
+        && id.chars().all(|c| plain(c) || c == '-' || c == '_')
 }
 
 fn uuid(mut bytes: [u8; 16], version: u8) -> String {
@@ -81,6 +88,10 @@ mod tests {
             ("../x", false),
             ("a/b", false),
             ("a.b", false),
+            ("wish", false),
+            ("peek", false),
+            ("placing", false),
+            ("wishes", true),
             (&*"x".repeat(65), false),
         ] {
             assert_eq!(is_alloc_id(id), want, "{id:?}");

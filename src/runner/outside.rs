@@ -99,13 +99,20 @@ impl Outside<'_> {
                 return Err(destroying(driver::Error::StillRunning { task: id.clone() }));
             }
         }
-        let Some(alloc) = self.wish(found, Wanted::Destroyed)? else {
+        let remove = || match attached {
+            Some(_) => self.driver.destroy_task(id, force).map_err(destroying),
+            None => self.driver.remove_unstarted(&found.task.config).map(drop).map_err(destroying),
+        };
+        let alloc = match self.wish(found, Wanted::Destroyed) {
+            Ok(Some(alloc)) => alloc,
             // It has ended, and was kept, or lost its owner.
-            let removed = match attached {
-                Some(_) => self.driver.destroy_task(id, force),
-                None => self.driver.remove_unstarted(&found.task.config).map(drop),
-            };
-            return removed.map_err(destroying);
+            Ok(None) => return remove(),
+            Err(source) => {
+                // An owner who cannot be told would start it again. Without one a full disk must not keep it alive.
+                let Ok(_lock) = owner::claim(self.store, &found.alloc.alloc_id) else { return Err(source) };
+                remove()?;
+                return Err(Error::Unwritten { task: found.task.config.name.clone(), source: Box::new(source) });
+            }
         };
         let Some(found) = again(&alloc, found) else { return Ok(()) };
         let attached = self.attach(&found)?;

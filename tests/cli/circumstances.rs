@@ -156,6 +156,19 @@ fn a_disk_that_can_only_be_read_is_looked_at() {
 
 #[test]
 #[ignore = "needs an Engine"]
+fn a_full_disk_keeps_no_task_alive_that_nobody_owns() {
+    let place = Place::new();
+    let disk = SmallDisk::new(&place);
+    let file = place.job(&[("t", POLITE)], "", "");
+    assert_eq!(place.run(&file, &["--detach"]).code, 0);
+    disk.fill();
+    let destroyed = ran(&place, &["destroy", "--force", "t"]);
+    assert!(destroyed.code == 125 && destroyed.err.contains("wish.json"), "{}", destroyed.err);
+    assert_eq!(place.containers(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs an Engine"]
 fn a_full_disk_starts_nothing_and_loses_no_task() {
     let place = Place::new();
     let disk = SmallDisk::new(&place);

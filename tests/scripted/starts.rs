@@ -409,9 +409,14 @@ fn a_create_that_was_tried_again_may_still_make_another_container() {
     }
 }
 
+/// Nothing is removed by an id that stands for a container without the task's labels.
 #[test]
-fn a_container_with_two_ids_is_not_used() {
-    for ours in [true, false] {
+fn a_container_with_two_ids_or_of_a_stranger_is_not_used() {
+    for (row, ours, is_created, left) in [
+        ("another one of ours", true, false, 0),
+        ("a stranger's under the id of ours", false, false, 2),
+        ("the id of a stranger's", false, true, 1),
+    ] {
         let world = World::new();
         let (driver, task, shared) = (world.driver(), task(), world.shared());
         let other = Container { name: "other".into(), status: "running", ..holder(&task, ours, "running") };
@@ -420,12 +425,16 @@ fn a_container_with_two_ids_is_not_used() {
             "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-25T03:36:00Z"},
             "Config": {"Labels": other.labels},
         });
+        if is_created {
+            let id = other.id.clone();
+            world.scripted.always(CREATE, move || Answer::json(201, &json!({ "Id": id })));
+        }
         shared.lock().containers.push(other);
         world.scripted.always(INSPECT, move || Answer::json(200, &told));
         let error = start(&driver, &task).unwrap_err();
-        assert_eq!((error.kind(), error.left_behind()), ("other_id", None), "{}", whole(&error));
-        let left: Vec<String> = world.model().containers.iter().map(|container| container.name.clone()).collect();
-        assert_eq!(left, if ours { vec![] } else { vec!["other".to_owned()] }, "what is ours of the two goes");
+        assert_eq!((error.kind(), error.left_behind()), ("other_id", None), "{row}: {}", whole(&error));
+        let names: Vec<String> = world.model().containers.iter().map(|container| container.name.clone()).collect();
+        assert_eq!((names.len(), names.contains(&"other".to_owned())), (left, !ours), "{row}: {names:?}");
     }
 }
 
