@@ -154,6 +154,11 @@ impl Form {
         self.method == other.method && (self.text == other.text || self.loose.is_some() && self.loose == other.loose)
     }
 
+    /// Its body, where that is JSON.
+    pub(super) fn json(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+
     /// The id or name of the container or exec that it is about.
     pub(super) fn object(&self) -> Option<&str> {
         let mut parts = self.target.path.split('/').skip(1);

@@ -261,6 +261,9 @@ impl Script {
                 false => bindings.agree(&item.form.text, &asked_text),
             };
             if open && item.form.method == asked.method && fits(bindings) {
+                if loose && let (Some(recorded), Some(asked)) = (item.form.json(), asked.json()) {
+                    bindings.agree_in_parts(&recorded, &asked);
+                }
                 same.push(n);
                 if !asked.is_read() {
                     return vec![n];

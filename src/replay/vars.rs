@@ -250,6 +250,25 @@ impl Bindings {
         agreed
     }
 
+    /// Binds what the texts of two JSON bodies agree in, one by one, where they are not alike as a whole: answers are to speak of
+    /// the labels and paths of this run, also where something else was asked otherwise than it was recorded.
+    pub(super) fn agree_in_parts(&mut self, recorded: &Value, asked: &Value) {
+        match (recorded, asked) {
+            (Value::String(recorded), Value::String(asked)) => {
+                self.agree(recorded, asked);
+            }
+            (Value::Array(recorded), Value::Array(asked)) => {
+                recorded.iter().zip(asked).for_each(|(recorded, asked)| self.agree_in_parts(recorded, asked));
+            }
+            (Value::Object(recorded), Value::Object(asked)) => {
+                for (name, recorded) in recorded {
+                    self.agree_in_parts(recorded, asked.get(name).unwrap_or(&Value::Null));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Puts what words stand for in their place. A word that is not bound stays.
     pub(super) fn fill(&self, bytes: &[u8], only_same_length: bool) -> Option<Replaced> {
         let pairs = self.bound.iter().filter_map(|(word, value)| Some((word.as_str(), value.as_deref()?)));
@@ -423,6 +442,15 @@ mod tests {
             format!("in {other} /~data_dir.1~")
         );
         assert!(!Bindings::of(&vars.words()).agree("x~instance.1~", "y"));
+        // Of bodies that differ what is alike is bound all the same.
+        let mut asked = create(other, "/d", "me");
+        asked["Env"][1] = json!("ANOTHER=1");
+        let mut bindings = Bindings::of(&vars.words());
+        assert!(!bindings.agree(&recorded, &asked.to_string()));
+        bindings.agree_in_parts(&serde_json::from_str(&recorded).unwrap(), &asked);
+        let answered = bindings.fill(br#"{"longshore.instance":"~instance.1~","x":"~task_id.1~"}"#, false).unwrap();
+        let want = format!(r#"{{"longshore.instance":"me","x":"{other}/t/6536db07"}}"#);
+        assert_eq!(String::from_utf8(answered.bytes).unwrap(), want);
         assert!(!Bindings::default().agree("x", "y") && Bindings::default().agree("x", "x"));
     }
 }
