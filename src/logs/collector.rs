@@ -1,5 +1,5 @@
 //! A collector as its owner has it: what is collected and how, its thread, and how its end is waited for. What the thread does
-//! is [`super::collection`]'s.
+//! is [`super::fetch::collection`]'s.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
-use super::collection::Collection;
-use super::lane::Lane;
-use super::lanes::Lanes;
-use super::pulse::{Pulse, Watch};
-use super::source::Settings;
 use crate::engine::Engine;
+use crate::logs::delivery::fanout::Lanes;
+use crate::logs::delivery::subscription::Lane;
+use crate::logs::delivery::watchdog::{Pulse, Watch};
+use crate::logs::fetch::collection::Collection;
+use crate::logs::fetch::source::Settings;
 use crate::threads::{Hangup, Worker};
 
 /// How long a collector that was hung up may take to leave its sinks.

@@ -1,44 +1,28 @@
 //! What tasks write: each record that the Engine hands out, exactly once, to sinks.
 //!
-//! `record` and `raw` cut what comes into stamped records, `cursor` tells new ones from seen ones, `kept` lays that down beside the
-//! sinks, `file`, `fifo` and `sink` are where they go, each in a `lane` of its own (`lanes`: all of a container's),
-//! `source` says what an Engine keeps, a `reading` is one request for it, at a `pace`; `collection` reads, follows and reads again,
-//! and `collector` is its thread. `held` is for who only looks. Nothing here knows of tasks.
+//! Bytes take one way: `fetch` asks the Engine, `record` cuts what comes into stamped records, `delivery` passes them on to each `sink`
+//! whose `checkpoint` says that they are new. `collector` is the thread of it, and `stored` is for who only looks. Nothing
+//! here knows of tasks.
 
-pub(crate) mod clock;
-mod collection;
+pub(crate) mod checkpoint;
 mod collector;
-mod cursor;
-mod digest;
-mod fifo;
-mod file;
-#[cfg(feature = "cli")]
-mod held;
-pub(crate) mod kept;
-mod lag;
-mod lane;
-mod lanes;
-pub(crate) mod layout;
-mod order;
-mod outlet;
-mod pace;
-mod pulse;
-mod raw;
-mod reading;
+pub(crate) mod delivery;
+mod fetch;
 mod record;
-mod sink;
-mod source;
+pub(crate) mod sink;
+#[cfg(feature = "cli")]
+mod stored;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "cli")]
+pub(crate) use checkpoint::tracker::Reached;
 pub(crate) use collector::{Collected, Collector};
-#[cfg(feature = "cli")]
-pub(crate) use cursor::Reached;
-pub(crate) use file::Rotation;
-#[cfg(feature = "cli")]
-pub(crate) use held::{Held, HeldError, KnownStream};
-pub(crate) use lane::{Lane, Target};
-pub(crate) use pulse::Watch;
+pub(crate) use delivery::subscription::{Lane, Target};
+pub(crate) use delivery::watchdog::Watch;
+pub(crate) use fetch::source::Source;
 pub use record::{Record, Stamp, Stream};
+pub(crate) use sink::rotating::Rotation;
 pub use sink::{ChannelSink, OwnedRecord, Sink, WriteSink};
-pub(crate) use source::Source;
+#[cfg(feature = "cli")]
+pub(crate) use stored::held::{Held, HeldError, KnownStream};

@@ -5,7 +5,7 @@ use crate::cli::args::Command;
 use crate::cli::testing::Shared;
 use crate::driver::TaskConfig;
 use crate::engine::types::LogConfig;
-use crate::logs::clock::BEHIND;
+use crate::logs::delivery::clock::BEHIND;
 use crate::logs::{Record, Stamp, layout};
 use crate::replay::scripted::{Answer, Scripted, frame};
 use crate::runner::{Allocation, PlacedTask, Policy};

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 
 use super::Spot;
 use crate::files::Entry;
-use crate::logs::layout::{self, Time};
+use crate::logs::sink::layout::{self, Time};
 use crate::logs::{Stamp, Stream};
 
 /// Read at once, in bytes.

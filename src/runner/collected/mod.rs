@@ -11,7 +11,9 @@ use std::io;
 use std::path::Path;
 
 use crate::files::Entry;
-use crate::logs::{Reached, Stream, kept, layout};
+use crate::logs::checkpoint::file;
+use crate::logs::sink::layout;
+use crate::logs::{Reached, Stream};
 
 pub(crate) use lines::{Lines, Piece};
 pub(crate) use tail::last_lines;
@@ -51,8 +53,8 @@ pub(crate) fn place(alloc_dir: &Path, task: &str, stream: Stream) -> Entry {
 /// # Errors
 /// The cursor is there and cannot be read.
 pub(crate) fn kept(at: &Entry, stream: Stream) -> io::Result<Option<Kept>> {
-    let kept = kept::read(&at.beside(layout::cursor(at.path())))?;
-    Ok(kept.map(|kept::Kept { container, reached, place, .. }| Kept {
+    let kept = file::read(&at.beside(layout::cursor(at.path())))?;
+    Ok(kept.map(|file::Kept { container, reached, place, .. }| Kept {
         container,
         reached: reached[stream as usize],
         end: Spot { number: place.number, offset: place.length },

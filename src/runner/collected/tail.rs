@@ -10,7 +10,7 @@ use super::Spot;
 use super::lines::{numbers, open, read_at};
 use crate::files::Entry;
 use crate::logs::Stamp;
-use crate::logs::layout::{self, Time};
+use crate::logs::sink::layout::{self, Time};
 
 /// Searched at once, in bytes.
 const BLOCK: usize = 64 * 1024;

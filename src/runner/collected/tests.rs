@@ -1,6 +1,6 @@
 use super::*;
 use crate::logs::Stamp;
-use crate::logs::layout::Time;
+use crate::logs::sink::layout::Time;
 use crate::runner::testing::Scratch;
 use std::fs::{self, File};
 use std::io::Write;

@@ -5,7 +5,7 @@
 //! ended, and only the next stamp tells: one in the midst of a line that is not older than the line's own. (A time that
 //! the task itself prints is older than the record that carries it.)
 
-use super::record::{BadRecord, LONGEST_STAMP, Part, Stamp, Stream};
+use crate::logs::record::{BadRecord, LONGEST_STAMP, Part, Stamp, Stream};
 
 /// How much of a line Docker puts in one record.
 const PART: usize = 16 * 1024;
@@ -21,7 +21,7 @@ pub(crate) enum Cuts {
 
 /// Cuts a terminal's bytes into records.
 #[derive(Debug)]
-pub(super) struct RawSplitter {
+pub(in crate::logs) struct RawSplitter {
     cuts: Cuts,
     state: State,
     /// What has come and cannot be judged before more comes: the beginning of a stamp, or what may be one.
@@ -37,12 +37,12 @@ enum State {
 }
 
 impl RawSplitter {
-    pub(super) fn new(cuts: Cuts) -> Self {
+    pub(in crate::logs) fn new(cuts: Cuts) -> Self {
         Self { cuts, state: State::Stamp, carry: Vec::new() }
     }
 
     /// Hands the parts of records in `bytes` to `each`.
-    pub(super) fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&Part<'_>)) -> Result<(), BadRecord> {
+    pub(in crate::logs) fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&Part<'_>)) -> Result<(), BadRecord> {
         if self.carry.is_empty() {
             let used = self.take(bytes, each)?;
             self.carry.extend_from_slice(&bytes[used..]);
@@ -57,7 +57,7 @@ impl RawSplitter {
     }
 
     /// The bytes have ended: what was held back is payload after all.
-    pub(super) fn finish(&mut self, each: &mut impl FnMut(&Part<'_>)) {
+    pub(in crate::logs) fn finish(&mut self, each: &mut impl FnMut(&Part<'_>)) {
         let held = std::mem::take(&mut self.carry);
         if let State::Payload { stamp, seen } = self.state
             && !held.is_empty()

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::raw::Cuts;
 use crate::engine::Engine;
 use crate::engine::types::{ContainerInspect, LogConfig};
 use crate::http::Endpoint;
+use crate::logs::record::tty::Cuts;
 use crate::values::size;
 
 /// When Docker's driver `local` rotates where nothing is said, in bytes.
@@ -29,25 +29,25 @@ pub(crate) struct Source {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The container's id.
-    pub(super) id: String,
+    pub(in crate::logs) id: String,
     /// Whether it has a terminal, and how the Engine cuts a terminal's long lines. `None`: it has none.
-    pub(super) terminal: Option<Cuts>,
+    pub(in crate::logs) terminal: Option<Cuts>,
     /// How many bytes one follow may carry before it is checked by a read: half of what one of the Engine's log files
     /// holds. 0: none, it only tells that there is something to read. `None`: the Engine does not rotate.
-    pub(super) follow_bytes: Option<u64>,
+    pub(in crate::logs) follow_bytes: Option<u64>,
     /// Whether an answer since a time may leave rotated files out.
-    pub(super) leaves_out: bool,
+    pub(in crate::logs) leaves_out: bool,
     /// Whether it is known to run.
-    pub(super) runs: bool,
+    pub(in crate::logs) runs: bool,
     /// Whether the Engine's clock is ours.
-    pub(super) same_clock: bool,
+    pub(in crate::logs) same_clock: bool,
     /// Pauses between tries while the Engine does not answer: the first, and the longest.
-    pub(super) backoff: (Duration, Duration),
+    pub(in crate::logs) backoff: (Duration, Duration),
 }
 
 impl Settings {
     /// Whether a follow only tells that there is something to read.
-    pub(super) fn rings(&self) -> bool {
+    pub(in crate::logs) fn rings(&self) -> bool {
         self.follow_bytes == Some(0)
     }
 }

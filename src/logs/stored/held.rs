@@ -5,18 +5,18 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::collection::LAST_TRIES;
-use super::collector::Collected;
-use super::cursor::Reached;
-use super::lane::Lane;
-use super::lanes::Lanes;
-use super::outlet::{Gate, Outlet};
-use super::pulse::{Pulse, Watch};
-use super::reading::{Passed, Reading, Stop};
-use super::record::{Record, Stream};
-use super::sink::Sink;
-use super::source::Source;
 use crate::engine::{Engine, Error, logs_cannot_be_read};
+use crate::logs::checkpoint::tracker::Reached;
+use crate::logs::collector::Collected;
+use crate::logs::delivery::fanout::Lanes;
+use crate::logs::delivery::subscription::Lane;
+use crate::logs::delivery::watchdog::{Pulse, Watch};
+use crate::logs::fetch::collection::LAST_TRIES;
+use crate::logs::fetch::request::{Passed, Reading, Stop};
+use crate::logs::fetch::source::Source;
+use crate::logs::record::{Record, Stream};
+use crate::logs::sink::Sink;
+use crate::logs::sink::backend::{Gate, Outlet};
 use crate::threads::{Backoff, Hangup};
 
 /// Pauses between tries while the Engine does not answer.

@@ -36,15 +36,15 @@ std::thread_local! {
 
 /// This machine's clock, as it is looked at from time to time.
 #[derive(Debug)]
-pub(super) struct Clock(Moment);
+pub(in crate::logs) struct Clock(Moment);
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(in crate::logs) fn new() -> Self {
         Self(Moment::now())
     }
 
     /// Whether it was set back since this was last asked.
-    pub(super) fn was_set_back(&mut self) -> bool {
+    pub(in crate::logs) fn was_set_back(&mut self) -> bool {
         let before = std::mem::replace(&mut self.0, Moment::now());
         self.0.is_back_since(before)
     }

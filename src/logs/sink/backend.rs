@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::kept::Place;
-use super::record::Record;
 use crate::limits::is_exhausted;
+use crate::logs::checkpoint::file::Place;
+use crate::logs::record::Record;
 
 /// Somewhere for bytes to go. An error is for good: it is not called again.
-pub(super) trait Outlet: Send {
+pub(in crate::logs) trait Outlet: Send {
     /// Takes bytes of a record, and says how many: where these are not all, it is stalled.
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize>;
 
@@ -47,18 +47,18 @@ pub(super) trait Outlet: Send {
 
 /// What a stalled outlet waits for.
 #[derive(Debug, Clone)]
-pub(super) enum Gate {
+pub(in crate::logs) enum Gate {
     /// A moment.
     Later(Instant),
     /// A FIFO to have a reader, and room.
     Room(Arc<File>),
     /// A FIFO to have a reader at all.
-    Reader(Arc<super::fifo::Door>),
+    Reader(Arc<crate::logs::sink::fifo::Door>),
 }
 
 impl Gate {
     /// Whether it is worth another try now. Waits for nothing.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::logs) fn is_open(&self) -> bool {
         match self {
             Self::Later(moment) => *moment <= Instant::now(),
             Self::Room(fifo) => has_room(fifo),
@@ -67,7 +67,7 @@ impl Gate {
     }
 
     /// Whether somebody is there who may make it open soon: an end of the task waits for him for a while.
-    pub(super) fn has_somebody(&self) -> bool {
+    pub(in crate::logs) fn has_somebody(&self) -> bool {
         match self {
             Self::Later(_) | Self::Reader(_) => false,
             Self::Room(fifo) => !flags(fifo).contains(PollFlags::ERR),
@@ -77,7 +77,7 @@ impl Gate {
 
 /// Whether what failed so may work later: the disk, or what its user may have of it, is full, or this
 /// process has no descriptor left.
-pub(super) fn may_pass(error: &io::Error) -> bool {
+pub(in crate::logs) fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WouldBlock)
         || is_exhausted(error)
 }

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use super::kept::Place;
-use super::layout::{self, Time};
-use super::outlet::{Gate, Outlet, may_pass};
-use super::record::{Record, Stream};
 use crate::files::{Entry, Held};
+use crate::logs::checkpoint::file::Place;
+use crate::logs::record::{Record, Stream};
+use crate::logs::sink::backend::{Gate, Outlet, may_pass};
+use crate::logs::sink::layout::{self, Time};
 
 /// Gathered at most, in bytes.
 const BATCH: usize = 128 * 1024;
@@ -35,7 +35,7 @@ pub(crate) struct Rotation {
 
 /// One stream's files, or both streams' one file.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(in crate::logs) struct Files {
     at: Entry,
     /// Which streams are written.
     streams: [bool; 2],
@@ -62,7 +62,7 @@ struct Open {
 
 impl Files {
     /// The files at a place, none of them opened yet but looked at: what is there stays, and is gone on with.
-    pub(super) fn new(at: &Entry, streams: [bool; 2], rotation: Option<Rotation>) -> io::Result<Self> {
+    pub(in crate::logs) fn new(at: &Entry, streams: [bool; 2], rotation: Option<Rotation>) -> io::Result<Self> {
         let is_plain = match (rotation, at.path().metadata()) {
             (None, Ok(found)) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             (None, Ok(found)) => found.is_file(),
@@ -91,13 +91,13 @@ impl Files {
     }
 
     /// Whether what is written can be cut back.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(in crate::logs) fn is_plain(&self) -> bool {
         self.is_plain
     }
 
     /// Goes back to where another process had come to: what it wrote beyond that is not known to be collected, and comes again.
     /// Says how many bytes are missing that should be there.
-    pub(super) fn cut_back(&mut self, to: Place) -> io::Result<u64> {
+    pub(in crate::logs) fn cut_back(&mut self, to: Place) -> io::Result<u64> {
         if !self.is_plain {
             return Ok(0);
         }
@@ -124,7 +124,7 @@ impl Files {
     }
 
     /// Goes on within the line that the present file ends with, where it ends with none; says whether it does.
-    pub(super) fn go_on_in_line(&mut self) -> io::Result<bool> {
+    pub(in crate::logs) fn go_on_in_line(&mut self) -> io::Result<bool> {
         let Some(last) = self.place.length.checked_sub(1).filter(|_| self.is_plain) else { return Ok(false) };
         let mut byte = [0];
         self.bytes(OFlags::RDONLY)?.read_exact_at(&mut byte, last)?;
@@ -336,17 +336,17 @@ fn numbers(path: &Path, held: &Held) -> io::Result<Vec<u32>> {
 }
 
 /// Whether there is a FIFO at a path.
-pub(super) fn is_fifo(path: &Path) -> bool {
+pub(in crate::logs) fn is_fifo(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// Whether a path is the null device: nothing is to be collected for it.
-pub(super) fn is_null(path: &Path) -> bool {
+pub(in crate::logs) fn is_null(path: &Path) -> bool {
     path == Path::new("/dev/null")
 }
 
 /// The hidden cursor of one file or of several.
-pub(super) fn cursor(at: &Entry) -> Entry {
+pub(in crate::logs) fn cursor(at: &Entry) -> Entry {
     at.beside(layout::cursor(at.path()))
 }
 

@@ -9,14 +9,14 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::clock::Clock;
-use super::lag::{Lag, Reads};
-use super::lanes::Lanes;
-use super::order::{Doubt, Mark, Order};
-use super::pace::Pace;
-use super::record::{BadRecord, Part, Splitter, Stamp, Stream};
-use super::source::Settings;
 use crate::engine::{Engine, Error, Logs, LogsQuery};
+use crate::logs::delivery::clock::Clock;
+use crate::logs::delivery::fanout::Lanes;
+use crate::logs::fetch::batching::Pace;
+use crate::logs::fetch::lag::{Lag, Reads};
+use crate::logs::fetch::order::{Doubt, Mark, Order};
+use crate::logs::fetch::source::Settings;
+use crate::logs::record::{BadRecord, Part, Splitter, Stamp, Stream};
 use crate::threads::Hangup;
 
 /// What the Engine writes beside a short line, in bytes: its stream, its time, their names.
@@ -31,10 +31,10 @@ const MARGIN: i64 = 2_000_000_000;
 const TRIES: u32 = 5;
 
 /// One container's logs, request after request.
-pub(super) struct Reading<'a> {
-    pub(super) engine: Engine,
-    pub(super) settings: Settings,
-    pub(super) hangup: Hangup,
+pub(in crate::logs) struct Reading<'a> {
+    pub(in crate::logs) engine: Engine,
+    pub(in crate::logs) settings: Settings,
+    pub(in crate::logs) hangup: Hangup,
     lag: Lag,
     clock: Clock,
     /// Whether it was set back while we were at it.
@@ -47,18 +47,18 @@ pub(super) struct Reading<'a> {
     /// How many reads in a row came to an end because they were out of order, and by what the last of them was doubted.
     disordered: u32,
     doubted: Option<Mark>,
-    pub(super) out: Lanes<'a>,
+    pub(in crate::logs) out: Lanes<'a>,
 }
 
 /// What a request came to.
-pub(super) struct Passed {
-    pub(super) stop: Stop,
+pub(in crate::logs) struct Passed {
+    pub(in crate::logs) stop: Stop,
     /// Whether it brought anything new.
-    pub(super) new: bool,
+    pub(in crate::logs) new: bool,
 }
 
 /// Why it came to its end.
-pub(super) enum Stop {
+pub(in crate::logs) enum Stop {
     /// The logs came to theirs, for now.
     End,
     /// We lag behind, or a check is due: a read is to be next.
@@ -79,7 +79,7 @@ pub(super) enum Stop {
 
 impl<'a> Reading<'a> {
     /// Logs of which nothing is read yet.
-    pub(super) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Lanes<'a>) -> Self {
+    pub(in crate::logs) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Lanes<'a>) -> Self {
         Self {
             engine: engine.with(hangup),
             lag: Lag::new(settings.same_clock),
@@ -97,14 +97,14 @@ impl<'a> Reading<'a> {
     }
 
     /// What ends the next request, or pause: our own end, or the watch, for a sink to be looked at.
-    pub(super) fn latch(&self, follow: bool) -> Hangup {
+    pub(in crate::logs) fn latch(&self, follow: bool) -> Hangup {
         let latch = self.hangup.child();
         self.out.connected(&latch, follow);
         latch
     }
 
     /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
-    pub(super) fn pass(&mut self, follow: bool) -> Passed {
+    pub(in crate::logs) fn pass(&mut self, follow: bool) -> Passed {
         let was_set_back = self.was_set_back();
         if was_set_back {
             self.out.begin_stalled_anew();
@@ -144,12 +144,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether what a running container writes may be followed after this read: else it is to be read again.
-    pub(super) fn may_follow(&self) -> bool {
+    pub(in crate::logs) fn may_follow(&self) -> bool {
         self.reads.may_be_followed(self.settings.follow_bytes)
     }
 
     /// Waits for a moment before what may not be followed is read again.
-    pub(super) fn rest(&self) {
+    pub(in crate::logs) fn rest(&self) {
         self.hangup.sleep(self.reads.pause(self.settings.follow_bytes));
     }
 
@@ -331,7 +331,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Says that lines may be missing.
-    pub(super) fn missing(&mut self, why: &str) {
+    pub(in crate::logs) fn missing(&mut self, why: &str) {
         let after = self.out.upper().map_or("the start".into(), |stamp| stamp.to_string());
         self.out.notice(&format!("{why}; lines may be missing after {after}"));
     }
@@ -351,7 +351,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-pub(super) fn now() -> Stamp {
+pub(in crate::logs) fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -16,7 +16,7 @@ const LEAST: Duration = Duration::from_micros(150);
 
 /// The pace of one connection.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::logs) struct Pace {
     /// When the last read was asked for.
     asked: Instant,
     /// How long it waited.
@@ -30,12 +30,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Of a connection that begins.
-    pub(super) fn new() -> Self {
+    pub(in crate::logs) fn new() -> Self {
         Self { asked: Instant::now(), waited: Duration::ZERO, came: None, took: None, bytes: 0 }
     }
 
     /// The next read is due: waits for more to be there, where that pays.
-    pub(super) fn before_read(&mut self, hangup: &Hangup) {
+    pub(in crate::logs) fn before_read(&mut self, hangup: &Hangup) {
         if let Some(took) = self.took {
             let pause = pause(self.bytes, took, self.waited);
             if !pause.is_zero() {
@@ -46,7 +46,7 @@ impl Pace {
     }
 
     /// It has come back.
-    pub(super) fn after_read(&mut self) {
+    pub(in crate::logs) fn after_read(&mut self) {
         let now = Instant::now();
         self.waited = now.duration_since(self.asked);
         self.took = self.came.map(|came| now.duration_since(came));
@@ -54,7 +54,7 @@ impl Pace {
     }
 
     /// So many bytes were in it.
-    pub(super) fn brought(&mut self, bytes: usize) {
+    pub(in crate::logs) fn brought(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::record::Stamp;
+use crate::logs::record::Stamp;
 
 /// A record that arrives this late while following says that we lag.
 const LAG: Duration = Duration::from_millis(250);
@@ -22,18 +22,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How late records come.
 #[derive(Debug)]
-pub(super) struct Lag {
+pub(in crate::logs) struct Lag {
     /// The least time seen between a record's stamp and its arrival, in ns: what the clocks differ by. `None`: not known yet.
     floor: Option<i64>,
 }
 
 impl Lag {
-    pub(super) fn new(same_clock: bool) -> Self {
+    pub(in crate::logs) fn new(same_clock: bool) -> Self {
         Self { floor: same_clock.then_some(0) }
     }
 
     /// By how much a record comes later than at once.
-    pub(super) fn behind(&mut self, stamp: Stamp, now: Stamp) -> Duration {
+    pub(in crate::logs) fn behind(&mut self, stamp: Stamp, now: Stamp) -> Duration {
         let age = now.as_nanos().saturating_sub(stamp.as_nanos());
         let floor = self.floor.map_or(age, |floor| floor.min(age));
         self.floor = Some(floor);
@@ -45,7 +45,7 @@ impl Lag {
 
 /// What the last read showed.
 #[derive(Debug)]
-pub(super) struct Reads {
+pub(in crate::logs) struct Reads {
     began: Instant,
     took: Duration,
     brought: bool,
@@ -58,13 +58,13 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub(super) fn new() -> Self {
+    pub(in crate::logs) fn new() -> Self {
         let (began, took) = (Instant::now(), Duration::ZERO);
         Self { began, took, brought: false, is_next: false, rate: None, is_busy: false }
     }
 
     /// One more, which brought so many bytes that were new, and told all, or not.
-    pub(super) fn add(&mut self, began: Instant, ended: Instant, bytes: u64, is_whole: bool) {
+    pub(in crate::logs) fn add(&mut self, began: Instant, ended: Instant, bytes: u64, is_whole: bool) {
         // A read brings what was written until it begins. Where long lay between two, the Engine may have dropped some of that.
         let since = began.saturating_duration_since(self.began);
         let is_next = self.is_next && since <= self.took * 2 + CATCH_UP;
@@ -76,31 +76,31 @@ impl Reads {
     }
 
     /// Something else than a read came.
-    pub(super) fn are_over(&mut self) {
+    pub(in crate::logs) fn are_over(&mut self) {
         self.is_next = false;
     }
 
     /// Whether a running task may be followed now; `half`: of what one of the Engine's files holds, in bytes, 0 where that
     /// is next to nothing. `None`: it does not rotate.
-    pub(super) fn may_be_followed(&self, half: Option<u64>) -> bool {
+    pub(in crate::logs) fn may_be_followed(&self, half: Option<u64>) -> bool {
         let Some(half) = half.filter(|_| self.brought) else { return true };
         let needed = self.took * 2 + CATCH_UP + self.patience().unwrap_or_default();
         self.rate.is_some_and(|rate| u128::from(rate) * needed.as_millis() / 1000 < u128::from(half))
     }
 
     /// How long to wait before the next read of a task that may not be followed: a small part of the time in which it fills a file.
-    pub(super) fn pause(&self, half: Option<u64>) -> Duration {
+    pub(in crate::logs) fn pause(&self, half: Option<u64>) -> Duration {
         let (Some(half), Some(rate @ 1..)) = (half, self.rate) else { return Duration::ZERO };
         Duration::from_millis(half.saturating_mul(1000) / rate / 8).min(PAUSE)
     }
 
     /// How long a follow may say nothing, where it is likely to say something.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    pub(in crate::logs) fn patience(&self) -> Option<Duration> {
         self.is_busy.then(|| (self.took * SEARCHES).max(SOON))
     }
 
     /// A follow that begins.
-    pub(super) fn start(&self) -> Start {
+    pub(in crate::logs) fn start(&self) -> Start {
         let now = Instant::now();
         let (read, search) = (self.began, self.took);
         Start { read, search, begun: now, came: now, first: None, is_over: false, is_live: false, is_told: false }
@@ -109,7 +109,7 @@ impl Reads {
 
 /// The beginning of a follow, while the Engine searches its files for what came since.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(in crate::logs) struct Start {
     /// When the read before it began, and how long the Engine is likely to search.
     read: Instant,
     search: Duration,
@@ -125,13 +125,13 @@ pub(super) struct Start {
 
 impl Start {
     /// Something has come.
-    pub(super) fn came(&mut self, now: Instant) {
+    pub(in crate::logs) fn came(&mut self, now: Instant) {
         self.came = now;
     }
 
     /// Whether a new record of what came last, so far behind, says that we lag: not, where it was written since the read before
     /// began, and the Engine has only just found it.
-    pub(super) fn is_late(&mut self, behind: Duration) -> bool {
+    pub(in crate::logs) fn is_late(&mut self, behind: Duration) -> bool {
         let first = *self.first.get_or_insert(self.came);
         let is_in_time = behind <= LAG;
         self.is_over |= is_in_time || self.came.saturating_duration_since(self.begun) > self.search * 2 + CATCH_UP;
@@ -140,7 +140,7 @@ impl Start {
     }
 
     /// Whether it is certain now that no rotation was missed: once.
-    pub(super) fn has_become_live(&mut self) -> bool {
+    pub(in crate::logs) fn has_become_live(&mut self) -> bool {
         let is_news = self.is_live && !self.is_told;
         self.is_told |= is_news;
         is_news

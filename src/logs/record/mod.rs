@@ -1,16 +1,18 @@
 //! From what an Engine sends, with `timestamps=1`, to stamped records. Pieces in, pieces lent out; no I/O.
 //!
-//! With frames a record is a frame: its stamp, a blank, a line or a part of one. A terminal's come without, see [`super::raw`].
+//! With frames a record is a frame: its stamp, a blank, a line or a part of one. A terminal's come without, see [`tty`].
 //! A record is handed on in pieces as it comes; its stamp is held back until it is whole, the rest is never buffered.
+
+pub(in crate::logs) mod tty;
 
 use std::fmt;
 
-use super::raw::{Cuts, RawSplitter};
 use crate::engine::{self, Piece};
+use crate::logs::record::tty::{Cuts, RawSplitter};
 use crate::values::calendar;
 
 /// The longest stamp that is one: `2006-01-02T15:04:05.999999999+00:00`.
-pub(super) const LONGEST_STAMP: usize = 35;
+pub(in crate::logs) const LONGEST_STAMP: usize = 35;
 /// The length of Docker's stamps: `2006-01-02T15:04:05.999999999Z`.
 const DOCKERS_STAMP: usize = 30;
 /// Of what an Engine says in the midst of a stream no more than this is kept, in bytes.
@@ -144,7 +146,7 @@ fn nine_digits(text: &[u8]) -> Option<i64> {
     Some(i64::from(first[0] - b'0') * 100_000_000 + eight.cast_signed())
 }
 
-/// A piece of what a task wrote, as a [`Sink`](super::Sink) gets it.
+/// A piece of what a task wrote, as a [`Sink`](crate::logs::Sink) gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Which stream it was written to.
@@ -159,19 +161,19 @@ pub struct Record<'a> {
 
 /// A piece of a record, and where it lies within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part<'a> {
-    pub(super) stream: Stream,
-    pub(super) stamp: Stamp,
-    pub(super) bytes: &'a [u8],
+pub(in crate::logs) struct Part<'a> {
+    pub(in crate::logs) stream: Stream,
+    pub(in crate::logs) stamp: Stamp,
+    pub(in crate::logs) bytes: &'a [u8],
     /// Whether the record begins here.
-    pub(super) first: bool,
+    pub(in crate::logs) first: bool,
     /// Whether it ends here.
-    pub(super) last: bool,
+    pub(in crate::logs) last: bool,
 }
 
 /// What comes is not what an Engine sends for `timestamps=1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BadRecord {
+pub(in crate::logs) enum BadRecord {
     NoStamp,
     /// The Engine's own words in the midst of the stream; they are in [`Splitter::words`].
     System,
@@ -179,7 +181,7 @@ pub(super) enum BadRecord {
 
 /// Cuts what comes into stamped records.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(in crate::logs) struct Splitter {
     /// The stamp of the frame that is coming, once it has come.
     stamp: Option<Stamp>,
     /// The beginning of a stamp that has not come whole.
@@ -193,7 +195,7 @@ pub(super) struct Splitter {
 
 impl Splitter {
     /// For frames, or for the bytes of a terminal, whose long lines the Engine cuts so.
-    pub(super) fn new(terminal: Option<Cuts>) -> Self {
+    pub(in crate::logs) fn new(terminal: Option<Cuts>) -> Self {
         Self {
             stamp: None,
             held: [0; LONGEST_STAMP + 1],
@@ -205,12 +207,16 @@ impl Splitter {
     }
 
     /// What the Engine itself said, after [`BadRecord::System`].
-    pub(super) fn words(&self) -> String {
+    pub(in crate::logs) fn words(&self) -> String {
         String::from_utf8_lossy(&self.words).trim().to_owned()
     }
 
     /// Hands the parts of records in `piece` to `each`.
-    pub(super) fn feed(&mut self, piece: &Piece<'_>, mut each: impl FnMut(&Part<'_>)) -> Result<(), BadRecord> {
+    pub(in crate::logs) fn feed(
+        &mut self,
+        piece: &Piece<'_>,
+        mut each: impl FnMut(&Part<'_>),
+    ) -> Result<(), BadRecord> {
         let stream = match piece.stream {
             engine::Stream::Stdout => Stream::Stdout,
             engine::Stream::Stderr => Stream::Stderr,
@@ -228,7 +234,7 @@ impl Splitter {
     }
 
     /// The input has ended: hands on what was held back.
-    pub(super) fn finish(&mut self, mut each: impl FnMut(&Part<'_>)) {
+    pub(in crate::logs) fn finish(&mut self, mut each: impl FnMut(&Part<'_>)) {
         if let Some(raw) = &mut self.raw {
             raw.finish(&mut each);
         }

@@ -6,14 +6,14 @@
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Of longer records so much is looked at, in bytes, and their length: two of one stamp that are alike in that pass for the same.
-pub(super) const LOOKED_AT: usize = 1024;
+pub(in crate::logs) const LOOKED_AT: usize = 1024;
 
 /// How many words are digested side by side: one after the other each would wait for the one before.
 const LANES: usize = 4;
 
 /// A digest in the making.
 #[derive(Debug, Default)]
-pub(super) struct Digest {
+pub(in crate::logs) struct Digest {
     lanes: [u64; LANES],
     length: u64,
     /// Bytes that do not fill a word yet: as many as what was looked at has beyond a multiple of eight.
@@ -22,14 +22,14 @@ pub(super) struct Digest {
 
 impl Digest {
     /// The digest of bytes that are here whole.
-    pub(super) fn of(bytes: &[u8]) -> u64 {
+    pub(in crate::logs) fn of(bytes: &[u8]) -> u64 {
         let mut digest = Self::default();
         digest.add(bytes);
         digest.value()
     }
 
     /// More bytes.
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(in crate::logs) fn add(&mut self, bytes: &[u8]) {
         let seen = usize::try_from(self.length).unwrap_or(LOOKED_AT).min(LOOKED_AT);
         self.length += bytes.len() as u64;
         let mut bytes = &bytes[..bytes.len().min(LOOKED_AT - seen)];
@@ -71,7 +71,7 @@ impl Digest {
     }
 
     /// What has come to.
-    pub(super) fn value(&self) -> u64 {
+    pub(in crate::logs) fn value(&self) -> u64 {
         let [a, b, c, d] = self.lanes;
         // Side by side, too.
         let (mut first, mut second, mut third) = (a, c, self.rest);

@@ -5,15 +5,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::collector::Collected;
-use super::cursor::Cursor;
-use super::lane::Lane;
-use super::pulse::Pulse;
-use super::record::{Part, Stamp, Stream};
+use crate::logs::checkpoint::tracker::Cursor;
+use crate::logs::collector::Collected;
+use crate::logs::delivery::subscription::Lane;
+use crate::logs::delivery::watchdog::Pulse;
+use crate::logs::record::{Part, Stamp, Stream};
 use crate::threads::Hangup;
 
 /// The lanes, and whom to tell about them.
-pub(super) struct Lanes<'a> {
+pub(in crate::logs) struct Lanes<'a> {
     lanes: Vec<Lane<'a>>,
     report: Box<dyn Fn(Collected) + Send + 'a>,
     pulse: Arc<Pulse>,
@@ -21,7 +21,11 @@ pub(super) struct Lanes<'a> {
 
 impl<'a> Lanes<'a> {
     /// These lanes; `report` is told what fails, `pulse` what stalls.
-    pub(super) fn new(lanes: Vec<Lane<'a>>, report: Box<dyn Fn(Collected) + Send + 'a>, pulse: Arc<Pulse>) -> Self {
+    pub(in crate::logs) fn new(
+        lanes: Vec<Lane<'a>>,
+        report: Box<dyn Fn(Collected) + Send + 'a>,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         let mut lanes = Self { lanes, report, pulse };
         if lanes.lanes.iter().any(|lane| lane.cursor.is_set_back()) {
             // One that was stalled when that happened does not know.
@@ -31,27 +35,27 @@ impl<'a> Lanes<'a> {
     }
 
     /// Whether none is left.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::logs) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 
     /// What ends what is done for them now: a request, or a pause.
-    pub(super) fn connected(&self, latch: &Hangup, follow: bool) {
+    pub(in crate::logs) fn connected(&self, latch: &Hangup, follow: bool) {
         self.pulse.connected(latch, follow);
     }
 
     /// A follow is likely to say something within so long. `None`: it is not any more.
-    pub(super) fn expect_within(&self, patience: Option<Duration>) {
+    pub(in crate::logs) fn expect_within(&self, patience: Option<Duration>) {
         self.pulse.expect_within(patience);
     }
 
     /// A piece of output has come.
-    pub(super) fn piece(&self) {
+    pub(in crate::logs) fn piece(&self) {
         self.pulse.piece();
     }
 
     /// Says what there is to say about their beginning, and keeps it.
-    pub(super) fn open(&mut self) {
+    pub(in crate::logs) fn open(&mut self) {
         let notices: Vec<String> = self.lanes.iter_mut().filter_map(Lane::opening_notice).collect();
         for notice in notices {
             self.notice(&notice);
@@ -59,14 +63,14 @@ impl<'a> Lanes<'a> {
         self.flush();
     }
 
-    pub(super) fn begin(&mut self, since: Option<Stamp>) {
+    pub(in crate::logs) fn begin(&mut self, since: Option<Stamp>) {
         for lane in &mut self.lanes {
             lane.cursor.begin(since);
         }
     }
 
     /// Offers a part to each lane; gives the most bytes that were new to one.
-    pub(super) fn take(&mut self, part: &Part<'_>) -> usize {
+    pub(in crate::logs) fn take(&mut self, part: &Part<'_>) -> usize {
         if part.first && self.open_lanes().any(|lane| lane.cursor.is_too_early(part)) {
             self.excuse(part.stream);
         }
@@ -105,13 +109,13 @@ impl<'a> Lanes<'a> {
     }
 
     /// What the Engine holds was offered to all that are open.
-    pub(super) fn make_level(&mut self) {
+    pub(in crate::logs) fn make_level(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.is_level = !lane.is_stalled());
     }
 
     /// Whether a record that begins is new to all that want its stream, and nothing about it is doubtful: what nearly all are, for
     /// which this alone is looked at.
-    pub(super) fn simply_goes_on(&self, part: &Part<'_>) -> bool {
+    pub(in crate::logs) fn simply_goes_on(&self, part: &Part<'_>) -> bool {
         let goes_on = self.open_lanes().all(|lane| lane.cursor.simply_goes_on(part));
         debug_assert!(
             !goes_on
@@ -123,7 +127,7 @@ impl<'a> Lanes<'a> {
 
     /// Whether a record that begins in a follow is not to be taken from that, but read: each new one, or only what the
     /// Engine may be repeating, and what comes where it should have repeated another.
-    pub(super) fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {
+    pub(in crate::logs) fn needs_read(&self, part: &Part<'_>, each: bool) -> bool {
         let is_doubtful = |cursor: &Cursor| cursor.may_be_repeat(part) || cursor.is_too_early(part);
         let is_new = |lane: &Lane<'_>| lane.cursor.is_new(part);
         // Whichever stream's that is: what is skipped may be of both.
@@ -132,27 +136,27 @@ impl<'a> Lanes<'a> {
     }
 
     /// Whether a record that begins shows that the Engine leaves out what came last.
-    pub(super) fn shows_gap(&self, part: &Part<'_>) -> bool {
+    pub(in crate::logs) fn shows_gap(&self, part: &Part<'_>) -> bool {
         self.open_lanes().any(|lane| lane.cursor.shows_gap(part))
     }
 
     /// Whether a record that begins is older than the one that was taken last, and comes after it.
-    pub(super) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
+    pub(in crate::logs) fn is_out_of_order(&self, part: &Part<'_>) -> bool {
         self.open_lanes().any(|lane| lane.cursor.is_out_of_order(part))
     }
 
     /// Whether a record that is so is known all the same.
-    pub(super) fn is_repeat(&self, part: &Part<'_>) -> bool {
+    pub(in crate::logs) fn is_repeat(&self, part: &Part<'_>) -> bool {
         self.open_lanes().all(|lane| !lane.cursor.is_out_of_order(part) || lane.cursor.is_repeat(part))
     }
 
     /// Whether the Engine has repeated what came last.
-    pub(super) fn is_confirmed(&self) -> bool {
+    pub(in crate::logs) fn is_confirmed(&self) -> bool {
         self.open_lanes().all(|lane| lane.cursor.is_confirmed())
     }
 
     /// The Engine's clock was set back: what it writes from now on may be stamped before what stalled ones have not taken yet.
-    pub(super) fn begin_stalled_anew(&mut self) {
+    pub(in crate::logs) fn begin_stalled_anew(&mut self) {
         self.begin_anew(Lane::is_stalled);
     }
 
@@ -161,33 +165,33 @@ impl<'a> Lanes<'a> {
     }
 
     /// All that the Engine holds has come.
-    pub(super) fn have_seen_all(&mut self) {
+    pub(in crate::logs) fn have_seen_all(&mut self) {
         for lane in self.lanes.iter_mut().filter(|lane| !lane.is_stalled()) {
             lane.has_seen_all();
         }
     }
 
     /// Whether what was passed over, as taken before, may be new.
-    pub(super) fn has_passed_over(&self) -> bool {
+    pub(in crate::logs) fn has_passed_over(&self) -> bool {
         self.open_lanes().any(|lane| lane.cursor.has_passed_over())
     }
 
     /// Whether a record that begins shows that.
-    pub(super) fn is_beyond_passed_over(&self, part: &Part<'_>) -> bool {
+    pub(in crate::logs) fn is_beyond_passed_over(&self, part: &Part<'_>) -> bool {
         self.open_lanes().any(|lane| lane.cursor.is_beyond_passed_over(part))
     }
 
     /// All that the Engine holds has been asked for: what was passed over is to be taken, when it comes again.
-    pub(super) fn accept_passed_over(&mut self) {
+    pub(in crate::logs) fn accept_passed_over(&mut self) {
         self.lanes.iter_mut().filter(|lane| !lane.is_stalled()).for_each(|lane| lane.cursor.accept_passed_over());
     }
 
-    pub(super) fn notice(&mut self, text: &str) {
+    pub(in crate::logs) fn notice(&mut self, text: &str) {
         (self.report)(Collected::Notice(text.into()));
         self.each(|lane| lane.notice_with(text));
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(in crate::logs) fn flush(&mut self) {
         let before = self.any_stalled();
         self.each(|lane| if lane.is_stalled() { Ok(()) } else { lane.flush().map(|()| lane.rest()) });
         if before || self.any_stalled() {
@@ -196,7 +200,7 @@ impl<'a> Lanes<'a> {
     }
 
     /// Those that are stalled, where that may be over.
-    pub(super) fn try_again(&mut self) {
+    pub(in crate::logs) fn try_again(&mut self) {
         if self.any_stalled() {
             self.each(Lane::try_again);
             self.tell_stalls();
@@ -220,11 +224,11 @@ impl<'a> Lanes<'a> {
         self.pulse.stalled(gates, behind, self.all_stalled());
     }
 
-    pub(super) fn any_stalled(&self) -> bool {
+    pub(in crate::logs) fn any_stalled(&self) -> bool {
         self.lanes.iter().any(Lane::is_stalled)
     }
 
-    pub(super) fn all_stalled(&self) -> bool {
+    pub(in crate::logs) fn all_stalled(&self) -> bool {
         self.lanes.iter().all(Lane::is_stalled)
     }
 
@@ -233,15 +237,15 @@ impl<'a> Lanes<'a> {
     }
 
     /// Where the lane is that is least far. `None`: at the start.
-    pub(super) fn lower(&self) -> Option<Stamp> {
+    pub(in crate::logs) fn lower(&self) -> Option<Stamp> {
         self.open_lanes().map(Lane::lower).min().flatten()
     }
 
-    pub(super) fn upper(&self) -> Option<Stamp> {
+    pub(in crate::logs) fn upper(&self) -> Option<Stamp> {
         self.lanes.iter().map(|lane| lane.cursor.upper()).max().flatten()
     }
 
-    pub(super) fn wants(&self, stream: Stream) -> bool {
+    pub(in crate::logs) fn wants(&self, stream: Stream) -> bool {
         self.open_lanes().any(|lane| lane.cursor.wants(stream))
     }
 
@@ -265,10 +269,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
-    use super::super::cursor::Reached;
-    use super::super::outlet::{Gate, Outlet};
-    use super::super::record::Record;
     use super::*;
+    use crate::logs::checkpoint::tracker::Reached;
+    use crate::logs::record::Record;
+    use crate::logs::sink::backend::{Gate, Outlet};
 
     /// Takes all, or nothing.
     struct Door {

@@ -1,13 +1,18 @@
 //! What a user of the library gives for output to go to.
 
+pub(in crate::logs) mod backend;
+pub(in crate::logs) mod fifo;
+pub(crate) mod layout;
+pub(in crate::logs) mod rotating;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 
-use super::outlet::{Gate, Outlet};
-use super::record::{Record, Stamp, Stream};
+use crate::logs::record::{Record, Stamp, Stream};
+use crate::logs::sink::backend::{Gate, Outlet};
 
 /// How long a sink that takes nothing now is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -150,13 +155,13 @@ impl Sink for ChannelSink {
 }
 
 /// A user's sink, as the collector sees it.
-pub(super) struct Live {
+pub(in crate::logs) struct Live {
     sink: Box<dyn Sink>,
     again: Instant,
 }
 
 impl Live {
-    pub(super) fn new(sink: Box<dyn Sink>) -> Self {
+    pub(in crate::logs) fn new(sink: Box<dyn Sink>) -> Self {
         Self { sink, again: Instant::now() }
     }
 

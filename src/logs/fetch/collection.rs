@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::lanes::Lanes;
-use super::reading::{Passed, Reading, Stop, now};
-use super::record::Stamp;
-use super::source::Settings;
 use crate::engine::{Engine, logs_cannot_be_read};
+use crate::logs::delivery::fanout::Lanes;
+use crate::logs::fetch::request::{Passed, Reading, Stop, now};
+use crate::logs::fetch::source::Settings;
+use crate::logs::record::Stamp;
 use crate::threads::{Backoff, Hangup};
 
 /// So long after a container's end, in ns, an Engine has written all of its output.
 const SETTLED: i64 = 3_000_000_000;
 /// How often an ended container's logs are tried again while they give nothing but errors.
-pub(super) const LAST_TRIES: u32 = 5;
+pub(in crate::logs) const LAST_TRIES: u32 = 5;
 
 /// One container's logs on their way to its lanes.
-pub(super) struct Collection {
+pub(in crate::logs) struct Collection {
     reading: Reading<'static>,
     backoff: Backoff,
     /// Dropped when all has come that will come.
@@ -41,7 +41,7 @@ enum Container {
 
 impl Collection {
     /// Logs of which nothing is read yet. `completed` is dropped when all has come that will come.
-    pub(super) fn new(
+    pub(in crate::logs) fn new(
         engine: &Engine,
         settings: Settings,
         hangup: &Hangup,
@@ -56,7 +56,7 @@ impl Collection {
     }
 
     /// Reads, follows and reads again, until there is nothing more, or somebody hangs up.
-    pub(super) fn run(&mut self) {
+    pub(in crate::logs) fn run(&mut self) {
         self.reading.out.open();
         let mut tries_left = LAST_TRIES;
         // Where it ran a moment ago, and has ended, the first follow ends at once.

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::io::{Errno, ioctl_fionread};
 
-use super::outlet::{Gate, Outlet};
-use super::record::Record;
+use crate::logs::record::Record;
+use crate::logs::sink::backend::{Gate, Outlet};
 
 /// Held back at most, so that a short line is not a system call of its own.
 const BATCH: usize = 16 * 1024;
 
 /// The way of one stream, or of both, into a FIFO.
 #[derive(Debug)]
-pub(super) struct Fifo {
+pub(in crate::logs) struct Fifo {
     streams: [bool; 2],
     door: Arc<Door>,
     open: Option<Arc<File>>,
@@ -28,14 +28,14 @@ pub(super) struct Fifo {
 /// A FIFO that may have no reader yet. Opening it shows; and what was opened must not be closed again, for a reader that was
 /// waiting would take that for the end.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(in crate::logs) struct Door {
     path: PathBuf,
     opened: Mutex<Option<Arc<File>>>,
 }
 
 impl Door {
     /// Opens the FIFO, where it has a reader; says whether it is open.
-    pub(super) fn try_open(&self) -> bool {
+    pub(in crate::logs) fn try_open(&self) -> bool {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.is_none() {
             let mut options = OpenOptions::new();
@@ -53,7 +53,7 @@ impl Door {
 
 impl Fifo {
     /// The FIFO at `path`, made where it is missing.
-    pub(super) fn open(path: &Path, streams: [bool; 2]) -> io::Result<Self> {
+    pub(in crate::logs) fn open(path: &Path, streams: [bool; 2]) -> io::Result<Self> {
         match mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR) {
             Ok(()) => {}
             Err(Errno::EXIST) if path.symlink_metadata()?.file_type().is_fifo() => {}

@@ -2,12 +2,12 @@
 //! place of another's where two requests meet: older records come after newer ones, once more, and others do not come at
 //! all. A clock that was set back looks alike, but for this: in all that the Engine holds, what it stamped then comes once.
 
-use super::digest::Digest;
-use super::record::{Part, Stamp, Stream};
+use crate::logs::checkpoint::hash::Digest;
+use crate::logs::record::{Part, Stamp, Stream};
 
 /// A record by which an answer was found to be out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(in crate::logs) struct Mark {
     stream: Stream,
     stamp: Stamp,
     /// `None`: it did not come whole, and its stamp must do.
@@ -15,7 +15,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn of(part: &Part<'_>) -> Self {
+    pub(in crate::logs) fn of(part: &Part<'_>) -> Self {
         Self { stream: part.stream, stamp: part.stamp, digest: part.last.then(|| Digest::of(part.bytes)) }
     }
 
@@ -28,7 +28,7 @@ impl Mark {
 
 /// Why an answer is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(in crate::logs) enum Doubt {
     /// A record is older than the one that was taken last, and comes after it.
     Older(Mark),
     /// It has gone back in time, and does not repeat what came last.
@@ -37,7 +37,7 @@ pub(super) enum Doubt {
 
 /// The order of what one connection has brought.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(in crate::logs) struct Order {
     /// Whether it is kept, as far as is known.
     is_kept: bool,
     /// Per stream the highest stamp.
@@ -50,12 +50,12 @@ pub(super) struct Order {
 
 impl Order {
     /// Of a connection that begins, where an Engine is to keep it; the connection before was doubted by that.
-    pub(super) fn new(is_kept: bool, doubted: Option<Mark>) -> Self {
+    pub(in crate::logs) fn new(is_kept: bool, doubted: Option<Mark>) -> Self {
         Self { is_kept, came: [None; 2], went_back: false, doubted, met: 0 }
     }
 
     /// Whether a record that begins makes the answer doubtful.
-    pub(super) fn doubt(
+    pub(in crate::logs) fn doubt(
         &mut self,
         part: &Part<'_>,
         is_older: impl FnOnce() -> bool,
@@ -74,7 +74,7 @@ impl Order {
     }
 
     /// Whether it has brought older records after newer ones, and was to keep an order.
-    pub(super) fn went_back(&self) -> bool {
+    pub(in crate::logs) fn went_back(&self) -> bool {
         self.is_kept && self.went_back
     }
 

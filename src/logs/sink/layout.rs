@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::record::Stamp;
+use crate::logs::record::Stamp;
 
 /// A stream's file of this number.
 pub(crate) fn file(path: &Path, number: u32) -> PathBuf {

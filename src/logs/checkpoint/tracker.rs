@@ -8,8 +8,8 @@
 
 use std::cmp::Ordering;
 
-use super::digest::Digest;
-use super::record::{Part, Stamp, Stream};
+use crate::logs::checkpoint::hash::Digest;
+use crate::logs::record::{Part, Stamp, Stream};
 
 /// How many records are remembered a stream: twice what an Engine was seen to repeat at once.
 const REMEMBERED: usize = 2048;

@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::OFlags;
 
-use super::cursor::Reached;
-use super::digest::{Digest, LOOKED_AT};
-use super::record::Stamp;
 use crate::files::Entry;
+use crate::logs::checkpoint::hash::{Digest, LOOKED_AT};
+use crate::logs::checkpoint::tracker::Reached;
+use crate::logs::record::Stamp;
 
 const MAGIC: &[u8; 8] = b"lscursr3";
 /// The longest container id that is kept, in bytes: Docker's and podman's have 64.
@@ -51,14 +51,14 @@ pub(crate) struct Kept {
 
 /// A cursor's file.
 #[derive(Debug)]
-pub(super) struct KeptFile {
+pub(in crate::logs) struct KeptFile {
     at: Entry,
     container: String,
     /// How often it was written.
     writes: u64,
     file: Option<File>,
     /// Whether what was kept cannot be made out any more.
-    pub(super) is_damaged: bool,
+    pub(in crate::logs) is_damaged: bool,
 }
 
 impl KeptFile {
@@ -66,7 +66,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// It cannot be read, or holds something else.
-    pub(super) fn open(at: &Entry, container: &str) -> io::Result<(Self, Option<Kept>)> {
+    pub(in crate::logs) fn open(at: &Entry, container: &str) -> io::Result<(Self, Option<Kept>)> {
         let slots = read_slots(at)?;
         let is_damaged = matches!(slots, Slots::Damaged);
         let found = slots.newest();
@@ -76,7 +76,12 @@ impl KeptFile {
     }
 
     /// Keeps how far it is.
-    pub(super) fn write(&mut self, reached: [Reached; 2], within_line: [bool; 2], place: Place) -> io::Result<()> {
+    pub(in crate::logs) fn write(
+        &mut self,
+        reached: [Reached; 2],
+        within_line: [bool; 2],
+        place: Place,
+    ) -> io::Result<()> {
         let slot = encode(self.writes, &self.container, reached, within_line, place)?;
         if self.file.is_none() {
             self.file = Some(self.at.open(OFlags::WRONLY | OFlags::CREATE, 0o600)?);
@@ -89,7 +94,7 @@ impl KeptFile {
     }
 
     /// Lets go of the descriptor until the next write.
-    pub(super) fn close(&mut self) {
+    pub(in crate::logs) fn close(&mut self) {
         self.file = None;
     }
 }

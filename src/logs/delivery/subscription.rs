@@ -5,18 +5,18 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::cursor::Cursor;
-#[cfg(any(test, feature = "cli"))]
-use super::cursor::Reached;
-use super::fifo::Fifo;
-use super::file::{self, Files, Rotation};
-use super::kept::{Kept, KeptFile};
-use super::outlet::{Gate, Outlet, may_pass};
-#[cfg(any(test, feature = "cli"))]
-use super::record::Stream;
-use super::record::{Part, Record, Stamp};
-use super::sink::{Live, Sink};
 use crate::files::Entry;
+use crate::logs::checkpoint::file::{Kept, KeptFile};
+use crate::logs::checkpoint::tracker::Cursor;
+#[cfg(any(test, feature = "cli"))]
+use crate::logs::checkpoint::tracker::Reached;
+#[cfg(any(test, feature = "cli"))]
+use crate::logs::record::Stream;
+use crate::logs::record::{Part, Record, Stamp};
+use crate::logs::sink::backend::{Gate, Outlet, may_pass};
+use crate::logs::sink::fifo::Fifo;
+use crate::logs::sink::rotating::{self, Files, Rotation};
+use crate::logs::sink::{Live, Sink};
 
 /// What is written more rarely than this lets go of its buffers in between.
 const BUSY: Duration = Duration::from_secs(1);
@@ -45,8 +45,8 @@ impl Target<'_> {
 pub(crate) struct Lane<'a> {
     outlet: Box<dyn Outlet + 'a>,
     /// What it is, in words.
-    pub(super) name: String,
-    pub(super) cursor: Cursor,
+    pub(in crate::logs) name: String,
+    pub(in crate::logs) cursor: Cursor,
     kept: Option<KeptFile>,
     /// Per stream whether the last byte taken was not a newline.
     within_line: [bool; 2],
@@ -56,7 +56,7 @@ pub(crate) struct Lane<'a> {
     /// Whether it can go on from the start only, until it has come to the end: the Engine's clock was set back while it was stalled.
     anew: bool,
     /// Whether it is known to have been offered all that any other lane was.
-    pub(super) is_level: bool,
+    pub(in crate::logs) is_level: bool,
     /// When nothing came last.
     rested: Instant,
     /// What is to be said about its beginning.
@@ -76,9 +76,9 @@ impl<'a> Lane<'a> {
     /// nothing to collect for it. Below `anchor`, the directory of an allocation, no link is followed.
     pub(crate) fn open(target: &Target<'_>, container: &str, anchor: Option<&Path>) -> io::Result<Option<Self>> {
         match *target {
-            Target::File { path, .. } if file::is_null(path) => Ok(None),
+            Target::File { path, .. } if rotating::is_null(path) => Ok(None),
             // Opened as a file, it would wait for a reader.
-            Target::File { path, streams } if file::is_fifo(path) => {
+            Target::File { path, streams } if rotating::is_fifo(path) => {
                 Self::open(&Target::Fifo { path, streams }, container, anchor)
             }
             Target::File { path, streams } => {
@@ -89,7 +89,7 @@ impl<'a> Lane<'a> {
             }
             Target::Fifo { path, streams } => {
                 let fifo = Fifo::open(path, streams)?;
-                let (kept, found) = KeptFile::open(&file::cursor(&Entry::new(path, anchor)), container)?;
+                let (kept, found) = KeptFile::open(&rotating::cursor(&Entry::new(path, anchor)), container)?;
                 let found = found.filter(|found| found.container == container);
                 Ok(Some(Self::new(Box::new(fifo), path.display().to_string(), streams, Some(kept), found.as_ref())))
             }
@@ -102,7 +102,7 @@ impl<'a> Lane<'a> {
         if !files.is_plain() {
             return Ok(Self::new(Box::new(files), name, streams, None, None));
         }
-        let (kept, found) = KeptFile::open(&file::cursor(at), container)?;
+        let (kept, found) = KeptFile::open(&rotating::cursor(at), container)?;
         // What another container's collector wrote beyond its cursor is all that is left of that.
         let found = found.filter(|found| found.container == container);
         let (mut notice, mut in_line) = (None, false);
@@ -136,7 +136,12 @@ impl<'a> Lane<'a> {
 
     /// A stream's, from where it is collected otherwise: nothing is kept of how far this one gets.
     #[cfg(any(test, feature = "cli"))]
-    pub(super) fn beyond(outlet: Box<dyn Outlet + 'a>, stream: Stream, reached: Reached, within_line: bool) -> Self {
+    pub(in crate::logs) fn beyond(
+        outlet: Box<dyn Outlet + 'a>,
+        stream: Stream,
+        reached: Reached,
+        within_line: bool,
+    ) -> Self {
         let number = stream as usize;
         let (mut streams, mut both, mut within) = ([false; 2], [Reached::default(); 2], [false; 2]);
         (streams[number], both[number], within[number]) = (true, reached, within_line);
@@ -178,33 +183,33 @@ impl<'a> Lane<'a> {
     }
 
     /// Where to go on from. `None`: from the start.
-    pub(super) fn lower(&self) -> Option<Stamp> {
+    pub(in crate::logs) fn lower(&self) -> Option<Stamp> {
         if self.anew { None } else { self.cursor.lower(self.within_line) }
     }
 
     /// The Engine has told all that it holds, from the start.
-    pub(super) fn has_seen_all(&mut self) {
+    pub(in crate::logs) fn has_seen_all(&mut self) {
         self.cursor.has_seen_all();
         self.anew = false;
     }
 
     /// From the start, until that has come to the end.
-    pub(super) fn begin_anew(&mut self) {
+    pub(in crate::logs) fn begin_anew(&mut self) {
         self.anew = true;
     }
 
     /// What is to be said about its beginning, once.
-    pub(super) fn opening_notice(&mut self) -> Option<String> {
+    pub(in crate::logs) fn opening_notice(&mut self) -> Option<String> {
         self.notice.take()
     }
 
     /// What its sink was told of lines that may be missing, once.
-    pub(super) fn gap(&mut self) -> Option<String> {
+    pub(in crate::logs) fn gap(&mut self) -> Option<String> {
         self.gap.take()
     }
 
     /// Takes what is new to it of a part; says how many bytes that was.
-    pub(super) fn take(&mut self, part: &Part<'_>) -> io::Result<usize> {
+    pub(in crate::logs) fn take(&mut self, part: &Part<'_>) -> io::Result<usize> {
         if self.stalled {
             self.is_level = false;
             return Ok(0);
@@ -232,7 +237,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Passes on what it holds, and keeps how far it is.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(in crate::logs) fn flush(&mut self) -> io::Result<()> {
         if !self.outlet.flush()? {
             self.stalled = true;
             return Ok(());
@@ -256,7 +261,7 @@ impl<'a> Lane<'a> {
 
     /// Nothing comes at present. No descriptor of a file is held in between, for hundreds of tasks may wait so; what is
     /// written more rarely than once a second holds no buffer either.
-    pub(super) fn rest(&mut self) {
+    pub(in crate::logs) fn rest(&mut self) {
         self.outlet.release();
         if let Some(kept) = &mut self.kept {
             kept.close();
@@ -273,16 +278,16 @@ impl<'a> Lane<'a> {
     }
 
     /// Passes on words.
-    pub(super) fn notice_with(&mut self, text: &str) -> io::Result<()> {
+    pub(in crate::logs) fn notice_with(&mut self, text: &str) -> io::Result<()> {
         if self.stalled { Ok(()) } else { self.outlet.notice(text) }
     }
 
-    pub(super) fn is_stalled(&self) -> bool {
+    pub(in crate::logs) fn is_stalled(&self) -> bool {
         self.stalled
     }
 
     /// Tries again, where its gate is open.
-    pub(super) fn try_again(&mut self) -> io::Result<()> {
+    pub(in crate::logs) fn try_again(&mut self) -> io::Result<()> {
         if self.stalled && self.outlet.gate().is_open() {
             self.stalled = false;
             self.flush()?;
@@ -292,12 +297,12 @@ impl<'a> Lane<'a> {
     }
 
     /// What it waits for, while it is stalled.
-    pub(super) fn gate(&self) -> Gate {
+    pub(in crate::logs) fn gate(&self) -> Gate {
         self.outlet.gate()
     }
 
     /// What it has not taken, in words.
-    pub(super) fn behind(&self) -> String {
+    pub(in crate::logs) fn behind(&self) -> String {
         let after = self.cursor.upper().map_or("the start".to_owned(), |stamp: Stamp| stamp.to_string());
         format!("{} has taken nothing after {after}", self.name)
     }

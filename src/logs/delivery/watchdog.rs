@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::clock::Clock;
-use super::outlet::Gate;
+use crate::logs::delivery::clock::Clock;
+use crate::logs::sink::backend::Gate;
 use crate::threads::{Hangup, Worker};
 
 /// How often all collectors are looked at. A sink that blocks for two of these keeps no connection any more.
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A collector's signs of life.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(in crate::logs) struct Pulse {
     /// Pieces of output that came.
     pieces: AtomicU64,
     /// How often sinks were called, and came back: odd while one is at it.
@@ -52,7 +52,7 @@ struct Inner {
 impl Pulse {
     /// Of who looks with a pager, say: the Engine is not to begin anew for each page.
     #[cfg(feature = "cli")]
-    pub(super) fn patient() -> Self {
+    pub(in crate::logs) fn patient() -> Self {
         Self { is_patient: true, ..Self::default() }
     }
 
@@ -61,26 +61,26 @@ impl Pulse {
     }
 
     /// A sink is called, or has come back.
-    pub(super) fn call(&self) {
+    pub(in crate::logs) fn call(&self) {
         count(&self.calls);
     }
 
     /// A piece of output has come.
-    pub(super) fn piece(&self) {
+    pub(in crate::logs) fn piece(&self) {
         count(&self.pieces);
     }
 
     /// How many have.
-    pub(super) fn pieces(&self) -> u64 {
+    pub(in crate::logs) fn pieces(&self) -> u64 {
         self.pieces.load(Ordering::Relaxed)
     }
 
-    pub(super) fn in_sink(&self) -> bool {
+    pub(in crate::logs) fn in_sink(&self) -> bool {
         self.calls.load(Ordering::Relaxed) % 2 == 1
     }
 
     /// What ends what the collector does now, and whether that is to follow.
-    pub(super) fn connected(&self, latch: &Hangup, follow: bool) {
+    pub(in crate::logs) fn connected(&self, latch: &Hangup, follow: bool) {
         let mut inner = self.lock();
         inner.connection = Some(latch.clone());
         inner.heard = follow.then(|| (self.pieces.load(Ordering::Relaxed), Instant::now()));
@@ -88,7 +88,7 @@ impl Pulse {
     }
 
     /// A follow is likely to say something soon, and to have missed a rotation if it does not. `None`: it is not any more.
-    pub(super) fn expect_within(&self, patience: Option<Duration>) {
+    pub(in crate::logs) fn expect_within(&self, patience: Option<Duration>) {
         self.lock().patience = patience.map_or(SILENCE, |patience| patience.min(SILENCE));
     }
 
@@ -101,7 +101,7 @@ impl Pulse {
     }
 
     /// Ends a follow that says nothing: the container has ended, and the follow should have, too.
-    pub(super) fn end_mute_follow(&self) {
+    pub(in crate::logs) fn end_mute_follow(&self) {
         let mut inner = self.lock();
         if inner.is_mute(self.pieces.load(Ordering::Relaxed), GRACE) {
             inner.hang_up();
@@ -109,18 +109,18 @@ impl Pulse {
     }
 
     /// What the stalled lanes wait for, what they have not taken, and whether these are all.
-    pub(super) fn stalled(&self, gates: Vec<Gate>, behind: Vec<String>, all: bool) {
+    pub(in crate::logs) fn stalled(&self, gates: Vec<Gate>, behind: Vec<String>, all: bool) {
         let mut inner = self.lock();
         (inner.gates, inner.behind, inner.all) = (gates, behind, all);
     }
 
     /// What was not taken by whom, in words.
-    pub(super) fn behind(&self) -> Vec<String> {
+    pub(in crate::logs) fn behind(&self) -> Vec<String> {
         self.lock().behind.clone()
     }
 
     /// Whether nothing more will be taken soon: nobody is there for those that are stalled, and they are all, or have what there is.
-    pub(super) fn is_left_alone(&self, complete: bool) -> bool {
+    pub(in crate::logs) fn is_left_alone(&self, complete: bool) -> bool {
         let inner = self.lock();
         (complete || inner.all) && !inner.gates.is_empty() && !inner.gates.iter().any(Gate::has_somebody)
     }
@@ -171,7 +171,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Looks at one more, until it is gone. The thread begins with the first.
-    pub(super) fn add(&self, pulse: &Arc<Pulse>) -> io::Result<()> {
+    pub(in crate::logs) fn add(&self, pulse: &Arc<Pulse>) -> io::Result<()> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(pulse));
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         if worker.is_none() {
