@@ -10,8 +10,9 @@ use crate::driver::Signal;
 use crate::logs::Stamp;
 use crate::values::duration;
 
-use super::detach_keys::{self, DetachKeys};
-use super::{signal, time};
+use crate::cli::commands::detach_keys::{self, DetachKeys};
+use crate::cli::commands::signal;
+use crate::cli::output::time;
 
 /// Runs the docker tasks of Nomad job files on this machine, without Nomad.
 #[derive(Debug, Parser)]

@@ -5,45 +5,14 @@
 //! stays in its cell, its field or its line is up to who puts it there (`table`, `status`, `told`).
 
 mod args;
+mod commands;
 mod context;
-mod detach_keys;
-mod events;
-mod exec;
 mod failure;
-mod faults;
-mod gc;
-mod images;
-mod job_file;
-mod json;
-mod known;
-mod logs;
-mod look;
-mod ping;
-mod plan;
-mod printer;
-mod ps;
-mod pull;
-mod pulls;
-mod raw;
-mod reader;
-mod record;
-mod recover;
-mod replay;
-mod run;
-mod screen;
-mod signal;
+mod output;
+mod session;
 mod signals;
-mod stats;
-mod status;
-mod stop;
-mod supervise;
-mod table;
-mod terminal;
 #[cfg(test)]
 mod testing;
-mod time;
-mod told;
-mod validate;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -77,25 +46,25 @@ pub fn main() -> ExitCode {
         log::debug!("the limit of open files stays as it is: {error}");
     }
     let (json, done) = match &args.command {
-        Command::Run(options) => (options.json, run::run(&args, options)),
-        Command::Validate(options) => (false, validate::validate(&args, options)),
-        Command::Plan(options) => (options.json, plan::plan(&args, options)),
-        Command::Record(options) => (false, record::record(&args, options)),
-        Command::Replay(options) => (false, replay::replay(&args, options)),
-        Command::Recover(options) => (options.json, recover::recover(&args, options)),
-        Command::Ps(options) => (options.json, ps::ps(&args, options)),
-        Command::Status(options) => (options.json, status::status(&args, options)),
-        Command::Logs(options) => (false, logs::logs(&args, options)),
-        Command::Stats(options) => (options.json, stats::stats(&args, options)),
-        Command::Events(options) => (options.json, events::events(&args, options)),
-        Command::Exec(options) => (false, exec::exec(&args, options)),
-        Command::Stop(options) => (false, stop::stop(&args, options)),
-        Command::Destroy(options) => (false, stop::destroy(&args, options)),
-        Command::Signal(options) => (false, signal::signal(&args, options)),
-        Command::Pull(options) => (options.json, pull::pull(&args, options)),
-        Command::Images(options) => (options.json, images::images(&args, options)),
-        Command::Gc(options) => (options.json, gc::gc(&args, options)),
-        Command::Ping(options) => (options.json, ping::ping(&args, options)),
+        Command::Run(options) => (options.json, commands::run::run(&args, options)),
+        Command::Validate(options) => (false, commands::validate::validate(&args, options)),
+        Command::Plan(options) => (options.json, commands::plan::plan(&args, options)),
+        Command::Record(options) => (false, commands::record::record(&args, options)),
+        Command::Replay(options) => (false, commands::replay::replay(&args, options)),
+        Command::Recover(options) => (options.json, commands::recover::recover(&args, options)),
+        Command::Ps(options) => (options.json, commands::ps::ps(&args, options)),
+        Command::Status(options) => (options.json, commands::status::status(&args, options)),
+        Command::Logs(options) => (false, commands::logs::logs(&args, options)),
+        Command::Stats(options) => (options.json, commands::stats::stats(&args, options)),
+        Command::Events(options) => (options.json, commands::events::events(&args, options)),
+        Command::Exec(options) => (false, commands::exec::exec(&args, options)),
+        Command::Stop(options) => (false, commands::stop::stop(&args, options)),
+        Command::Destroy(options) => (false, commands::stop::destroy(&args, options)),
+        Command::Signal(options) => (false, commands::signal::signal(&args, options)),
+        Command::Pull(options) => (options.json, commands::pull::pull(&args, options)),
+        Command::Images(options) => (options.json, commands::images::images(&args, options)),
+        Command::Gc(options) => (options.json, commands::gc::gc(&args, options)),
+        Command::Ping(options) => (options.json, commands::ping::ping(&args, options)),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report(&failure, json)))
 }
@@ -129,11 +98,11 @@ fn report(failure: &Failure, json: bool) -> u8 {
 
 /// Writes a line to standard error, one whatever the text holds. Where nobody reads it there is nobody to tell.
 fn eprint(line: &str) {
-    let _ = screen::stderr().write_all(format!("{}\n", printable(line)).as_bytes());
+    let _ = output::screen::stderr().write_all(format!("{}\n", printable(line)).as_bytes());
 }
 
 fn eprint_json(line: &str) {
-    let _ = screen::stderr().write_all(format!("{}\n", printable_json(line)).as_bytes());
+    let _ = output::screen::stderr().write_all(format!("{}\n", printable_json(line)).as_bytes());
 }
 
 /// Writes an answer to standard output. A reader that has left has read enough.
@@ -181,7 +150,7 @@ fn log_to_stderr(level: Option<LevelFilter>) {
             level => writeln!(to, "longshore: {}: {}: {words}", level.as_str().to_lowercase(), record.target()),
         }
     });
-    logger.target(Target::Pipe(Box::new(screen::stderr())));
+    logger.target(Target::Pipe(Box::new(output::screen::stderr())));
     logger.init();
 }
 

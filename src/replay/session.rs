@@ -6,13 +6,13 @@ use std::str::FromStr;
 use std::thread;
 
 use super::Error;
-use super::cassette::Cassette;
-use super::onward::Onward;
-use super::player::{PlayOptions, Player};
-use super::proxy::{Recording, introduce};
-use super::recorder::Recorder;
 use crate::engine::{self, Engine, EngineConfig};
 use crate::http::Endpoint;
+use crate::replay::har::cassette::Cassette;
+use crate::replay::play::pass_through::Onward;
+use crate::replay::play::player::{PlayOptions, Player};
+use crate::replay::record::proxy::{Recording, introduce};
+use crate::replay::record::recorder::Recorder;
 
 /// The variable that says the mode of every session, whatever its test says.
 const VARIABLE: &str = "LONGSHORE_RECORD";

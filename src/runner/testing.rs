@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::restart::Policy;
-use super::state::AllocState;
-use super::{Allocation, PlacedTask, ids};
+use super::{Allocation, PlacedTask};
+use crate::runner::place::ids;
 use crate::driver::TaskConfig;
+use crate::runner::place::restart::Policy;
+use crate::runner::state::store::AllocState;
 
 /// The state of an allocation of tasks that were never started.
 pub(super) fn state(alloc_id: &str, tasks: &[&str]) -> AllocState {

@@ -11,8 +11,8 @@ use super::answer::Step;
 use super::state::Shared;
 use super::{Answer, LONGEST_BODY, Request};
 use crate::http::Socket;
-use crate::replay::server::end_writing;
-use crate::replay::wire::{Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece, has_word};
+use crate::replay::http::server::end_writing;
+use crate::replay::http::wire::{Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece, has_word};
 use crate::threads::{Cut, Hangup};
 
 /// How much is read at once, in bytes.

@@ -48,9 +48,9 @@ use std::time::{Duration, Instant};
 
 use self::request::Pattern;
 use self::state::Shared;
-use super::server::{Crew, Inside, Place, Server, lock};
 use crate::engine::{Engine, EngineConfig};
 use crate::http::{Connect, Endpoint};
+use crate::replay::http::server::{Crew, Inside, Place, Server, lock};
 
 pub use answer::{Answer, chunk, frame};
 pub use request::Request;

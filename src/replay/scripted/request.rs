@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::replay::wire::{self, Head};
+use crate::replay::http::wire::{self, Head};
 
 /// A request, whole.
 #[derive(Clone)]

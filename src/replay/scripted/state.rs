@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::request::Pattern;
 use super::{Answer, Request};
-use crate::replay::server::lock;
+use crate::replay::http::server::lock;
 use crate::threads::{Cut, Hangup};
 
 /// What a rule does with a request; `None`: it leaves it to an older rule.

@@ -1,0 +1,5 @@
+//! TODO
+
+pub(in crate::runner) mod event;
+pub(in crate::runner) mod reader;
+pub(in crate::runner) mod writer;

@@ -1,0 +1,7 @@
+//! TODO
+
+pub(in crate::runner) mod alloc;
+pub(in crate::runner) mod env;
+pub(in crate::runner) mod ids;
+pub(in crate::runner) mod machine;
+pub(in crate::runner) mod restart;

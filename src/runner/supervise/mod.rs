@@ -1,0 +1,8 @@
+//! TODO
+
+pub(in crate::runner) mod detach;
+pub(in crate::runner) mod outcome;
+pub(in crate::runner) mod recover;
+pub(in crate::runner) mod run;
+pub(in crate::runner) mod stop;
+pub(in crate::runner) mod task;
