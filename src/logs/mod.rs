@@ -11,7 +11,7 @@ mod fetch;
 mod record;
 pub(crate) mod sink;
 #[cfg(feature = "cli")]
-mod stored;
+pub(crate) mod stored;
 #[cfg(test)]
 mod testing;
 

@@ -2,7 +2,6 @@
 //! outlives this process. What a job file says is the concern of `job`, what a task is that of `driver`; what a person
 //! sees of it, and where the output goes, is decided by a [`Watcher`].
 
-pub(crate) mod collected;
 mod control;
 mod error;
 mod journal;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Allocation, PlacedTask};
-use crate::runner::place::ids;
 use crate::driver::TaskConfig;
+use crate::runner::place::ids;
 use crate::runner::place::restart::Policy;
 use crate::runner::state::store::AllocState;
 

@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 use crate::driver::LogTarget;
 use crate::engine::Engine;
 use crate::files::Entry;
+use crate::logs::stored::{self, Kept, Lines, Merged, Piece, Spot, Watch, last_lines};
 use crate::logs::{Held, HeldError, KnownStream, Reached, Sink, Source, Stream};
-use crate::runner::collected::{self, Kept, Lines, Merged, Piece, Spot, Watch, last_lines};
 use crate::runner::{AllocState, Error, Found, Ownership, Seen, look_at};
 use crate::threads::Hangup;
 
@@ -118,7 +118,7 @@ impl<'a> Shower<'a> {
         let places: Vec<Place> = wanted
             .into_iter()
             .filter(|(_, wanted)| *wanted)
-            .map(|(stream, _)| Place { stream, at: collected::place(&dir, task, stream) })
+            .map(|(stream, _)| Place { stream, at: stored::place(&dir, task, stream) })
             .collect();
         let lines = places.iter().map(|place| Lines::new(&place.at, place.stream, Spot::default()));
         let merged = Merged::new(lines.collect());
@@ -222,7 +222,7 @@ impl<'a> Shower<'a> {
         };
         let mut kept = Vec::new();
         for place in &self.places {
-            let of_place = collected::kept(&place.at, place.stream).unwrap_or_else(|error| {
+            let of_place = stored::kept(&place.at, place.stream).unwrap_or_else(|error| {
                 log::warn!("how far {} is collected cannot be read: {error}", place.at.path().display());
                 None
             });
@@ -256,7 +256,7 @@ impl<'a> Shower<'a> {
     fn end_here(&mut self) -> Result<Vec<Option<Spot>>, Stop> {
         let mut ends = Vec::new();
         for (lines, place) in self.merged.streams.iter_mut().zip(&self.places) {
-            let end = Some(collected::end(&place.at)?);
+            let end = Some(stored::end(&place.at)?);
             lines.until(end);
             ends.push(end);
         }
@@ -268,7 +268,7 @@ impl<'a> Shower<'a> {
         let mut shortened = Vec::new();
         for (place, kept) in self.places.iter().zip(&container.kept) {
             if let Some(kept) = kept
-                && collected::end(&place.at)? < kept.end
+                && stored::end(&place.at)? < kept.end
             {
                 shortened.push(place);
             }
@@ -356,7 +356,7 @@ impl<'a> Shower<'a> {
         for ((lines, place), end) in self.merged.streams.iter_mut().zip(&self.places).zip(&ends) {
             bases.push(match end {
                 Some(end) => *end,
-                None => collected::end(&place.at)?,
+                None => stored::end(&place.at)?,
             });
             lines.until(*end);
         }
@@ -390,7 +390,7 @@ impl<'a> Shower<'a> {
         let mut streams = Vec::new();
         for ((place, kept), beyond) in self.places.iter().zip(&container.kept).zip(known) {
             let (reached, within_line) = match kept {
-                Some(kept) => (kept.reached, collected::is_within_line(&place.at, kept.end)?),
+                Some(kept) => (kept.reached, stored::is_within_line(&place.at, kept.end)?),
                 None => (Reached::default(), false),
             };
             streams.push(KnownStream { stream: place.stream, reached, beyond: *beyond, within_line });

@@ -1,4 +1,4 @@
-//! TODO
+//! What can be typed: one file a command.
 
 pub(in crate::cli) mod detach_keys;
 pub(in crate::cli) mod events;

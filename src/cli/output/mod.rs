@@ -1,4 +1,4 @@
-//! TODO
+//! What a person or a program sees: the terminal, tables, lines of JSON, and the words for them.
 
 pub(in crate::cli) mod json;
 pub(in crate::cli) mod label;

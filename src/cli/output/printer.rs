@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::fstat;
 
+use crate::logs::stored::Piece;
 use crate::logs::{Record, Sink, Stamp, Stream};
-use crate::runner::collected::Piece;
 
 const BUFFER: usize = 64 * 1024;
 

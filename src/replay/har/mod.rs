@@ -1,4 +1,4 @@
-//! TODO
+//! A recording as a HAR file: its entries, how they are read, with bounds and places, and written.
 
 pub(in crate::replay) mod at;
 pub(in crate::replay) mod cassette;

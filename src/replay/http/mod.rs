@@ -1,4 +1,4 @@
-//! TODO
+//! HTTP as it stands on the wire, packed bodies, and the sockets on which recorder and player serve.
 
 pub(in crate::replay) mod coding;
 pub(in crate::replay) mod inflate;

@@ -1,4 +1,4 @@
-//! TODO
+//! A recording that answers: which exchange a request is, how its answer is given and when, and what is passed on.
 
 pub(in crate::replay) mod archive;
 pub(in crate::replay) mod connection;

@@ -1,4 +1,4 @@
-//! TODO
+//! A recording in the making: the proxy, the capture of each connection, and the journal on disk.
 
 pub(in crate::replay) mod capture;
 pub(in crate::replay) mod journal;

@@ -1,4 +1,4 @@
-//! TODO
+//! From a job to what runs here: allocations and their tasks, their ids, environment and restart policy. Pure.
 
 pub(in crate::runner) mod alloc;
 pub(in crate::runner) mod env;

@@ -1,4 +1,4 @@
-//! TODO
+//! The owner at work: a thread for each allocation and task, from its start or recovery to the exit code.
 
 pub(in crate::runner) mod detach;
 pub(in crate::runner) mod outcome;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::logs::Stamp;
 use crate::logs::sink::layout::Time;
-use crate::runner::testing::Scratch;
+use crate::logs::testing::Folder;
 use std::fs::{self, File};
 use std::io::Write;
 
@@ -28,7 +28,7 @@ fn time(offset: u64, second: i64) -> [u8; Time::LENGTH] {
     Time { offset, stamp: Stamp::from_nanos(second) }.to_bytes()
 }
 
-fn paths(scratch: &Scratch) -> [Entry; 2] {
+fn paths(scratch: &Folder) -> [Entry; 2] {
     ["t.stdout", "t.stderr"].map(|name| Entry::new(&scratch.path().join(name), None))
 }
 
@@ -69,7 +69,7 @@ fn last(paths: &[Entry; 2], wanted: u64, passes: impl Fn(Option<Stamp>) -> bool)
 
 #[test]
 fn both_streams_in_the_order_of_their_times() {
-    let scratch = Scratch::new("collected-merge");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     assert!(all(&paths).is_empty() && last(&paths, 3, |_| true).is_empty(), "nothing was written");
     write(&paths[0], 9, "a\nb\n", &[(0, 1), (2, 4)]);
@@ -85,7 +85,7 @@ fn both_streams_in_the_order_of_their_times() {
 
 #[test]
 fn the_last_of_those_that_pass() {
-    let scratch = Scratch::new("collected-filter");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     write(&paths[0], 0, "a\nb\nc\n", &[(0, 1), (2, 3), (4, 5)]);
     write(&paths[1], 0, "A\nB\n", &[(0, 2), (2, 4)]);
@@ -96,7 +96,7 @@ fn the_last_of_those_that_pass() {
 
 #[test]
 fn times_that_are_torn_or_missing() {
-    let scratch = Scratch::new("collected-torn");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     for (row, times, want) in [
         ("short", &[(0, 1), (2, 5)][..], ["o1 a\n", "e3 A\n", "o5 b\n", "o c\n", "o d\n"]),
@@ -126,7 +126,7 @@ fn times_that_are_torn_or_missing() {
 
 #[test]
 fn a_line_longer_than_a_file_is_one() {
-    let scratch = Scratch::new("collected-long");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     write(&paths[0], 3, "a\nlong", &[(0, 1), (2, 2)]);
     write(&paths[0], 4, "longer", &[(0, 2)]);
@@ -141,7 +141,7 @@ fn a_line_longer_than_a_file_is_one() {
 
 #[test]
 fn many_lines_are_found_from_the_end() {
-    let scratch = Scratch::new("collected-many");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     let (mut text, mut times, mut want) = (String::new(), Vec::new(), Vec::new());
     for number in 0..20_000u64 {
@@ -165,7 +165,7 @@ fn many_lines_are_found_from_the_end() {
 
 #[test]
 fn following_through_rotation() {
-    let scratch = Scratch::new("collected-follow");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     let mut follow = merged(&paths, &[Spot::default(); 2]);
     assert!(drained(&mut follow).is_empty());
@@ -192,7 +192,7 @@ fn following_through_rotation() {
 
 #[test]
 fn from_files_to_the_engine_and_back() {
-    let scratch = Scratch::new("collected-switch");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     write(&paths[0], 0, "a\nb\n", &[(0, 1), (2, 2)]);
     write(&paths[0], 1, "c\nd\n", &[(0, 3), (2, 4)]);
@@ -223,7 +223,7 @@ fn from_files_to_the_engine_and_back() {
 
 #[test]
 fn an_error_of_who_takes_it_is_handed_on() {
-    let scratch = Scratch::new("collected-error");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     write(&paths[0], 0, "a\n", &[(0, 1)]);
     let error = merged(&paths, &[Spot::default(); 2]).drain(|_| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
@@ -232,7 +232,7 @@ fn an_error_of_who_takes_it_is_handed_on() {
 
 #[test]
 fn what_somebody_laid_in_place_of_a_file_is_not_followed() {
-    let scratch = Scratch::new("laid");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     fs::write(scratch.path().join("other"), "secret\n").unwrap();
     std::os::unix::fs::symlink(scratch.path().join("other"), layout::file(paths[0].path(), 0)).unwrap();
@@ -243,7 +243,7 @@ fn what_somebody_laid_in_place_of_a_file_is_not_followed() {
 
 #[test]
 fn files_that_are_removed_before_the_end_was_read_are_missed() {
-    let scratch = Scratch::new("missed");
+    let scratch = Folder::new();
     let paths = paths(&scratch);
     for number in 0..4 {
         write(&paths[0], number, "a\n", &[(0, 1)]);

@@ -51,13 +51,13 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::testing::Scratch;
+    use crate::logs::testing::Folder;
     use std::fs;
     use std::time::Instant;
 
     #[test]
     fn growth_ends_a_wait() {
-        let scratch = Scratch::new("watch");
+        let scratch = Folder::new();
         let watch = Watch::new(scratch.path());
         assert!(watch.is_on());
         fs::write(scratch.path().join("a"), "1").unwrap();
