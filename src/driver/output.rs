@@ -1,4 +1,4 @@
-//! Where a task's output goes (driver-spec section 10): from what the task and its caller name to the lanes of its collector.
+//! Where a task's output goes (driver-spec section 10): from what the task and its caller name to the subscriptions of its collector.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::events::EventKind;
 use super::handle::Task;
 use super::task::{LogTarget, LogTargets};
 use super::{Error, Inner, Sink};
-use crate::logs::{Collected, Collector, Lane, Rotation, Source, Target};
+use crate::logs::{Collected, Collector, Rotation, Source, Subscription, Target};
 
 #[cfg(feature = "cli")]
 impl super::Driver {
@@ -38,8 +38,8 @@ pub(super) fn collect(
     source: &Source,
     sinks: Vec<Box<dyn Sink>>,
 ) -> Result<Option<Collector>, Error> {
-    let lanes = lanes(inner, task, sinks)?;
-    if lanes.is_empty() {
+    let subscriptions = subscriptions(inner, task, sinks)?;
+    if subscriptions.is_empty() {
         return Ok(None);
     }
     let report = {
@@ -63,17 +63,17 @@ pub(super) fn collect(
     let engine = inner.engine.within(inner.config.inspect_timeout);
     let backoff = (inner.config.wait_backoff, inner.config.wait_backoff_limit);
     let settings = source.settings(&engine, &task.handle.container_id, backoff);
-    Collector::spawn(&engine, settings, lanes, &inner.watch, task.hangup.clone(), report)
+    Collector::spawn(&engine, settings, subscriptions, &inner.watch, task.hangup.clone(), report)
         .map(Some)
         .map_err(|source| Error::Logs { what: "its thread".into(), source })
 }
 
 /// Where the output of a task's container goes: the live sinks, and the targets that the task names.
-fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Lane<'static>>, Error> {
+fn subscriptions(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Subscription<'static>>, Error> {
     let failed = |what: String| move |source| Error::Logs { what, source };
     let container = &task.handle.container_id;
     let anchor = task.handle.config.alloc_dir.as_deref();
-    let mut lanes = Vec::new();
+    let mut subscriptions = Vec::new();
     let targets = targets(inner, &task.handle.config.logs);
     if let [out, err] = &*targets
         && out.path() == err.path()
@@ -82,13 +82,15 @@ fn lanes(inner: &Inner, task: &Task, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<La
         return Err(failed(out.path().display().to_string())(source));
     }
     for target in targets {
-        lanes.extend(Lane::open(&target, container, anchor).map_err(failed(target.path().display().to_string()))?);
+        subscriptions.extend(
+            Subscription::open(&target, container, anchor).map_err(failed(target.path().display().to_string()))?,
+        );
     }
     for sink in sinks {
         let what = sink.cursor().map_or_else(String::new, |path| path.display().to_string());
-        lanes.push(Lane::live(sink, container, anchor).map_err(failed(what))?);
+        subscriptions.push(Subscription::live(sink, container, anchor).map_err(failed(what))?);
     }
-    Ok(lanes)
+    Ok(subscriptions)
 }
 
 /// What a task names, both streams of one place as one: two who write there would cut each other's lines, and go on from

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use crate::engine::Engine;
-use crate::logs::delivery::fanout::Lanes;
-use crate::logs::delivery::subscription::Lane;
-use crate::logs::delivery::watchdog::{Pulse, Watch};
+use crate::logs::delivery::fanout::Fanout;
+use crate::logs::delivery::subscription::Subscription;
+use crate::logs::delivery::watchdog::{Watch, Watchdog};
 use crate::logs::fetch::collection::Collection;
 use crate::logs::fetch::source::Settings;
 use crate::threads::{Hangup, Worker};
@@ -45,7 +45,7 @@ pub(crate) struct Progress {
     ended: Receiver<Infallible>,
     /// Disconnects when all has come that will come, and only sinks are behind.
     complete: Receiver<Infallible>,
-    pulse: Arc<Pulse>,
+    watchdog: Arc<Watchdog>,
     hangup: Hangup,
 }
 
@@ -53,11 +53,11 @@ pub(crate) struct Progress {
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Collector {
-    /// Starts to collect into `lanes`. What it has to say goes to `report`, in its thread.
+    /// Starts to collect into `subscriptions`. What it has to say goes to `report`, in its thread.
     pub(crate) fn spawn(
         engine: &Engine,
         settings: Settings,
-        lanes: Vec<Lane<'static>>,
+        subscriptions: Vec<Subscription<'static>>,
         watch: &Watch,
         hangup: Hangup,
         report: impl Fn(Collected) + Clone + Send + 'static,
@@ -69,15 +69,15 @@ impl Collector {
             let report = report.clone();
             move |words: &str| report(Collected::Panicked(words.to_owned()))
         };
-        let pulse = Arc::new(Pulse::default());
-        watch.add(&pulse)?;
-        let out = Lanes::new(lanes, Box::new(report), pulse.clone());
+        let watchdog = Arc::new(Watchdog::default());
+        watch.add(&watchdog)?;
+        let out = Fanout::new(subscriptions, Box::new(report), watchdog.clone());
         let mut collection = Collection::new(engine, settings, &hangup, completed, out);
         let body = move || {
             let _end: Sender<Infallible> = end; // Dropped when the thread ends, however it does.
             collection.run();
         };
-        let progress = Progress { ended, complete, pulse, hangup: hangup.clone() };
+        let progress = Progress { ended, complete, watchdog, hangup: hangup.clone() };
         Ok(Self { worker: Worker::spawn(name, hangup.clone(), body, on_panic)?, hangup, progress })
     }
 
@@ -104,7 +104,7 @@ impl Progress {
     pub(crate) fn settle(&self, timeout: Duration) -> bool {
         let over = crossbeam_channel::after(timeout);
         loop {
-            if self.pulse.is_left_alone(self.is_complete()) {
+            if self.watchdog.is_left_alone(self.is_complete()) {
                 return false;
             }
             select! {
@@ -112,7 +112,7 @@ impl Progress {
                 recv(over) -> _ => return false,
                 default(LOOK) => {}
             }
-            self.pulse.end_mute_follow();
+            self.watchdog.end_mute_follow();
         }
     }
 
@@ -123,17 +123,17 @@ impl Progress {
 
     /// What was not taken by whom, in words.
     pub(crate) fn behind(&self) -> Vec<String> {
-        self.pulse.behind()
+        self.watchdog.behind()
     }
 
     /// Waits for the end of the logs. Says whether they have ended; not, where `give_up` disconnects, the collector is hung
     /// up, or nothing comes of the logs for `patience`. Time that a sink takes does not count: what it has not taken yet
     /// would be lost. One that is behind, and that nobody takes from, is not waited for.
     pub(crate) fn wait(&self, patience: Duration, give_up: &Receiver<Infallible>) -> bool {
-        let (mut pieces, mut since) = (self.pulse.pieces(), Instant::now());
+        let (mut pieces, mut since) = (self.watchdog.pieces(), Instant::now());
         loop {
             let is_complete = self.is_complete();
-            if self.hangup.is_hung_up() || self.pulse.is_left_alone(is_complete) {
+            if self.hangup.is_hung_up() || self.watchdog.is_left_alone(is_complete) {
                 return false;
             }
             let completed = if is_complete { &never() } else { &self.complete };
@@ -143,9 +143,9 @@ impl Progress {
                 recv(completed) -> _ => {}
                 default(LOOK) => {}
             }
-            self.pulse.end_mute_follow();
-            let now = self.pulse.pieces();
-            if now != pieces || self.pulse.in_sink() {
+            self.watchdog.end_mute_follow();
+            let now = self.watchdog.pieces();
+            if now != pieces || self.watchdog.in_sink() {
                 (pieces, since) = (now, Instant::now());
             } else if since.elapsed() >= patience {
                 return false;

@@ -18,7 +18,7 @@ mod testing;
 #[cfg(feature = "cli")]
 pub(crate) use checkpoint::tracker::Reached;
 pub(crate) use collector::{Collected, Collector};
-pub(crate) use delivery::subscription::{Lane, Target};
+pub(crate) use delivery::subscription::{Subscription, Target};
 pub(crate) use delivery::watchdog::Watch;
 pub(crate) use fetch::source::Source;
 pub use record::{Record, Stamp, Stream};

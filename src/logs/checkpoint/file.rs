@@ -51,7 +51,7 @@ pub(crate) struct Kept {
 
 /// A cursor's file.
 #[derive(Debug)]
-pub(in crate::logs) struct KeptFile {
+pub(in crate::logs) struct CheckpointFile {
     at: Entry,
     container: String,
     /// How often it was written.
@@ -61,7 +61,7 @@ pub(in crate::logs) struct KeptFile {
     pub(in crate::logs) is_damaged: bool,
 }
 
-impl KeptFile {
+impl CheckpointFile {
     /// The file at a place, for a container: what was kept last in it, of whichever container.
     ///
     /// # Errors
@@ -248,7 +248,7 @@ mod tests {
         let path = Entry::new(&folder.path().join(".t.cursor"), None);
         assert_eq!(read(&path).unwrap(), None);
         let id = "a".repeat(64);
-        let (mut file, found) = KeptFile::open(&path, &id).unwrap();
+        let (mut file, found) = CheckpointFile::open(&path, &id).unwrap();
         assert_eq!(found, None);
         for n in 1..=5 {
             let place = Place { number: 2, length: n, times: 16 };
@@ -260,12 +260,16 @@ mod tests {
                 Kept { container: id.clone(), reached: reached(n.cast_signed()), within_line: [true, false], place };
             assert_eq!(read(&path).unwrap(), Some(want), "write {n}");
         }
-        let (mut again, found) = KeptFile::open(&path, "b").unwrap();
+        let (mut again, found) = CheckpointFile::open(&path, "b").unwrap();
         assert_eq!(found.unwrap().place.length, 5, "another container's, too");
         again.write(reached(9), [false; 2], Place::default()).unwrap();
         assert_eq!(read(&path).unwrap().unwrap().container, "b", "the newest wins, whoever wrote it");
         assert!(
-            KeptFile::open(&path, &"c".repeat(65)).unwrap().0.write(reached(1), [false; 2], Place::default()).is_err()
+            CheckpointFile::open(&path, &"c".repeat(65))
+                .unwrap()
+                .0
+                .write(reached(1), [false; 2], Place::default())
+                .is_err()
         );
     }
 
@@ -273,7 +277,7 @@ mod tests {
     fn a_write_that_was_cut_leaves_the_one_before() {
         let folder = Folder::new();
         let path = Entry::new(&folder.path().join(".t.cursor"), None);
-        let (mut file, _) = KeptFile::open(&path, "c").unwrap();
+        let (mut file, _) = CheckpointFile::open(&path, "c").unwrap();
         file.write(reached(1), [false; 2], Place::default()).unwrap();
         file.write(reached(2), [false; 2], Place::default()).unwrap();
         let whole = std::fs::read(&path).unwrap();
@@ -288,7 +292,7 @@ mod tests {
         // Nothing is synced: a machine that dies may leave what was not written as zeros.
         for damaged in [damaged, vec![0; 600]] {
             std::fs::write(&path, damaged).unwrap();
-            let (mut file, found) = KeptFile::open(&path, "c").unwrap();
+            let (mut file, found) = CheckpointFile::open(&path, "c").unwrap();
             assert_eq!((found, file.is_damaged), (None, true));
             file.write(reached(3), [false; 2], Place::default()).unwrap();
             assert_eq!(read(&path).unwrap().unwrap().reached, reached(3), "it is gone on with");
@@ -304,11 +308,11 @@ mod tests {
         let folder = Folder::new();
         let fifo = folder.path().join(".t.cursor");
         let at = Entry::new(&fifo, None);
-        let (mut file, _) = KeptFile::open(&at, "c").unwrap();
+        let (mut file, _) = CheckpointFile::open(&at, "c").unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
         for at in [at, Entry::new(std::path::Path::new("/dev/zero"), None)] {
             assert_eq!(read(&at).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-            assert_eq!(KeptFile::open(&at, "c").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(CheckpointFile::open(&at, "c").unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
         assert!(file.write(reached(1), [false; 2], Place::default()).is_err());
     }

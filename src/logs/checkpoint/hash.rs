@@ -14,7 +14,7 @@ const LANES: usize = 4;
 /// A digest in the making.
 #[derive(Debug, Default)]
 pub(in crate::logs) struct Digest {
-    lanes: [u64; LANES],
+    subscriptions: [u64; LANES],
     length: u64,
     /// Bytes that do not fill a word yet: as many as what was looked at has beyond a multiple of eight.
     rest: u64,
@@ -33,7 +33,7 @@ impl Digest {
         let seen = usize::try_from(self.length).unwrap_or(LOOKED_AT).min(LOOKED_AT);
         self.length += bytes.len() as u64;
         let mut bytes = &bytes[..bytes.len().min(LOOKED_AT - seen)];
-        let (held, mut lane) = (seen % 8, seen / 8 % LANES);
+        let (held, mut subscription) = (seen % 8, seen / 8 % LANES);
         if held > 0 {
             let more = bytes.len().min(8 - held);
             for (at, byte) in bytes[..more].iter().enumerate() {
@@ -43,27 +43,27 @@ impl Digest {
             if held + more < 8 {
                 return;
             }
-            mix(&mut self.lanes[lane], self.rest);
-            lane = (lane + 1) % LANES;
+            mix(&mut self.subscriptions[subscription], self.rest);
+            subscription = (subscription + 1) % LANES;
             self.rest = 0;
         }
         let (words, rest) = bytes.as_chunks::<8>();
-        // Up to the first lane, then all of them at once, then what is left.
-        let (before, words) = words.split_at(words.len().min((LANES - lane) % LANES));
+        // Up to the first subscription, then all of them at once, then what is left.
+        let (before, words) = words.split_at(words.len().min((LANES - subscription) % LANES));
         let (rows, after) = words.as_chunks::<LANES>();
         for word in before {
-            mix(&mut self.lanes[lane], u64::from_le_bytes(*word));
-            lane = (lane + 1) % LANES;
+            mix(&mut self.subscriptions[subscription], u64::from_le_bytes(*word));
+            subscription = (subscription + 1) % LANES;
         }
-        let mut lanes = self.lanes;
+        let mut subscriptions = self.subscriptions;
         for row in rows {
-            for (lane, word) in lanes.iter_mut().zip(row) {
-                mix(lane, u64::from_le_bytes(*word));
+            for (subscription, word) in subscriptions.iter_mut().zip(row) {
+                mix(subscription, u64::from_le_bytes(*word));
             }
         }
-        self.lanes = lanes;
+        self.subscriptions = subscriptions;
         for (at, word) in after.iter().enumerate() {
-            mix(&mut self.lanes[(lane + at) % LANES], u64::from_le_bytes(*word));
+            mix(&mut self.subscriptions[(subscription + at) % LANES], u64::from_le_bytes(*word));
         }
         for (at, byte) in rest.iter().enumerate() {
             self.rest |= u64::from(*byte) << (8 * at);
@@ -72,7 +72,7 @@ impl Digest {
 
     /// What has come to.
     pub(in crate::logs) fn value(&self) -> u64 {
-        let [a, b, c, d] = self.lanes;
+        let [a, b, c, d] = self.subscriptions;
         // Side by side, too.
         let (mut first, mut second, mut third) = (a, c, self.rest);
         mix(&mut first, b);
@@ -84,8 +84,8 @@ impl Digest {
     }
 }
 
-fn mix(lane: &mut u64, word: u64) {
-    *lane = (lane.rotate_left(23) ^ word).wrapping_mul(SPREAD);
+fn mix(subscription: &mut u64, word: u64) {
+    *subscription = (subscription.rotate_left(23) ^ word).wrapping_mul(SPREAD);
 }
 
 #[cfg(test)]

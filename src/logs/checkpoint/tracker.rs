@@ -1,5 +1,5 @@
-//! How far a task's logs are collected: per stream the last stamp, and how many records carried it.
-//! No I/O and no clock. Records of one stamp are told apart by their order, so we rely on the Engine to repeat them in order.
+//! The tracker of a task's logs: it decides whether a record is new, by the last stamp of each stream and the number of records
+//! that carried it. No I/O and no clock. Records of one stamp are told apart by their order, so we rely on the Engine to repeat them in order.
 //!
 //! What was seen is skipped always, not only after a break: Docker 20.10 repeats a thousand records within one unbroken
 //! follow when it rotates its file. A record below the cursor is a repeat if it is among the recent ones (stamp and digest);
@@ -19,7 +19,7 @@ const SLACK: i64 = 2_000_000_000;
 
 /// How far what a sink wants is collected.
 #[derive(Debug)]
-pub(crate) struct Cursor {
+pub(crate) struct Tracker {
     /// Which streams are wanted at all.
     wanted: [bool; 2],
     streams: [Position; 2],
@@ -77,7 +77,7 @@ struct Coming {
 
 const ALL: u64 = u64::MAX;
 
-impl Cursor {
+impl Tracker {
     /// At the start of the streams that are wanted.
     pub(crate) fn new(wanted: [bool; 2]) -> Self {
         Self { wanted, streams: Default::default(), latest: None }
@@ -252,7 +252,7 @@ impl Cursor {
     }
 
     /// Gives what is new of a part of a record: all of it, nothing, or what a break had cut off. Whoever was given it says
-    /// with [`Cursor::took`] how much of that was taken, before the next part.
+    /// with [`Tracker::took`] how much of that was taken, before the next part.
     pub(crate) fn take<'a>(&mut self, part: &Part<'a>) -> &'a [u8] {
         if !self.wanted[part.stream as usize] {
             return &[];

@@ -1,19 +1,21 @@
-//! An outlet with its cursor: what it wants, how far it has got, and whether it is stalled. Each lane of a container goes at its own
-//! pace: one that stalls stays where it is, and is offered what it has not taken when its gate opens.
+//! A subscription: one sink of a container's output, with its checkpoint.
+//!
+//! Each subscription of a container advances by itself. A sink that takes nothing stays at its checkpoint, and is offered the
+//! records that it has not taken when it is ready again.
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::files::Entry;
-use crate::logs::checkpoint::file::{Kept, KeptFile};
-use crate::logs::checkpoint::tracker::Cursor;
+use crate::logs::checkpoint::file::{CheckpointFile, Kept};
 #[cfg(any(test, feature = "cli"))]
 use crate::logs::checkpoint::tracker::Reached;
+use crate::logs::checkpoint::tracker::Tracker;
 #[cfg(any(test, feature = "cli"))]
 use crate::logs::record::Stream;
 use crate::logs::record::{Part, Record, Stamp};
-use crate::logs::sink::backend::{Gate, Outlet, may_pass};
+use crate::logs::sink::backend::{Gate, SinkBackend, may_pass};
 use crate::logs::sink::fifo::Fifo;
 use crate::logs::sink::rotating::{self, Files, Rotation};
 use crate::logs::sink::{Live, Sink};
@@ -42,12 +44,12 @@ impl Target<'_> {
 }
 
 /// Somewhere for output to go, and how far it has got there.
-pub(crate) struct Lane<'a> {
-    outlet: Box<dyn Outlet + 'a>,
+pub(crate) struct Subscription<'a> {
+    backend: Box<dyn SinkBackend + 'a>,
     /// What it is, in words.
     pub(in crate::logs) name: String,
-    pub(in crate::logs) cursor: Cursor,
-    kept: Option<KeptFile>,
+    pub(in crate::logs) cursor: Tracker,
+    kept: Option<CheckpointFile>,
     /// Per stream whether the last byte taken was not a newline.
     within_line: [bool; 2],
     /// Whether the kept cursor is behind.
@@ -55,7 +57,7 @@ pub(crate) struct Lane<'a> {
     stalled: bool,
     /// Whether it can go on from the start only, until it has come to the end: the Engine's clock was set back while it was stalled.
     anew: bool,
-    /// Whether it is known to have been offered all that any other lane was.
+    /// Whether it is known to have been offered all that any other subscription was.
     pub(in crate::logs) is_level: bool,
     /// When nothing came last.
     rested: Instant,
@@ -65,13 +67,13 @@ pub(crate) struct Lane<'a> {
     gap: Option<String>,
 }
 
-impl std::fmt::Debug for Lane<'_> {
+impl std::fmt::Debug for Subscription<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").field("name", &self.name).field("stalled", &self.stalled).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("name", &self.name).field("stalled", &self.stalled).finish_non_exhaustive()
     }
 }
 
-impl<'a> Lane<'a> {
+impl<'a> Subscription<'a> {
     /// Opens a target for a container's output, and goes on where it was kept that another process had come to. `None`: there is
     /// nothing to collect for it. Below `anchor`, the directory of an allocation, no link is followed.
     pub(crate) fn open(target: &Target<'_>, container: &str, anchor: Option<&Path>) -> io::Result<Option<Self>> {
@@ -89,7 +91,7 @@ impl<'a> Lane<'a> {
             }
             Target::Fifo { path, streams } => {
                 let fifo = Fifo::open(path, streams)?;
-                let (kept, found) = KeptFile::open(&rotating::cursor(&Entry::new(path, anchor)), container)?;
+                let (kept, found) = CheckpointFile::open(&rotating::cursor(&Entry::new(path, anchor)), container)?;
                 let found = found.filter(|found| found.container == container);
                 Ok(Some(Self::new(Box::new(fifo), path.display().to_string(), streams, Some(kept), found.as_ref())))
             }
@@ -102,7 +104,7 @@ impl<'a> Lane<'a> {
         if !files.is_plain() {
             return Ok(Self::new(Box::new(files), name, streams, None, None));
         }
-        let (kept, found) = KeptFile::open(&rotating::cursor(at), container)?;
+        let (kept, found) = CheckpointFile::open(&rotating::cursor(at), container)?;
         // What another container's collector wrote beyond its cursor is all that is left of that.
         let found = found.filter(|found| found.container == container);
         let (mut notice, mut in_line) = (None, false);
@@ -113,21 +115,21 @@ impl<'a> Lane<'a> {
             }
             in_line = files.go_on_in_line()?;
         }
-        let mut lane = Self::new(Box::new(files), name, streams, Some(kept), found.as_ref());
+        let mut subscription = Self::new(Box::new(files), name, streams, Some(kept), found.as_ref());
         if streams != [true; 2] {
             // The file itself tells; where both streams are in it, not of which the line is.
-            lane.within_line = streams.map(|wanted| wanted && in_line);
+            subscription.within_line = streams.map(|wanted| wanted && in_line);
         }
-        lane.notice = notice.or(lane.notice);
-        Ok(lane)
+        subscription.notice = notice.or(subscription.notice);
+        Ok(subscription)
     }
 
-    /// A user's sink. `anchor` as for [`Lane::open`].
+    /// A user's sink. `anchor` as for [`Subscription::open`].
     pub(crate) fn live(sink: Box<dyn Sink>, container: &str, anchor: Option<&Path>) -> io::Result<Self> {
         let (kept, found) = match sink.cursor() {
             None => (None, None),
             Some(path) => {
-                let (kept, found) = KeptFile::open(&Entry::new(path, anchor), container)?;
+                let (kept, found) = CheckpointFile::open(&Entry::new(path, anchor), container)?;
                 (Some(kept), found.filter(|found| found.container == container))
             }
         };
@@ -137,7 +139,7 @@ impl<'a> Lane<'a> {
     /// A stream's, from where it is collected otherwise: nothing is kept of how far this one gets.
     #[cfg(any(test, feature = "cli"))]
     pub(in crate::logs) fn beyond(
-        outlet: Box<dyn Outlet + 'a>,
+        backend: Box<dyn SinkBackend + 'a>,
         stream: Stream,
         reached: Reached,
         within_line: bool,
@@ -145,20 +147,20 @@ impl<'a> Lane<'a> {
         let number = stream as usize;
         let (mut streams, mut both, mut within) = ([false; 2], [Reached::default(); 2], [false; 2]);
         (streams[number], both[number], within[number]) = (true, reached, within_line);
-        let lane = Self::new(outlet, "the output".into(), streams, None, None);
-        Self { cursor: Cursor::resume(streams, both), within_line: within, ..lane }
+        let subscription = Self::new(backend, "the output".into(), streams, None, None);
+        Self { cursor: Tracker::resume(streams, both), within_line: within, ..subscription }
     }
 
     fn new(
-        outlet: Box<dyn Outlet + 'a>,
+        backend: Box<dyn SinkBackend + 'a>,
         name: String,
         streams: [bool; 2],
-        kept: Option<KeptFile>,
+        kept: Option<CheckpointFile>,
         found: Option<&Kept>,
     ) -> Self {
         let cursor = match found {
-            Some(found) => Cursor::resume(streams, found.reached),
-            None => Cursor::new(streams),
+            Some(found) => Tracker::resume(streams, found.reached),
+            None => Tracker::new(streams),
         };
         let within_line = found.map_or([false; 2], |found| found.within_line);
         // Where it is now holds for this container from now on, also if nothing comes.
@@ -167,7 +169,7 @@ impl<'a> Lane<'a> {
             format!("how far {name} was collected is not known any more: what the Engine holds comes once more")
         });
         Self {
-            outlet,
+            backend,
             name,
             cursor,
             kept,
@@ -217,7 +219,7 @@ impl<'a> Lane<'a> {
         let bytes = self.cursor.take(part);
         if let Some(after) = self.cursor.gap() {
             let gap = format!("the Engine no longer holds all that was written; lines may be missing after {after}");
-            self.outlet.notice(&gap)?;
+            self.backend.notice(&gap)?;
             self.gap = Some(gap);
         }
         if bytes.is_empty() {
@@ -226,7 +228,7 @@ impl<'a> Lane<'a> {
         }
         let within_line = &mut self.within_line[part.stream as usize];
         let record = Record { stream: part.stream, stamp: part.stamp, bytes, continues: *within_line };
-        let taken = self.outlet.put(&record)?;
+        let taken = self.backend.put(&record)?;
         if let Some(last) = taken.checked_sub(1) {
             *within_line = bytes[last] != b'\n';
             self.dirty = true;
@@ -238,11 +240,11 @@ impl<'a> Lane<'a> {
 
     /// Passes on what it holds, and keeps how far it is.
     pub(in crate::logs) fn flush(&mut self) -> io::Result<()> {
-        if !self.outlet.flush()? {
+        if !self.backend.flush()? {
             self.stalled = true;
             return Ok(());
         }
-        if self.dirty && self.outlet.is_delivered() {
+        if self.dirty && self.backend.is_delivered() {
             self.keep()?;
         }
         Ok(())
@@ -250,7 +252,7 @@ impl<'a> Lane<'a> {
 
     fn keep(&mut self) -> io::Result<()> {
         let Some(kept) = &mut self.kept else { return Ok(()) };
-        match kept.write(self.cursor.reached(), self.within_line, self.outlet.place()) {
+        match kept.write(self.cursor.reached(), self.within_line, self.backend.place()) {
             Ok(()) => self.dirty = false,
             // There will be room again; until then a crash finds an older cursor, and cuts back to that.
             Err(e) if may_pass(&e) => self.stalled = true,
@@ -262,7 +264,7 @@ impl<'a> Lane<'a> {
     /// Nothing comes at present. No descriptor of a file is held in between, for hundreds of tasks may wait so; what is
     /// written more rarely than once a second holds no buffer either.
     pub(in crate::logs) fn rest(&mut self) {
-        self.outlet.release();
+        self.backend.release();
         if let Some(kept) = &mut self.kept {
             kept.close();
         }
@@ -272,14 +274,14 @@ impl<'a> Lane<'a> {
         }
         let now = Instant::now();
         if now.duration_since(self.rested) > BUSY {
-            self.outlet.rest();
+            self.backend.rest();
         }
         self.rested = now;
     }
 
     /// Passes on words.
     pub(in crate::logs) fn notice_with(&mut self, text: &str) -> io::Result<()> {
-        if self.stalled { Ok(()) } else { self.outlet.notice(text) }
+        if self.stalled { Ok(()) } else { self.backend.notice(text) }
     }
 
     pub(in crate::logs) fn is_stalled(&self) -> bool {
@@ -288,7 +290,7 @@ impl<'a> Lane<'a> {
 
     /// Tries again, where its gate is open.
     pub(in crate::logs) fn try_again(&mut self) -> io::Result<()> {
-        if self.stalled && self.outlet.gate().is_open() {
+        if self.stalled && self.backend.gate().is_open() {
             self.stalled = false;
             self.flush()?;
             self.rest();
@@ -298,7 +300,7 @@ impl<'a> Lane<'a> {
 
     /// What it waits for, while it is stalled.
     pub(in crate::logs) fn gate(&self) -> Gate {
-        self.outlet.gate()
+        self.backend.gate()
     }
 
     /// What it has not taken, in words.
@@ -316,7 +318,7 @@ mod tests {
     /// Takes all, and cannot pass it on yet.
     struct Full;
 
-    impl Outlet for Full {
+    impl SinkBackend for Full {
         fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
             Ok(record.bytes.len())
         }
@@ -336,14 +338,14 @@ mod tests {
 
     #[test]
     fn one_that_holds_what_it_could_not_pass_on_does_not_rest() {
-        let mut lane = Lane::new(Box::new(Full), "full".into(), [true; 2], None, None);
-        lane.cursor.begin(None);
+        let mut subscription = Subscription::new(Box::new(Full), "full".into(), [true; 2], None, None);
+        subscription.cursor.begin(None);
         let part =
             Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(1), bytes: b"line\n", first: true, last: true };
-        assert_eq!(lane.take(&part).unwrap(), 5);
-        lane.rested = Instant::now().checked_sub(2 * BUSY).unwrap();
-        lane.flush().unwrap();
-        lane.rest();
-        assert!(lane.is_stalled());
+        assert_eq!(subscription.take(&part).unwrap(), 5);
+        subscription.rested = Instant::now().checked_sub(2 * BUSY).unwrap();
+        subscription.flush().unwrap();
+        subscription.rest();
+        assert!(subscription.is_stalled());
     }
 }

@@ -1,6 +1,8 @@
-//! What others see of a collector while its thread is blocked: whether a sink keeps it, and what its stalled lanes wait for. One thread of
-//! its owner looks at all of them, and hangs up the connection of a collector that should look itself: so an Engine is
-//! never kept waiting by a sink, and no task needs a thread for that.
+//! The state of a collector that others see while its thread is blocked: whether a sink blocks it, and what its blocked
+//! subscriptions wait for.
+//!
+//! One watchdog thread looks after all collectors of a driver. It hangs up the connection of a collector whose sink takes
+//! nothing, or is ready again: no Engine is kept waiting by a sink, and no task needs a thread for it.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A collector's signs of life.
 #[derive(Debug, Default)]
-pub(in crate::logs) struct Pulse {
+pub(in crate::logs) struct Watchdog {
     /// Pieces of output that came.
     pieces: AtomicU64,
     /// How often sinks were called, and came back: odd while one is at it.
@@ -39,17 +41,17 @@ struct Inner {
     heard: Option<(u64, Instant)>,
     /// For how long a follow may say nothing.
     patience: Duration,
-    /// What the stalled lanes wait for.
+    /// What the stalled subscriptions wait for.
     gates: Vec<Gate>,
     /// What they have not taken.
     behind: Vec<String>,
-    /// Whether no other lane is there.
+    /// Whether no other subscription is there.
     all: bool,
     /// How many calls there were when this was last looked at.
     seen: u64,
 }
 
-impl Pulse {
+impl Watchdog {
     /// Of who looks with a pager, say: the Engine is not to begin anew for each page.
     #[cfg(feature = "cli")]
     pub(in crate::logs) fn patient() -> Self {
@@ -108,7 +110,7 @@ impl Pulse {
         }
     }
 
-    /// What the stalled lanes wait for, what they have not taken, and whether these are all.
+    /// What the stalled subscriptions wait for, what they have not taken, and whether these are all.
     pub(in crate::logs) fn stalled(&self, gates: Vec<Gate>, behind: Vec<String>, all: bool) {
         let mut inner = self.lock();
         (inner.gates, inner.behind, inner.all) = (gates, behind, all);
@@ -164,15 +166,15 @@ fn count(counter: &AtomicU64) {
 /// Looks at all collectors of an owner: a driver, or who only looks.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    watched: Arc<Mutex<Vec<Weak<Pulse>>>>,
+    watched: Arc<Mutex<Vec<Weak<Watchdog>>>>,
     hangup: Hangup,
     worker: Mutex<Option<Worker>>,
 }
 
 impl Watch {
     /// Looks at one more, until it is gone. The thread begins with the first.
-    pub(in crate::logs) fn add(&self, pulse: &Arc<Pulse>) -> io::Result<()> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(pulse));
+    pub(in crate::logs) fn add(&self, watchdog: &Arc<Watchdog>) -> io::Result<()> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(watchdog));
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         if worker.is_none() {
             let (latch, watched) = (self.hangup.clone(), self.watched.clone());
@@ -180,14 +182,14 @@ impl Watch {
                 let mut clock = Clock::new();
                 while latch.sleep(TICK) {
                     let was_set_back = clock.was_set_back();
-                    let look = |pulse: &Arc<Pulse>| {
-                        pulse.look();
+                    let look = |watchdog: &Arc<Watchdog>| {
+                        watchdog.look();
                         if was_set_back {
-                            pulse.end_follow();
+                            watchdog.end_follow();
                         }
                     };
                     let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-                    watched.retain(|pulse| pulse.upgrade().inspect(look).is_some());
+                    watched.retain(|watchdog| watchdog.upgrade().inspect(look).is_some());
                 }
             };
             *worker = Some(Worker::spawn("output watch", self.hangup.clone(), body, |_| {})?);
@@ -210,9 +212,9 @@ mod tests {
     #[test]
     fn only_a_follow_is_ended_for_the_clock() {
         for follow in [false, true] {
-            let (pulse, latch) = (Pulse::default(), Hangup::new());
-            pulse.connected(&latch, follow);
-            pulse.end_follow();
+            let (watchdog, latch) = (Watchdog::default(), Hangup::new());
+            watchdog.connected(&latch, follow);
+            watchdog.end_follow();
             assert_eq!(latch.is_hung_up(), follow);
         }
     }
@@ -226,15 +228,15 @@ mod tests {
             ("not for long", true, SILENCE / 2, false, false),
             ("it has just said something", true, SILENCE, true, false),
         ] {
-            let (pulse, latch) = (Pulse::default(), Hangup::new());
-            pulse.connected(&latch, follow);
-            if let Some(heard) = &mut pulse.lock().heard {
+            let (watchdog, latch) = (Watchdog::default(), Hangup::new());
+            watchdog.connected(&latch, follow);
+            if let Some(heard) = &mut watchdog.lock().heard {
                 heard.1 = ago(silence);
             }
             if came {
-                pulse.pieces.fetch_add(1, Ordering::Relaxed);
+                watchdog.pieces.fetch_add(1, Ordering::Relaxed);
             }
-            pulse.look();
+            watchdog.look();
             assert_eq!(latch.is_hung_up(), want, "{row}");
         }
     }

@@ -1,4 +1,4 @@
-//! How often a busy stream is read. An Engine sends each record by itself, and wakes whoever reads for each; to be woken, to write
+//! The batching of reads: how often a busy stream is read. An Engine sends each record by itself, and wakes whoever reads for each; to be woken, to write
 //! and to keep a cursor for one short line costs more than all else that is done for it. Where reads bring little, one after the
 //! other, the next waits a moment for more to be there. What was read is passed on before that; a quiet stream is not kept waiting.
 
@@ -16,7 +16,7 @@ const LEAST: Duration = Duration::from_micros(150);
 
 /// The pace of one connection.
 #[derive(Debug)]
-pub(in crate::logs) struct Pace {
+pub(in crate::logs) struct ReadBatcher {
     /// When the last read was asked for.
     asked: Instant,
     /// How long it waited.
@@ -28,7 +28,7 @@ pub(in crate::logs) struct Pace {
     bytes: usize,
 }
 
-impl Pace {
+impl ReadBatcher {
     /// Of a connection that begins.
     pub(in crate::logs) fn new() -> Self {
         Self { asked: Instant::now(), waited: Duration::ZERO, came: None, took: None, bytes: 0 }

@@ -1,7 +1,7 @@
-//! How one container's logs are collected: it reads what the Engine holds, follows, and reads again.
+//! The loop that collects one container's logs: it reads what the Engine holds, follows, and reads again.
 //!
-//! After a break of any kind it goes on from the cursor, and so it does where a sink takes nothing: the Engine's connection is
-//! given up then, not held. It ends when the container has ended, no sink is behind and a read brings nothing new (or, once
+//! After a break of any kind the loop goes on from the checkpoint, and so it does where a sink takes nothing: the Engine's
+//! connection is given up then, not held. The loop ends when the container has ended, no sink is behind and a read brings nothing new (or, once
 //! that end is a while ago, has brought what there was), or when the container, or its logs, cannot be had any more.
 
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::engine::{Engine, logs_cannot_be_read};
-use crate::logs::delivery::fanout::Lanes;
+use crate::logs::delivery::fanout::Fanout;
 use crate::logs::fetch::request::{Passed, Reading, Stop, now};
 use crate::logs::fetch::source::Settings;
 use crate::logs::record::Stamp;
@@ -21,7 +21,7 @@ const SETTLED: i64 = 3_000_000_000;
 /// How often an ended container's logs are tried again while they give nothing but errors.
 pub(in crate::logs) const LAST_TRIES: u32 = 5;
 
-/// One container's logs on their way to its lanes.
+/// One container's logs on their way to its subscriptions.
 pub(in crate::logs) struct Collection {
     reading: Reading<'static>,
     backoff: Backoff,
@@ -46,7 +46,7 @@ impl Collection {
         settings: Settings,
         hangup: &Hangup,
         completed: Sender<Infallible>,
-        out: Lanes<'static>,
+        out: Fanout<'static>,
     ) -> Self {
         Self {
             backoff: Backoff::new(settings.backoff.0, settings.backoff.1),
@@ -99,7 +99,7 @@ impl Collection {
                     self.reading.rest();
                     false
                 }
-                Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => false,
+                Stop::LagDetector | Stop::Rung | Stop::LeftOut | Stop::Interrupted => false,
                 stop => {
                     if !self.recover(stop, new, ended.then_some(&mut tries_left)) {
                         break;
@@ -124,7 +124,7 @@ impl Collection {
                     }
                 }
                 Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) => rung = true,
-                Stop::Lag | Stop::Interrupted => {}
+                Stop::LagDetector | Stop::Interrupted => {}
                 stop => {
                     if !self.recover(stop, new, None) {
                         break;
@@ -160,7 +160,7 @@ impl Collection {
         // What could not be asked was not tried.
         let is_asked = !matches!(&stop, Stop::Broken(error) if error.is_exhausted());
         match stop {
-            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::Interrupted => return true,
+            Stop::End | Stop::LagDetector | Stop::Rung | Stop::LeftOut | Stop::Interrupted => return true,
             Stop::Broken(error) if error.is_hung_up() || error.is_not_found() => return false,
             Stop::Broken(error) if logs_cannot_be_read(&error) => {
                 self.reading

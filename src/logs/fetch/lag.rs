@@ -22,12 +22,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How late records come.
 #[derive(Debug)]
-pub(in crate::logs) struct Lag {
+pub(in crate::logs) struct LagDetector {
     /// The least time seen between a record's stamp and its arrival, in ns: what the clocks differ by. `None`: not known yet.
     floor: Option<i64>,
 }
 
-impl Lag {
+impl LagDetector {
     pub(in crate::logs) fn new(same_clock: bool) -> Self {
         Self { floor: same_clock.then_some(0) }
     }
@@ -45,7 +45,7 @@ impl Lag {
 
 /// What the last read showed.
 #[derive(Debug)]
-pub(in crate::logs) struct Reads {
+pub(in crate::logs) struct ReadHistory {
     began: Instant,
     took: Duration,
     brought: bool,
@@ -57,7 +57,7 @@ pub(in crate::logs) struct Reads {
     is_busy: bool,
 }
 
-impl Reads {
+impl ReadHistory {
     pub(in crate::logs) fn new() -> Self {
         let (began, took) = (Instant::now(), Duration::ZERO);
         Self { began, took, brought: false, is_next: false, rate: None, is_busy: false }
@@ -154,13 +154,13 @@ mod tests {
     #[test]
     fn late() {
         let ms = |ms: i64| Stamp::from_nanos(ms * 1_000_000);
-        let mut same = Lag::new(true);
+        let mut same = LagDetector::new(true);
         for (stamp, now, want) in
             [(1, 200, false), (1, 252, true), (2000, 1999, false), (3000, 4200, false), (3001, 4200, true)]
         {
             assert_eq!(same.behind(ms(stamp), ms(now)) > LAG, want, "written at {stamp}, here at {now}");
         }
-        let mut other = Lag::new(false);
+        let mut other = LagDetector::new(false);
         for (stamp, now, want) in
             [(1, 5001, false), (1001, 6002, false), (1501, 6852, true), (2001, 6901, false), (2501, 7652, true)]
         {
@@ -186,7 +186,7 @@ mod tests {
             ("it does not catch up", &[(3000, 5000, false), (6900, 3000, false), (7100, 300, true)], false),
             ("after a silence", &[(300_000, 300, true)], false),
         ] {
-            let reads = Reads { began: begun - ms(3000), took: ms(3000), ..Reads::new() };
+            let reads = ReadHistory { began: begun - ms(3000), took: ms(3000), ..ReadHistory::new() };
             let mut start = Start { begun, ..reads.start() };
             for (came, behind, late) in records {
                 start.came(begun + ms(*came));
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn pauses_between_reads_and_patience() {
         let (zero, ms) = (Instant::now(), Duration::from_millis);
-        let mut reads = Reads::new();
+        let mut reads = ReadHistory::new();
         assert_eq!((reads.pause(Some(1)), reads.patience()), (Duration::ZERO, None));
         reads.add(zero, zero + ms(10), 50, true);
         assert_eq!((reads.pause(Some(1)), reads.patience()), (Duration::ZERO, Some(SOON)));
@@ -228,7 +228,7 @@ mod tests {
             ("500 KB/s, the second takes longer", &[(0, 10, 50), (10, 1010, 5000)], Some(1_000_000), false),
             ("long after the first", &[(0, 10, 50), (1100, 1110, 50)], Some(1_000_000), false),
         ] {
-            let mut seen = Reads::new();
+            let mut seen = ReadHistory::new();
             for (began, ended, bytes) in reads {
                 seen.add(zero + ms(*began), zero + ms(*ended), *bytes, true);
             }

@@ -1,4 +1,4 @@
-//! One request for a container's logs, from where its lanes are: its records on their way to them, and why it came to its end.
+//! One request for a container's logs, from where its subscriptions are: its records on their way to them, and why it came to its end.
 //!
 //! A follow that the Engine's own rotation overtakes skips silently, and a read does not: whenever it lags, a follow ends; and
 //! where the Engine's files are so small that each burst may overtake it, it only rings for a read.
@@ -11,9 +11,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::engine::{Engine, Error, Logs, LogsQuery};
 use crate::logs::delivery::clock::Clock;
-use crate::logs::delivery::fanout::Lanes;
-use crate::logs::fetch::batching::Pace;
-use crate::logs::fetch::lag::{Lag, Reads};
+use crate::logs::delivery::fanout::Fanout;
+use crate::logs::fetch::batching::ReadBatcher;
+use crate::logs::fetch::lag::{LagDetector, ReadHistory};
 use crate::logs::fetch::order::{Doubt, Mark, Order};
 use crate::logs::fetch::source::Settings;
 use crate::logs::record::{BadRecord, Part, Splitter, Stamp, Stream};
@@ -35,11 +35,11 @@ pub(in crate::logs) struct Reading<'a> {
     pub(in crate::logs) engine: Engine,
     pub(in crate::logs) settings: Settings,
     pub(in crate::logs) hangup: Hangup,
-    lag: Lag,
+    lag: LagDetector,
     clock: Clock,
     /// Whether it was set back while we were at it.
     set_back: bool,
-    reads: Reads,
+    reads: ReadHistory,
     /// Whether the next request begins at the start, whatever was taken already.
     from_start: bool,
     /// How often the Engine has failed to say all.
@@ -47,7 +47,7 @@ pub(in crate::logs) struct Reading<'a> {
     /// How many reads in a row came to an end because they were out of order, and by what the last of them was doubted.
     disordered: u32,
     doubted: Option<Mark>,
-    pub(in crate::logs) out: Lanes<'a>,
+    pub(in crate::logs) out: Fanout<'a>,
 }
 
 /// What a request came to.
@@ -62,7 +62,7 @@ pub(in crate::logs) enum Stop {
     /// The logs came to theirs, for now.
     End,
     /// We lag behind, or a check is due: a read is to be next.
-    Lag,
+    LagDetector,
     /// A follow brought what only a read can tell of.
     Rung,
     /// It left out what came last: only a read from the start can tell what else.
@@ -79,14 +79,14 @@ pub(in crate::logs) enum Stop {
 
 impl<'a> Reading<'a> {
     /// Logs of which nothing is read yet.
-    pub(in crate::logs) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Lanes<'a>) -> Self {
+    pub(in crate::logs) fn new(engine: &Engine, settings: Settings, hangup: &Hangup, out: Fanout<'a>) -> Self {
         Self {
             engine: engine.with(hangup),
-            lag: Lag::new(settings.same_clock),
+            lag: LagDetector::new(settings.same_clock),
             settings,
             clock: Clock::new(),
             set_back: false,
-            reads: Reads::new(),
+            reads: ReadHistory::new(),
             hangup: hangup.clone(),
             from_start: false,
             failed: 0,
@@ -103,7 +103,7 @@ impl<'a> Reading<'a> {
         latch
     }
 
-    /// One request, from where the lane that is least far is: all that the Engine holds, or that and what comes.
+    /// One request, from where the subscription that is least far is: all that the Engine holds, or that and what comes.
     pub(in crate::logs) fn pass(&mut self, follow: bool) -> Passed {
         let was_set_back = self.was_set_back();
         if was_set_back {
@@ -199,7 +199,7 @@ impl<'a> Reading<'a> {
             Stop::LeftOut | Stop::OutOfOrder(_) if !query.follow => self.pass_over(&mut logs),
             // A follow has no end. While a read goes on that begins now, the Engine sees that nobody is there any more: of 1800 reads right
             // after a follow 14 brought a wrong file, of 2100 with another read in between none.
-            Stop::Rung | Stop::Lag | Stop::LeftOut | Stop::OutOfOrder(_) if self.settings.rings() => {
+            Stop::Rung | Stop::LagDetector | Stop::LeftOut | Stop::OutOfOrder(_) if self.settings.rings() => {
                 drop(logs);
                 let (query, latch) = (LogsQuery { follow: false, ..query }, self.latch(false));
                 // Where that fails, the next request tells.
@@ -233,7 +233,7 @@ impl<'a> Reading<'a> {
         let mut awaits = since.is_some() && self.settings.leaves_out && self.failed < TRIES;
         let is_kept = self.settings.leaves_out && self.disordered < TRIES;
         let mut order = Order::new(is_kept, self.doubted.filter(|_| from_start));
-        let (mut arrived, mut pace) = (now(), Pace::new());
+        let (mut arrived, mut pace) = (now(), ReadBatcher::new());
         let rings = follow && self.settings.rings();
         let mut start = self.reads.start();
         loop {
@@ -256,7 +256,7 @@ impl<'a> Reading<'a> {
                     // It may have been hiding something since. What it brought now comes once more.
                     self.out.begin_stalled_anew();
                     self.from_start = true;
-                    return Stop::Lag;
+                    return Stop::LagDetector;
                 }
             }
             self.out.piece();
@@ -322,7 +322,7 @@ impl<'a> Reading<'a> {
                 self.out.expect_within(None);
             }
             if late || follow && self.settings.follow_bytes.is_some_and(|most| *carried > most) {
-                return Stop::Lag;
+                return Stop::LagDetector;
             }
             if self.out.all_stalled() {
                 return Stop::Interrupted;

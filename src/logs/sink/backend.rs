@@ -1,4 +1,4 @@
-//! Where output goes, as the collector sees it: something that takes bytes, takes them later, or fails. It says nothing of cursors.
+//! A sink as the collector sees it: something that takes bytes, takes them later, or fails. Checkpoints are kept elsewhere.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::logs::checkpoint::file::Place;
 use crate::logs::record::Record;
 
 /// Somewhere for bytes to go. An error is for good: it is not called again.
-pub(in crate::logs) trait Outlet: Send {
+pub(in crate::logs) trait SinkBackend: Send {
     /// Takes bytes of a record, and says how many: where these are not all, it is stalled.
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize>;
 
@@ -45,7 +45,7 @@ pub(in crate::logs) trait Outlet: Send {
     fn rest(&mut self) {}
 }
 
-/// What a stalled outlet waits for.
+/// What a stalled backend waits for.
 #[derive(Debug, Clone)]
 pub(in crate::logs) enum Gate {
     /// A moment.

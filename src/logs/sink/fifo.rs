@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::io::{Errno, ioctl_fionread};
 
 use crate::logs::record::Record;
-use crate::logs::sink::backend::{Gate, Outlet};
+use crate::logs::sink::backend::{Gate, SinkBackend};
 
 /// Held back at most, so that a short line is not a system call of its own.
 const BATCH: usize = 16 * 1024;
@@ -79,7 +79,7 @@ fn write(mut fifo: &File, mut bytes: &[u8]) -> io::Result<usize> {
     Ok(all - bytes.len())
 }
 
-impl Outlet for Fifo {
+impl SinkBackend for Fifo {
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
         if !self.streams[record.stream as usize] {
             return Ok(record.bytes.len());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{SendTimeoutError, Sender};
 
 use crate::logs::record::{Record, Stamp, Stream};
-use crate::logs::sink::backend::{Gate, Outlet};
+use crate::logs::sink::backend::{Gate, SinkBackend};
 
 /// How long a sink that takes nothing now is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -177,7 +177,7 @@ impl Live {
     }
 }
 
-impl Outlet for Live {
+impl SinkBackend for Live {
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
         let done = self.sink.record(record);
         Ok(self.unless_full(done)?.map_or(0, |()| record.bytes.len()))

@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use crate::files::{Entry, Held};
 use crate::logs::checkpoint::file::Place;
 use crate::logs::record::{Record, Stream};
-use crate::logs::sink::backend::{Gate, Outlet, may_pass};
+use crate::logs::sink::backend::{Gate, SinkBackend, may_pass};
 use crate::logs::sink::layout::{self, Time};
 
 /// Gathered at most, in bytes.
@@ -275,7 +275,7 @@ impl Files {
     }
 }
 
-impl Outlet for Files {
+impl SinkBackend for Files {
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
         if !self.streams[record.stream as usize] {
             return Ok(record.bytes.len());

@@ -1,5 +1,5 @@
 //! What the Engine holds of a container's output beyond what is collected, for who only looks: nothing is written down, and it
-//! comes in the looker's own thread. Each stream has a lane of its own, for each may be collected to another point.
+//! comes in the looker's own thread. Each stream has a subscription of its own, for each may be collected to another point.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, Error, logs_cannot_be_read};
 use crate::logs::checkpoint::tracker::Reached;
 use crate::logs::collector::Collected;
-use crate::logs::delivery::fanout::Lanes;
-use crate::logs::delivery::subscription::Lane;
-use crate::logs::delivery::watchdog::{Pulse, Watch};
+use crate::logs::delivery::fanout::Fanout;
+use crate::logs::delivery::subscription::Subscription;
+use crate::logs::delivery::watchdog::{Watch, Watchdog};
 use crate::logs::fetch::collection::LAST_TRIES;
 use crate::logs::fetch::request::{Passed, Reading, Stop};
 use crate::logs::fetch::source::Source;
 use crate::logs::record::{Record, Stream};
 use crate::logs::sink::Sink;
-use crate::logs::sink::backend::{Gate, Outlet};
+use crate::logs::sink::backend::{Gate, SinkBackend};
 use crate::threads::{Backoff, Hangup};
 
 /// Pauses between tries while the Engine does not answer.
@@ -72,26 +72,26 @@ impl Held {
 
     /// The same, and what comes, until the container has ended. An Engine that goes away is waited for.
     pub(crate) fn follow(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
-        let (pulse, watch) = (Arc::new(Pulse::patient()), Watch::default());
-        if let Err(error) = watch.add(&pulse) {
+        let (watchdog, watch) = (Arc::new(Watchdog::patient()), Watch::default());
+        if let Err(error) = watch.add(&watchdog) {
             log::warn!("a follow that falls silent will not be noticed: {error}");
         }
-        self.hand_to(sink, hangup, pulse, follow)
+        self.hand_to(sink, hangup, watchdog, follow)
     }
 
     /// The same, with no more patience for a silent follow than who waits for a task's end has.
     #[cfg(test)]
     pub(crate) fn follow_impatiently(&self, hangup: &Hangup, sink: &mut dyn Sink) -> Result<[u64; 2], HeldError> {
-        let pulse = Arc::new(Pulse::patient());
+        let watchdog = Arc::new(Watchdog::patient());
         std::thread::scope(|scope| {
             let (end, ended) = crossbeam_channel::bounded::<()>(0);
-            let watched = pulse.clone();
+            let watched = watchdog.clone();
             scope.spawn(move || {
                 while ended.recv_timeout(Duration::from_millis(20)).is_err_and(|e| e.is_timeout()) {
                     watched.end_mute_follow();
                 }
             });
-            let done = self.hand_to(sink, hangup, pulse, follow);
+            let done = self.hand_to(sink, hangup, watchdog, follow);
             drop(end);
             done
         })
@@ -101,13 +101,13 @@ impl Held {
         &self,
         sink: &mut dyn Sink,
         hangup: &Hangup,
-        pulse: Arc<Pulse>,
+        watchdog: Arc<Watchdog>,
         how: impl FnOnce(&mut Reading<'_>) -> Result<(), HeldError>,
     ) -> Result<[u64; 2], HeldError> {
         let handed = Mutex::new(Handed { sink, bytes: [0; 2], failed: None });
-        let lanes = self.streams.iter().map(|known| {
+        let subscriptions = self.streams.iter().map(|known| {
             let rest = Rest { handed: &handed, known: known.beyond };
-            Lane::beyond(Box::new(rest), known.stream, known.reached, known.within_line)
+            Subscription::beyond(Box::new(rest), known.stream, known.reached, known.within_line)
         });
         let report = |said| match said {
             // A sink that fails at it takes no output either.
@@ -115,9 +115,9 @@ impl Held {
             // Kept where it failed.
             Collected::SinkFailed(_) | Collected::Panicked(_) => {}
         };
-        let lanes = Lanes::new(lanes.collect(), Box::new(report), pulse);
+        let subscriptions = Fanout::new(subscriptions.collect(), Box::new(report), watchdog);
         let settings = self.source.settings(&self.engine, &self.id, PAUSES);
-        let mut reading = Reading::new(&self.engine, settings, hangup, lanes);
+        let mut reading = Reading::new(&self.engine, settings, hangup, subscriptions);
         let done = how(&mut reading);
         drop(reading);
         let handed = handed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +179,7 @@ fn follow(reading: &mut Reading<'_>) -> Result<(), HeldError> {
             Stop::End if new => reading.rest(),
             // A follow that ends at once again and again must not spin.
             Stop::End if !new && !reading.hangup.sleep(backoff.next()) => return Ok(()),
-            Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => {}
+            Stop::End | Stop::LagDetector | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => {}
             Stop::Broken(error) if error.is_not_found() => return Ok(()),
             Stop::Broken(error) if !logs_cannot_be_read(&error) && tries_left > 0 => {
                 tries_left -= u32::from(ended);
@@ -203,7 +203,7 @@ fn end(stop: Stop) -> Result<(), HeldError> {
         Stop::Broken(error) if logs_cannot_be_read(&error) => Err(HeldError::Unreadable),
         Stop::Broken(error) => Err(HeldError::Engine(error)),
         Stop::Words(words) => Err(HeldError::Words(words)),
-        Stop::End | Stop::Lag | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => Ok(()),
+        Stop::End | Stop::LagDetector | Stop::Rung | Stop::LeftOut | Stop::OutOfOrder(_) | Stop::Interrupted => Ok(()),
     }
 }
 
@@ -235,7 +235,7 @@ struct Rest<'a, 's> {
     known: u64,
 }
 
-impl Outlet for Rest<'_, '_> {
+impl SinkBackend for Rest<'_, '_> {
     fn put(&mut self, record: &Record<'_>) -> io::Result<usize> {
         let length = record.bytes.len();
         let known = usize::try_from(self.known).map_or(length, |known| known.min(length));

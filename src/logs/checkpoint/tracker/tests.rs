@@ -3,7 +3,7 @@
 use super::*;
 
 /// What is new of a part, all of which is taken.
-fn took<'a>(cursor: &mut Cursor, part: &Part<'a>) -> &'a [u8] {
+fn took<'a>(cursor: &mut Tracker, part: &Part<'a>) -> &'a [u8] {
     let new = cursor.take(part);
     cursor.took(part, new.len());
     new
@@ -15,7 +15,7 @@ fn record_at(stream: Stream, second: i64) -> Part<'static> {
 }
 
 /// Which of the records (second, text) of standard output are new.
-fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
+fn fed(cursor: &mut Tracker, records: &[(i64, &str)]) -> Vec<String> {
     let mut new = Vec::new();
     for (second, text) in records {
         let stamp = Stamp::from_nanos(second * 1_000_000_000);
@@ -32,7 +32,7 @@ fn fed(cursor: &mut Cursor, records: &[(i64, &str)]) -> Vec<String> {
 
 #[test]
 fn what_was_seen_is_skipped_after_a_break() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     assert_eq!(
         fed(&mut cursor, &[(1, "a"), (2, "b"), (2, "b"), (2, "c")]),
@@ -47,7 +47,7 @@ fn what_was_seen_is_skipped_after_a_break() {
 
 #[test]
 fn an_engine_that_repeats_itself_in_one_connection() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
     assert_eq!(fed(&mut cursor, &[(2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f")]), ["e", "f"]);
@@ -56,7 +56,7 @@ fn an_engine_that_repeats_itself_in_one_connection() {
 
 #[test]
 fn one_that_does_not_come_to_the_end_of_that() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     fed(&mut cursor, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
     for (repeated, too_early) in [
@@ -82,7 +82,7 @@ fn one_that_does_not_come_to_the_end_of_that() {
 
 #[test]
 fn a_clock_that_went_back_loses_nothing() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     fed(&mut cursor, &[(100, "a"), (101, "b")]);
     assert_eq!(fed(&mut cursor, &[(50, "c"), (50, "d"), (51, "e")]), ["c", "d", "e"]);
@@ -95,11 +95,11 @@ fn a_clock_that_went_back_loses_nothing() {
 #[test]
 fn a_clock_that_went_back_after_more_than_is_remembered() {
     let before: Vec<_> = (0..REMEMBERED as i64 + 100).map(|n| (100 + n, "a")).collect();
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     fed(&mut cursor, &before);
     assert_eq!(fed(&mut cursor, &[(50, "b"), (51, "c")]), ["b", "c"]);
-    let mut resumed = Cursor::resume([true; 2], cursor.reached());
+    let mut resumed = Tracker::resume([true; 2], cursor.reached());
     for cursor in [&mut cursor, &mut resumed] {
         for (second, text) in [(52, "d"), (53, "e")] {
             cursor.begin(Some(Stamp::from_nanos(48_000_000_000)));
@@ -131,10 +131,10 @@ fn a_clock_that_went_back_with_two_streams() {
         .chain((501..900).map(out))
         .map(record)
         .collect();
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     assert!(all.iter().all(|part| !took(&mut cursor, part).is_empty()));
-    let resumed = Cursor::resume([true; 2], cursor.reached());
+    let resumed = Tracker::resume([true; 2], cursor.reached());
     for mut cursor in [cursor, resumed] {
         let since = cursor.lower([false; 2]).expect("something was taken");
         assert!(since <= Stamp::from_nanos(500_000_000_000), "the last of each is repeated: {since}");
@@ -146,7 +146,7 @@ fn a_clock_that_went_back_with_two_streams() {
         }
     }
     // One that was silent for long when the clock went back.
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     for part in [err(500), out(900)].map(record) {
         took(&mut cursor, &part);
@@ -160,7 +160,7 @@ fn a_clock_that_went_back_with_two_streams() {
 
 #[test]
 fn what_may_be_the_first_again() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     fed(&mut cursor, &[(1, "a"), (2, "b")]);
     for (second, text, new, doubtful) in
@@ -184,11 +184,11 @@ fn what_the_engine_dropped_is_told() {
         ("it was not asked for", Some(3), &[(3, "d")], None),
         ("nothing new", Some(2), &[(2, "c")], None),
     ] {
-        let mut cursor = Cursor::new([true; 2]);
+        let mut cursor = Tracker::new([true; 2]);
         cursor.begin(None);
         fed(&mut cursor, &seen);
         assert_eq!(cursor.gap(), None, "{row}: nothing was there before");
-        let mut resumed = Cursor::resume([true; 2], cursor.reached());
+        let mut resumed = Tracker::resume([true; 2], cursor.reached());
         for cursor in [&mut cursor, &mut resumed] {
             cursor.begin(since.map(at));
             fed(cursor, again);
@@ -210,7 +210,7 @@ fn what_is_remembered_moves_along() {
 
 #[test]
 fn streams_are_told_apart() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     let part = |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
     assert_eq!(took(&mut cursor, &part(Stream::Stdout, 20_000_000_000)), b"x");
@@ -228,7 +228,7 @@ fn streams_are_told_apart() {
 
 #[test]
 fn a_stream_that_fell_silent_holds_nothing_back() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     took(&mut cursor, &record_at(Stream::Stderr, 10));
     took(&mut cursor, &record_at(Stream::Stdout, 1000));
@@ -241,7 +241,7 @@ fn a_stream_that_fell_silent_holds_nothing_back() {
 
 #[test]
 fn a_line_without_an_end_is_gone_on_with_from_its_beginning() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     took(&mut cursor, &record_at(Stream::Stdout, 10));
     took(&mut cursor, &record_at(Stream::Stderr, 1000));
@@ -252,7 +252,7 @@ fn a_line_without_an_end_is_gone_on_with_from_its_beginning() {
 
 #[test]
 fn a_record_in_parts_is_one() {
-    let mut cursor = Cursor::new([true; 2]);
+    let mut cursor = Tracker::new([true; 2]);
     cursor.begin(None);
     let part = |bytes, first, last| Part { stream: Stream::Stdout, stamp: Stamp::from_nanos(5), bytes, first, last };
     assert_eq!(took(&mut cursor, &part(b"ab", true, false)), b"ab");
@@ -273,7 +273,7 @@ fn a_break_within_a_record_loses_and_doubles_nothing() {
         last,
     };
     for cut in 0..6 {
-        let mut cursor = Cursor::new([true; 2]);
+        let mut cursor = Tracker::new([true; 2]);
         cursor.begin(None);
         let mut got = took(&mut cursor, &part(4, b"1\n", true, true)).to_vec();
         let line = b"abcdef";
@@ -299,14 +299,14 @@ fn what_a_sink_does_not_take_is_offered_again() {
     };
     for taken in 0..4 {
         for kept in [false, true] {
-            let mut cursor = Cursor::new([false, true]);
+            let mut cursor = Tracker::new([false, true]);
             cursor.begin(None);
             assert_eq!(took(&mut cursor, &part(4, b"1\n", true, true)), b"1\n");
             assert_eq!(cursor.take(&part(5, b"abcd", true, false)), b"abcd");
             cursor.took(&part(5, b"abcd", true, false), taken);
             if kept {
                 // As another process finds it.
-                cursor = Cursor::resume([false, true], cursor.reached());
+                cursor = Tracker::resume([false, true], cursor.reached());
             }
             assert_eq!(cursor.lower([false; 2]), Some(Stamp::from_nanos(5)));
             cursor.begin(None);
@@ -322,7 +322,7 @@ fn what_a_sink_does_not_take_is_offered_again() {
 
 #[test]
 fn a_stream_that_is_not_wanted_moves_nothing() {
-    let mut cursor = Cursor::new([true, false]);
+    let mut cursor = Tracker::new([true, false]);
     cursor.begin(None);
     let part = |stream, second| Part { stream, stamp: Stamp::from_nanos(second), bytes: b"x", first: true, last: true };
     assert_eq!(took(&mut cursor, &part(Stream::Stderr, 9)), b"");
