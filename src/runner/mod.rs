@@ -22,7 +22,7 @@ pub use place::alloc::{Allocation, PlacedTask, Placement, Selection, place};
 pub use place::ids::{random_uuid, uuid_of};
 pub use place::machine::Machine;
 pub use place::restart::{Decision, Ending, History, Policy, StopReason, decide};
-pub use state::desired::{Wanted, Wish};
+pub use state::desired::{Desired, DesiredStates};
 pub use state::dirs::DataDir;
 pub use state::lock::{Owned, Ownership};
 pub use state::store::{AllocState, Head, Store, TaskRecord};

@@ -1,5 +1,5 @@
 //! One connection to a player: requests are read, and answered from the script. How a recorded answer is given is told in
-//! `give`, and how long it waits in `hold`.
+//! `respond`, and how long it waits in `schedule`.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -148,8 +148,8 @@ fn took(site: &Site<'_>, store: &Store, lock: Lock, state: AllocState) -> (Alloc
 /// Whether nothing is left to do for an allocation but to clear it away: each task has ended for good, or is not to be started
 /// again, and none runs.
 fn is_over(site: &Site<'_>, store: &Store, state: &AllocState) -> Result<bool, Error> {
-    let wish = desired::read(store, &state.alloc_id)?;
-    if !state.tasks.iter().all(|task| task.ended || wish.of(&task.config.name).is_some()) {
+    let states = desired::read(store, &state.alloc_id)?;
+    if !state.tasks.iter().all(|task| task.ended || states.of(&task.config.name).is_some()) {
         return Ok(false);
     }
     // What a failed start has left is no reason to go on with it.

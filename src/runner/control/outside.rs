@@ -1,6 +1,6 @@
-//! What somebody does to a task who does not own its allocation. What is wanted is written down first, for the owner, if
+//! What somebody does to a task who does not own its allocation. The desired state is written down first, for the owner, if
 //! there is one, to read before it would start the task again; then its container is looked for, in this order: an owner
-//! that starts the task at that moment reads the wish after its start.
+//! that starts the task at that moment reads it after its start.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::engine::WaitCondition;
 use crate::threads::{Hangup, Worker};
 
 use crate::runner::control::acquire::{Site, must_be_here};
-use crate::runner::state::desired::{self, Wanted};
+use crate::runner::state::desired::{self, Desired};
 use crate::runner::state::lock::{self, Owned};
 use crate::runner::state::store::{AllocState, Store, TaskRecord};
 use crate::runner::{Error, Found};
@@ -54,13 +54,13 @@ impl Outside<'_> {
     }
 
     /// Stops a task for good: by `signal`, within `timeout`, or as its job says. One that does not run is not started again.
-    /// Where the wish cannot be written, the disk being full for one, the task is stopped all the same.
+    /// Where the desired state cannot be written, the disk being full for one, the task is stopped all the same.
     ///
     /// # Errors
     /// [`Error::Elsewhere`]; [`Error::Unwritten`]; the Engine does not stop it.
     pub fn stop(&self, found: &Found<'_>, signal: Option<Signal>, timeout: Option<Duration>) -> Result<(), Error> {
         must_be_here(&self.site, found.alloc)?;
-        match self.wish(found, Wanted::Stopped) {
+        match self.set_desired(found, Desired::Stopped) {
             Ok(None) => Ok(()),
             Ok(Some(alloc)) => again(&alloc, found).map_or(Ok(()), |found| self.end(&found, signal, timeout)),
             Err(source) => {
@@ -85,7 +85,7 @@ impl Outside<'_> {
     /// to remove it itself; without one, the task is written down as ended.
     ///
     /// # Errors
-    /// The task runs, and was not to be forced; [`Error::Elsewhere`]; the wish or the state cannot be written; the Engine
+    /// The task runs, and was not to be forced; [`Error::Elsewhere`]; no state can be written; the Engine
     /// does not remove it.
     pub fn destroy(&self, found: &Found<'_>, force: bool) -> Result<(), Error> {
         let id = &found.task.config.id;
@@ -103,7 +103,7 @@ impl Outside<'_> {
             Some(_) => self.driver.destroy_task(id, force).map_err(destroying),
             None => self.driver.remove_unstarted(&found.task.config).map(drop).map_err(destroying),
         };
-        let alloc = match self.wish(found, Wanted::Destroyed) {
+        let alloc = match self.set_desired(found, Desired::Destroyed) {
             Ok(Some(alloc)) => alloc,
             // It has ended, and was kept, or lost its owner.
             Ok(None) => return remove(),
@@ -159,8 +159,8 @@ impl Outside<'_> {
         }
     }
 
-    /// Writes down what is wanted of a task, and gives its allocation as it is then. `None`: it has ended.
-    fn wish(&self, found: &Found<'_>, wanted: Wanted) -> Result<Option<AllocState>, Error> {
+    /// Writes down the desired state of a task, and gives its allocation as it is then. `None`: it has ended.
+    fn set_desired(&self, found: &Found<'_>, wanted: Desired) -> Result<Option<AllocState>, Error> {
         let alloc_id = &found.alloc.alloc_id;
         if found.alloc.ended {
             return Ok(None);

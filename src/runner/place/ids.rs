@@ -30,7 +30,7 @@ pub(in crate::runner) fn task_id(alloc_id: &str, task: &str) -> String {
     format!("{alloc_id}/{task}/{:08x}", (digest >> 32) as u32 ^ digest as u32)
 }
 
-/// Names of locks that all allocations share (`owner`); they lie where an allocation's files do.
+/// Names of locks that all allocations share (`state::lock`); they lie where an allocation's files do.
 const RESERVED: [&str; 3] = ["peek", "placing", "wish"];
 
 /// Whether `id` can be an allocation's: 1 to 64 letters, digits, `-` or `_`, the first no sign, and not the name of a lock. It becomes

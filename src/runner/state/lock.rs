@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::files;
 
 use crate::runner::journal::writer::Journal;
-use crate::runner::state::desired::{self, Wish};
+use crate::runner::state::desired::{self, DesiredStates};
 use crate::runner::state::store::{AllocState, Store, TaskRecord};
 use crate::runner::{DataDir, Error};
 
@@ -57,7 +57,7 @@ pub enum Ownership {
 }
 
 impl Owned {
-    /// Takes an allocation into possession and writes its state. What an earlier, ended allocation of this id left of wishes is forgotten.
+    /// Takes an allocation into possession and writes its state. What an earlier, ended allocation of this id left of desired states is forgotten.
     pub(in crate::runner) fn begin(
         data: &DataDir,
         store: &Store,
@@ -77,7 +77,7 @@ impl Owned {
         })
     }
 
-    /// Takes an allocation into possession as its last owner left it; what others wish of it stands.
+    /// Takes an allocation into possession as its last owner left it; what others desire of it stands.
     pub(in crate::runner) fn take_up(data: &DataDir, store: &Store, lock: Lock, state: AllocState) -> Self {
         let journal = Journal::open(&data.alloc(&state.alloc_id));
         Self {
@@ -123,7 +123,7 @@ impl Owned {
     }
 
     /// What somebody else wants of this allocation.
-    pub(in crate::runner) fn wish(&self) -> Result<Wish, Error> {
+    pub(in crate::runner) fn desired(&self) -> Result<DesiredStates, Error> {
         let id = self.lock().alloc_id.clone();
         desired::read(&self.store, &id)
     }
@@ -193,8 +193,8 @@ fn gate(store: &Store, try_lock: fn(&File) -> Result<(), TryLockError>) -> Resul
     Ok(file)
 }
 
-/// Waits for the lock under which wishes are written, held for the length of a read and a write.
-pub(in crate::runner) fn wishing(store: &Store) -> Result<Lock, Error> {
+/// Waits for the lock under which desired states are written, held for the length of a read and a write.
+pub(in crate::runner) fn lock_desired(store: &Store) -> Result<Lock, Error> {
     wait_for(&store.dir().join("wish.lock"))
 }
 
@@ -239,7 +239,7 @@ mod tests {
             scratch.lay_fifo(&store.dir().join(name));
         }
         assert!(claim(&store, "a1").is_err() && ownership(&store, "a1").is_err());
-        assert!(wishing(&store).is_err() && placing(&store).is_err() && gate(&store, File::try_lock).is_err());
+        assert!(lock_desired(&store).is_err() && placing(&store).is_err() && gate(&store, File::try_lock).is_err());
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         held.iter().for_each(|file| file.lock().unwrap());
         type Try = fn(&Store) -> Result<(), Error>;
         let tries: [(&str, Try); 4] = [
-            ("wish.lock", |store| wishing(store).map(drop)),
+            ("wish.lock", |store| lock_desired(store).map(drop)),
             ("placing.lock", |store| placing(store).map(drop)),
             (PEEK, |store| ownership(store, "a1").map(drop)),
             (PEEK, |store| claim(store, "a1").map(drop)),

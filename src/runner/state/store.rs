@@ -1,4 +1,4 @@
-//! What is known of an allocation, written down: `state/<alloc>.json`. Who may write it is `owner.rs`' concern.
+//! What is known of an allocation, written down: `state/<alloc>.json`. Who may write it is the concern of `lock`.
 //!
 //! The file is written before a container is made and after every change, to a temporary file that is synced and renamed,
 //! so that a crash leaves the old or the new state, never half of one. It holds the tasks' environment: mode 0600.

@@ -168,7 +168,7 @@ impl TaskThread<'_> {
         let mut started = self.first(&mut life).and_then(|next| self.until_it_runs(next, &mut life));
         // Who wanted it stopped while it was being started found no container: nobody but this thread stops it.
         if let Ok(exits) = &started
-            && self.wish().is_some()
+            && self.desired().is_some()
         {
             let next = self.until_it_ends(exits, &mut life);
             started = self.until_it_runs(next, &mut life);

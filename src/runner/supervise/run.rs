@@ -1,5 +1,5 @@
 //! Allocations from their start to their end: a thread per task, joined before the run ends; they share nothing but their
-//! allocation's state. What such a thread does is told in `task_thread.rs`.
+//! allocation's state. What such a thread does is told in `task`.
 
 use std::convert::Infallible;
 use std::thread;

@@ -1,13 +1,13 @@
 //! One task from its start to its end: start, wait, restart by policy, clear away. Where it begins that was left by an earlier
-//! owner is told in `take_up.rs`.
+//! owner is told in `recover`.
 //!
 //! An order is given until it is carried out: a stop and a removal that the Engine did not take are tried again, for as long
 //! as the run lives. Only the order to kill has an end: where the Engine cannot be told, what runs is left, and named.
 //!
 //! What is to happen is written down before it happens; a thread that finds its state unwritable before a start does not
 //! start, and one that finds it so later says so and goes on, for the container is there. While a stop waits for a task's
-//! grace, the thread still listens for its end and for the order to kill: the stop has a thread of its own. What others wish
-//! (`wish.rs`) is looked up before a start, after it, before the restart policy and now and then during a pause.
+//! grace, the thread still listens for its end and for the order to kill: the stop has a thread of its own. What others desire
+//! (`state::desired`) is looked up before a start, after it, before the restart policy and now and then during a pause.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -23,14 +23,14 @@ use crate::values::Signal;
 use crate::runner::error::chain;
 use crate::runner::journal::event::{Event, Happened};
 use crate::runner::place::restart::{self, Decision, Ending, Policy, StopReason};
-use crate::runner::state::desired::Wanted;
+use crate::runner::state::desired::Desired;
 use crate::runner::state::lock::Owned;
 use crate::runner::state::store::TaskRecord;
 use crate::runner::supervise::outcome::End;
 use crate::runner::supervise::run::Runner;
 use crate::runner::{Error, PlacedTask};
 
-/// How often a pause before a restart is interrupted to look what others wish.
+/// How often a pause before a restart is interrupted to look at the desired state.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pauses before an order is given again, from the first to the longest.
 const ORDER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -54,7 +54,7 @@ pub(in crate::runner) struct TaskThread<'a> {
 pub(in crate::runner) enum Last {
     Policy(StopReason),
     Stopped,
-    Wished(Wanted),
+    AsDesired(Desired),
     /// It had ended before its allocation was taken up.
     Before,
     /// It cannot be taken up. What of it runs is left alone.
@@ -108,7 +108,7 @@ impl TaskThread<'_> {
             self.say_left();
             return (End::Failed, true);
         }
-        let keep = self.owned.state().keep && !matches!(last, Last::Wished(Wanted::Destroyed));
+        let keep = self.owned.state().keep && !matches!(last, Last::AsDesired(Desired::Destroyed));
         // Before its container goes: whoever takes the allocation up after a crash must not start it again.
         self.save(|task| {
             task.ended = true;
@@ -168,8 +168,8 @@ impl TaskThread<'_> {
                     if self.runner.stop.is_asked() {
                         return Err(Last::Stopped);
                     }
-                    if let Some(wanted) = self.wish() {
-                        return Err(Last::Wished(wanted));
+                    if let Some(wanted) = self.desired() {
+                        return Err(Last::AsDesired(wanted));
                     }
                     match self.start(life) {
                         Ok(exits) => Next::Wait(exits),
@@ -265,7 +265,7 @@ impl TaskThread<'_> {
     /// Waits for the task's end; stops it when that is asked for.
     fn wait(&self, exits: &Receiver<ExitResult>, life: &mut Life) -> Ending {
         // Whoever wants it stopped writes that down and then looks for its container, and may have looked before there was one.
-        let ended = match self.wish() {
+        let ended = match self.desired() {
             Some(_) => exits.try_recv().ok().map(Ok),
             None => select! {
                 recv(exits) -> exit => Some(exit),
@@ -348,8 +348,8 @@ impl TaskThread<'_> {
         if self.runner.stop.is_asked() {
             return Err(Last::Stopped);
         }
-        if let Some(wanted) = self.wish() {
-            return Err(Last::Wished(wanted));
+        if let Some(wanted) = self.desired() {
+            return Err(Last::AsDesired(wanted));
         }
         let TaskRecord { history, restart: policy, .. } = self.owned.task(self.number);
         let now = SystemTime::now();
@@ -365,9 +365,9 @@ impl TaskThread<'_> {
     }
 
     /// What somebody else wants of the task.
-    pub(in crate::runner) fn wish(&self) -> Option<Wanted> {
-        match self.owned.wish() {
-            Ok(wish) => wish.of(&self.task.config.name),
+    pub(in crate::runner) fn desired(&self) -> Option<Desired> {
+        match self.owned.desired() {
+            Ok(states) => states.of(&self.task.config.name),
             Err(error) => {
                 self.error(&error);
                 None
@@ -386,8 +386,8 @@ impl TaskThread<'_> {
                 return Err(Last::Stopped);
             }
             // One that cannot be read is told before the start.
-            if let Some(wanted) = self.owned.wish().ok().and_then(|wish| wish.of(&self.task.config.name)) {
-                return Err(Last::Wished(wanted));
+            if let Some(wanted) = self.owned.desired().ok().and_then(|states| states.of(&self.task.config.name)) {
+                return Err(Last::AsDesired(wanted));
             }
             if left <= LOOK && until.is_some() {
                 return Ok(());
@@ -535,7 +535,7 @@ impl TaskThread<'_> {
             Last::Stopped => ("stopped", "it was stopped".to_owned()),
             // Nothing of these is told.
             Last::Before | Last::Unreachable => ("before", "it had ended before".to_owned()),
-            Last::Wished(_) => ("wished", "it was stopped from outside".to_owned()),
+            Last::AsDesired(_) => ("wished", "it was stopped from outside".to_owned()),
         };
         self.tell(Happened::Finished { reason, message, exit_code: end.exit_code() });
     }
