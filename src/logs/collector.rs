@@ -10,25 +10,15 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use crate::engine::Engine;
 use crate::logs::delivery::fanout::Fanout;
+use crate::logs::delivery::report::Collected;
 use crate::logs::delivery::subscription::Subscription;
 use crate::logs::delivery::watchdog::{Watch, Watchdog};
 use crate::logs::fetch::collection::Collection;
 use crate::logs::fetch::source::Settings;
-use crate::threads::{Hangup, Worker};
+use crate::threads::{Hangup, POLL_INTERVAL, Worker};
 
 /// How long a collector that was hung up may take to leave its sinks.
 const BLOCKED: Duration = Duration::from_secs(1);
-
-/// What the collector has to say beside the output itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Collected {
-    /// Words for whoever reads the output.
-    Notice(String),
-    /// A sink failed, and gets nothing more.
-    SinkFailed(String),
-    /// The thread panicked.
-    Panicked(String),
-}
 
 /// A collector's thread, and its end.
 #[derive(Debug)]
@@ -48,9 +38,6 @@ pub(crate) struct Progress {
     watchdog: Arc<Watchdog>,
     hangup: Hangup,
 }
-
-/// How often who waits for the end looks at what keeps it: sinks that nobody takes from, a follow that should have ended.
-const LOOK: Duration = Duration::from_millis(200);
 
 impl Collector {
     /// Starts to collect into `subscriptions`. What it has to say goes to `report`, in its thread.
@@ -110,7 +97,7 @@ impl Progress {
             select! {
                 recv(self.ended) -> _ => return self.behind().is_empty(),
                 recv(over) -> _ => return false,
-                default(LOOK) => {}
+                default(POLL_INTERVAL) => {}
             }
             self.watchdog.end_mute_follow();
         }
@@ -141,7 +128,7 @@ impl Progress {
                 recv(self.ended) -> _ => return self.behind().is_empty(),
                 recv(give_up) -> _ => return false,
                 recv(completed) -> _ => {}
-                default(LOOK) => {}
+                default(POLL_INTERVAL) => {}
             }
             self.watchdog.end_mute_follow();
             let now = self.watchdog.pieces();

@@ -17,7 +17,8 @@ mod testing;
 
 #[cfg(feature = "cli")]
 pub(crate) use checkpoint::tracker::Reached;
-pub(crate) use collector::{Collected, Collector};
+pub(crate) use collector::Collector;
+pub(crate) use delivery::report::Collected;
 pub(crate) use delivery::subscription::{Subscription, Target};
 pub(crate) use delivery::watchdog::Watch;
 pub(crate) use fetch::source::Source;

@@ -5,6 +5,7 @@
 //! (`use crate::{a, b::c}`) and `super::` are resolved. A `crate::` path must begin with a module of the table, so that
 //! a re-export at the root is no way around it, and a new module has to be given its place here.
 
+mod circles;
 mod docs;
 mod paths;
 mod tokens;
@@ -40,6 +41,62 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("replay", "stats"),
     // The program is a crate of its own: it sees what anybody sees.
     ("main", "http"),
+];
+
+/// Circles that stay, each with its reason.
+const CIRCLES: &[(&[&str], &str)] = &[
+    (
+        &["cli::args", "cli::commands::signal", "cli::context", "cli::session"],
+        "arguments are read by who knows their form, a signal's among them",
+    ),
+    (
+        &[
+            "driver::end_exec",
+            "driver::error",
+            "driver::exec",
+            "driver::exec_watch",
+            "driver::holder",
+            "driver::inspect",
+            "driver::owed",
+            "driver::wait",
+        ],
+        "an error tells what became of a command, and what is owed may be a command",
+    ),
+    (
+        &["engine::call", "engine::context", "engine::error", "engine::phrases", "engine::version"],
+        "an error names its call, and a call asks what an error's words mean",
+    ),
+    (
+        &["http::duplex", "http::exchange", "http::stream"],
+        "an exchange may end in a stream, and both sort errors as it does",
+    ),
+    (
+        &["replay::play::connection", "replay::play::respond", "replay::play::schedule"],
+        "three parts of one connection's state",
+    ),
+    (
+        &["replay::record::capture", "replay::record::recorder"],
+        "a capture hands exchanges to the recorder, which tells bodies apart as the capture does",
+    ),
+    (
+        &[
+            "replay::redact::header",
+            "replay::redact::json",
+            "replay::redact::learned",
+            "replay::redact::mask",
+            "replay::redact::target",
+            "replay::redact::text",
+        ],
+        "JSON holds texts, headers and targets, and each of these may hold JSON",
+    ),
+    (
+        &["runner::state::desired", "runner::state::lock", "runner::state::store"],
+        "a store tells who owns an allocation, and an owner reads and writes the store",
+    ),
+    (
+        &["runner::supervise::run", "runner::supervise::task"],
+        "a run starts the tasks' threads, and each of them uses what the run was given",
+    ),
 ];
 
 /// One source file: where it is, from `src/`, and what it says.
@@ -168,6 +225,18 @@ fn modules_use_only_what_stands_below() {
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
+#[test]
+fn no_two_files_import_each_other() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let found = circles::circles(&sources);
+    let named: Vec<Vec<String>> =
+        CIRCLES.iter().map(|(files, _)| files.iter().map(|file| (*file).to_owned()).collect()).collect();
+    let unnamed: Vec<String> = found.iter().filter(|circle| !named.contains(circle)).map(|c| c.join(", ")).collect();
+    assert!(unnamed.is_empty(), "these import each other in a circle:\n{}", unnamed.join("\n"));
+    let gone: Vec<String> = named.iter().filter(|circle| !found.contains(circle)).map(|c| c.join(", ")).collect();
+    assert!(gone.is_empty(), "these are no circles any more:\n{}", gone.join("\n"));
+}
+
 /// The checker itself: what it must find, and what it must leave alone.
 #[test]
 fn the_checker_finds_what_is_wrong() {
@@ -216,4 +285,18 @@ fn the_checker_finds_what_is_wrong() {
             assert!(found.contains(want), "{file}: {text}\nfound {found}\nwant  {want}");
         }
     }
+}
+
+#[test]
+fn circles_are_found() {
+    let source = |file: &str, text: &str| Source { file: file.into(), text: text.into() };
+    let sources = [
+        source("a/mod.rs", "mod x; mod y; mod z; pub use y::Y; pub struct Shared;"),
+        // `Y` is `y`'s, wherever it is taken from; what stands in the folder's own file is shared.
+        source("a/x.rs", "use super::{Shared, Y}; mod tests { use super::super::z::Z; }"),
+        source("a/y.rs", "use crate::a::x::X; use super::Shared;"),
+        source("a/z.rs", "use super::x::X;"),
+        source("b.rs", "use crate::a::Y;"),
+    ];
+    assert_eq!(circles::circles(&sources), [["a::x", "a::y"]]);
 }

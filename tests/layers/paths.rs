@@ -44,6 +44,25 @@ pub(crate) fn used(module: &[String], tokens: &[Token<'_>]) -> Vec<Used> {
     found
 }
 
+/// Every name that `module` hands on (`pub use a::b;`), with the path that it has, from the crate's root.
+pub(crate) fn handed_on(module: &[String], tokens: &[Token<'_>]) -> Vec<Used> {
+    let mut found = Vec::new();
+    for at in 1..tokens.len() {
+        // `pub use`, or `pub(crate) use`.
+        if tokens[at].text == "use" && matches!(tokens[at - 1].text, "pub" | ")") {
+            let first = tokens.get(at + 1).map_or("", |token| token.text);
+            let (root, skipped) = match first {
+                "crate" => (Vec::new(), 3),
+                "super" => (parent(module), 3),
+                "self" => (module.to_vec(), 3),
+                _ => (module.to_vec(), 1),
+            };
+            tree(tokens, at + skipped, &root, &mut found);
+        }
+    }
+    found
+}
+
 /// The indices of the tokens that are in no inline module called `tests`.
 pub(crate) fn outside_tests(tokens: &[Token<'_>]) -> Vec<usize> {
     let modules = inline_modules(tokens);

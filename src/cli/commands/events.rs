@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::runner::{AllocState, Follower};
-use crate::threads::Hangup;
+use crate::threads::{Hangup, POLL_INTERVAL};
 
 use crate::cli::args::{Args, Events};
 use crate::cli::failure::Failure;
@@ -17,8 +16,6 @@ use crate::cli::output::told;
 use crate::cli::session::Known;
 use crate::cli::{print_json_on, print_on};
 
-/// How often files are looked at: a person does not see the difference.
-const PACE: Duration = Duration::from_millis(200);
 /// Once in so many looks, new allocations are looked for.
 const RESCAN: u32 = 5;
 
@@ -52,7 +49,7 @@ pub(in crate::cli) fn events(global: &Args, args: &Events) -> Result<u8, Failure
             }
         }
         // There is nothing to wait on but the time; whoever has seen enough ends the program, or leaves.
-        if !left.sleep(PACE) {
+        if !left.sleep(POLL_INTERVAL) {
             return Ok(0);
         }
         if wanted.0.is_none() && look % RESCAN == 0 {

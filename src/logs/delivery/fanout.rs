@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::logs::checkpoint::tracker::Tracker;
-use crate::logs::collector::Collected;
+use crate::logs::delivery::report::Collected;
 use crate::logs::delivery::subscription::Subscription;
 use crate::logs::delivery::watchdog::Watchdog;
 use crate::logs::record::{Part, Stamp, Stream};

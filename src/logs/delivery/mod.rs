@@ -3,5 +3,6 @@
 
 pub(crate) mod clock;
 pub(in crate::logs) mod fanout;
+pub(in crate::logs) mod report;
 pub(in crate::logs) mod subscription;
 pub(in crate::logs) mod watchdog;

@@ -53,7 +53,7 @@ pub(in crate::logs) enum Gate {
     /// A FIFO to have a reader, and room.
     Room(Arc<File>),
     /// A FIFO to have a reader at all.
-    Reader(Arc<crate::logs::sink::fifo::Door>),
+    Reader(Arc<crate::logs::sink::door::Door>),
 }
 
 impl Gate {

@@ -1,17 +1,18 @@
 //! A FIFO as a sink. It is never waited for: without a reader nothing is written, with a slow one as much as there is room. What was
 //! written and not read yet stays in the FIFO while we hold it open, however often its reader comes and goes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::io::{Errno, ioctl_fionread};
 
 use crate::logs::record::Record;
 use crate::logs::sink::backend::{Gate, SinkBackend};
+use crate::logs::sink::door::Door;
 
 /// Held back at most, so that a short line is not a system call of its own.
 const BATCH: usize = 16 * 1024;
@@ -25,32 +26,6 @@ pub(in crate::logs) struct Fifo {
     held: Vec<u8>,
 }
 
-/// A FIFO that may have no reader yet. Opening it shows; and what was opened must not be closed again, for a reader that was
-/// waiting would take that for the end.
-#[derive(Debug)]
-pub(in crate::logs) struct Door {
-    path: PathBuf,
-    opened: Mutex<Option<Arc<File>>>,
-}
-
-impl Door {
-    /// Opens the FIFO, where it has a reader; says whether it is open.
-    pub(in crate::logs) fn try_open(&self) -> bool {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.is_none() {
-            let mut options = OpenOptions::new();
-            let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-            // Whatever the error is, the FIFO is not open; it may be made anew.
-            *opened = options.write(true).custom_flags(flags).open(&self.path).ok().map(Arc::new);
-        }
-        opened.is_some()
-    }
-
-    fn opened(&self) -> Option<Arc<File>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl Fifo {
     /// The FIFO at `path`, made where it is missing.
     pub(in crate::logs) fn open(path: &Path, streams: [bool; 2]) -> io::Result<Self> {
@@ -60,7 +35,7 @@ impl Fifo {
             Err(Errno::EXIST) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no FIFO")),
             Err(e) => return Err(e.into()),
         }
-        let door = Arc::new(Door { path: path.to_owned(), opened: Mutex::default() });
+        let door = Arc::new(Door::new(path));
         Ok(Self { streams, door, open: None, held: Vec::new() })
     }
 }

@@ -1,6 +1,7 @@
 //! What a user of the library gives for output to go to.
 
 pub(in crate::logs) mod backend;
+pub(in crate::logs) mod door;
 pub(in crate::logs) mod fifo;
 pub(crate) mod layout;
 pub(in crate::logs) mod rotating;

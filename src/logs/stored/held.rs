@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Error, logs_cannot_be_read};
 use crate::logs::checkpoint::tracker::Reached;
-use crate::logs::collector::Collected;
 use crate::logs::delivery::fanout::Fanout;
+use crate::logs::delivery::report::Collected;
 use crate::logs::delivery::subscription::Subscription;
 use crate::logs::delivery::watchdog::{Watch, Watchdog};
 use crate::logs::fetch::collection::LAST_TRIES;

@@ -5,12 +5,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::threads::POLL_INTERVAL;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, WatchFlags};
-
-/// How often a directory is looked at that cannot be watched: it is not there yet, or the kernel has no watch left.
-const PACE: Duration = Duration::from_millis(200);
 
 /// A directory that is watched.
 #[derive(Debug)]
@@ -36,11 +34,11 @@ impl Watch {
 
     /// Waits until something there grows, at most `most`.
     pub(crate) fn wait(&self, most: Duration) {
-        let Some(fd) = &self.0 else { return thread::sleep(most.min(PACE)) };
+        let Some(fd) = &self.0 else { return thread::sleep(most.min(POLL_INTERVAL)) };
         let timeout = Timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: most.subsec_nanos().into() };
         let mut fds = [PollFd::new(fd, PollFlags::IN)];
         if poll(&mut fds, Some(&timeout)).is_err() {
-            return thread::sleep(most.min(PACE));
+            return thread::sleep(most.min(POLL_INTERVAL));
         }
         // What has grown is seen when it is read: the events themselves say nothing new.
         let mut events = [0; 4096];

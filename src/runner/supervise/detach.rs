@@ -7,12 +7,13 @@
 use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
 use crate::driver::ExitResult;
 use crate::engine::{Engine, InspectQuery};
+use crate::threads::POLL_INTERVAL;
 
 use crate::runner::journal::event::Happened;
 use crate::runner::state::lock::Owned;
@@ -20,9 +21,6 @@ use crate::runner::supervise::outcome::{End, TaskOutcome};
 use crate::runner::supervise::run::{Runner, outcomes};
 use crate::runner::supervise::task::{Last, Life, TaskThread};
 use crate::runner::{Allocation, error::chain};
-
-/// How often a health check is asked for.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// What is waited for before tasks are left.
 #[derive(Debug, Clone, Copy)]
@@ -231,13 +229,13 @@ impl TaskThread<'_> {
                 // It runs as far as anybody knows; the next question may be answered.
                 Err(error) => log::debug!("{}", chain(&error)),
             }
-            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
+            let left = until.map_or(POLL_INTERVAL, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Up::Late;
             }
             select! {
                 recv(self.runner.stop.asked()) -> _ => return Up::Late,
-                default(left.min(LOOK)) => {}
+                default(left.min(POLL_INTERVAL)) => {}
             }
         }
     }
