@@ -168,7 +168,7 @@ impl Playback {
                     to,
                     200,
                     &format!(
-                        r#"{{"Id":"{id}","Name":"/{id}","Image":"sha256:1","State":{{"Status":"{status}","Running":{running},"ExitCode":0,"StartedAt":"{started}","FinishedAt":"{started}"}},"Config":{{"Tty":false,"Image":"x","Labels":{{}}}},"HostConfig":{{"LogConfig":{{"Type":"json-file","Config":{{"max-size":"1000000m"}}}}}}}}"#
+                        r#"{{"Id":"{id}","Name":"/{id}","Image":"sha256:1","State":{{"Status":"{status}","Running":{running},"ExitCode":0,"StartedAt":"{started}","FinishedAt":"{started}"}},"Config":{{"Tty":false,"Image":"x","Labels":{{"longshore.instance":"bench","longshore.task_id":"{id}"}}}},"HostConfig":{{"LogConfig":{{"Type":"json-file","Config":{{"max-size":"1000000m"}}}}}}}}"#
                     ),
                 )?;
             }

@@ -92,7 +92,7 @@ fn all(folder: &Path) -> Result<()> {
 fn measure(socket: &Path, output: Output, target: LogTarget) -> Result<f64> {
     let playback = Playback::start(socket, Pace::Whole(output))?;
     let engine = Engine::connect(Endpoint::Unix(socket.to_owned()));
-    let driver = Driver::new(engine, DriverConfig { instance: "allocations".into(), ..DriverConfig::default() });
+    let driver = Driver::new(engine, DriverConfig { instance: "bench".into(), ..DriverConfig::default() });
     let id = TaskId::new(ID);
     let logs = LogTargets { stdout: target, stderr: LogTarget::Null };
     let config = TaskConfig { id: id.clone(), name: "allocations".into(), logs, ..TaskConfig::default() };
