@@ -55,6 +55,12 @@ pub(crate) fn leaves_room(new: &impl AsFd, purpose: Purpose) -> io::Result<()> {
     if number < ceiling(limit, purpose) { Ok(()) } else { Err(Errno::MFILE.into()) }
 }
 
+/// Whether a descriptor may be held that is only needed now and then: of the numbers that there may be it is among the lowest.
+pub(crate) fn are_plenty(held: &impl AsFd) -> bool {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    u64::try_from(held.as_fd().as_raw_fd()).is_ok_and(|number| number < limit / 16)
+}
+
 /// The first descriptor that is for others.
 fn ceiling(limit: u64, purpose: Purpose) -> u64 {
     let spare = SPARE.min(limit / 16);
@@ -89,6 +95,14 @@ mod tests {
         {
             assert_eq!((ceiling(limit, Purpose::Stream), ceiling(limit, Purpose::Call)), (stream, call), "{limit}");
         }
+    }
+
+    #[test]
+    fn a_low_descriptor_may_be_held() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let number = u64::try_from(file.as_raw_fd()).unwrap();
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert_eq!(are_plenty(&file), number < limit / 16);
     }
 
     #[test]

@@ -261,22 +261,22 @@ impl<'a> Subscription<'a> {
         Ok(())
     }
 
-    /// Nothing comes at present. No descriptor of a file is held in between, for hundreds of tasks may wait so; what is
-    /// written more rarely than once a second holds no buffer either.
+    /// Nothing comes at present. A sink that is blocked, that is written more rarely than once a second, or whose descriptors
+    /// others need, holds none in between, for hundreds of tasks may wait so; one that is written rarely holds no buffer either.
     pub(in crate::logs) fn rest(&mut self) {
-        self.backend.release();
-        if let Some(kept) = &mut self.kept {
-            kept.close();
-        }
-        if self.stalled {
-            // It holds what it was given and could not pass on.
-            return;
-        }
         let now = Instant::now();
-        if now.duration_since(self.rested) > BUSY {
+        let is_quiet = now.duration_since(self.rested) > BUSY;
+        self.rested = now;
+        if self.stalled || is_quiet || self.backend.takes_from_others() {
+            self.backend.release();
+            if let Some(kept) = &mut self.kept {
+                kept.close();
+            }
+        }
+        // What is stalled holds what it was given and could not pass on.
+        if is_quiet && !self.stalled {
             self.backend.rest();
         }
-        self.rested = now;
     }
 
     /// Passes on words.

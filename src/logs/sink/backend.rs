@@ -38,6 +38,11 @@ pub(in crate::logs) trait SinkBackend: Send {
     /// When it is worth another try, after a stall.
     fn gate(&self) -> Gate;
 
+    /// Whether it holds descriptors that others may need more than it does.
+    fn takes_from_others(&self) -> bool {
+        false
+    }
+
     /// All is passed on that it was given, or it is stalled: descriptors that can be had again are let go of.
     fn release(&mut self) {}
 

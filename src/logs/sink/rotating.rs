@@ -2,8 +2,8 @@
 //!
 //! Bytes are gathered, and written when nothing more is there at present. Only what is written counts as collected; what a
 //! crash leaves beyond that is cut off again. A disk that is full is waited for. Files in turn lie in a directory whose way
-//! others may change: each is opened, measured and removed by that directory's descriptor (`files::folder`), and none is
-//! held between two bursts. One file alone is where its user says, through links and to devices.
+//! others may change: each is opened, measured and removed by that directory's descriptor (`files::folder`), and it is
+//! held between two bursts only of a busy stream, and where descriptors are plenty. One file alone is where its user says, through links and to devices.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use crate::files::{Entry, Held};
+use crate::limits;
 use crate::logs::checkpoint::file::Place;
 use crate::logs::record::{Record, Stream};
 use crate::logs::sink::backend::{Gate, SinkBackend, may_pass};
@@ -293,6 +294,10 @@ impl SinkBackend for Files {
 
     fn gate(&self) -> Gate {
         Gate::Later(self.again)
+    }
+
+    fn takes_from_others(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !limits::are_plenty(&open.bytes))
     }
 
     fn release(&mut self) {
