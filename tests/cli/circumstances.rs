@@ -381,7 +381,8 @@ fn many_tasks_at_the_usual_limit() {
     let pause = if tasks > 50 { "2" } else { "0.1" };
     let script = format!("trap 'exit 5' TERM; while :; do echo up; sleep {pause} & wait $!; done");
     let file = place.job(&[("t", &script)], &format!("count = {tasks}"), "");
-    let running = Running::start(limited(&place, 1024, &["run", &file]));
+    // Where there are plenty, busy tasks hold their files, too.
+    let running = Running::start(limited(&place, if tasks > 50 { 1024 } else { 128 }, &["run", &file]));
     let fds = format!("/proc/{}/fd", running.child.id());
     let long = Duration::from_secs(60 + 10 * u64::from(tasks));
     // Each has an allocation of its own, and writes into its files.

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::OFlags;
 
 use crate::files::Entry;
+use crate::limits;
 use crate::logs::checkpoint::hash::{Digest, LOOKED_AT};
 use crate::logs::checkpoint::tracker::Reached;
 use crate::logs::record::Stamp;
@@ -91,6 +92,11 @@ impl CheckpointFile {
         }
         self.writes += 1;
         Ok(())
+    }
+
+    /// Whether it holds a descriptor that others may need more than it does.
+    pub(in crate::logs) fn takes_from_others(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !limits::are_plenty(file))
     }
 
     /// Lets go of the descriptor until the next write.

@@ -267,7 +267,8 @@ impl<'a> Subscription<'a> {
         let now = Instant::now();
         let is_quiet = now.duration_since(self.rested) > BUSY;
         self.rested = now;
-        if self.stalled || is_quiet || self.backend.takes_from_others() {
+        let kept_takes = self.kept.as_ref().is_some_and(CheckpointFile::takes_from_others);
+        if self.stalled || is_quiet || kept_takes || self.backend.takes_from_others() {
             self.backend.release();
             if let Some(kept) = &mut self.kept {
                 kept.close();
