@@ -75,10 +75,6 @@ const CIRCLES: &[(&[&str], &str)] = &[
         "three parts of one connection's state",
     ),
     (
-        &["replay::record::capture", "replay::record::recorder"],
-        "a capture hands exchanges to the recorder, which tells bodies apart as the capture does",
-    ),
-    (
         &[
             "replay::redact::header",
             "replay::redact::json",

@@ -2,6 +2,7 @@
 
 pub(in crate::replay) mod coding;
 pub(in crate::replay) mod inflate;
+pub(in crate::replay) mod kinds;
 pub(in crate::replay) mod server;
 pub(in crate::replay) mod spool;
 pub(in crate::replay) mod target;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::http::Socket;
+use crate::replay::http::kinds::without_authority;
 use crate::replay::http::spool::Log;
 use crate::replay::http::target::without_version;
 use crate::replay::http::wire::{self, Bad, BodyDecoder, Framing, Head, HeadDecoder, Piece};
@@ -16,7 +17,6 @@ use crate::replay::play::fault::FaultKind;
 use crate::replay::play::matching::{Form, Measure};
 use crate::replay::play::respond::Out;
 use crate::replay::play::script::Found;
-use crate::replay::record::capture::without_authority;
 use crate::threads::Hangup;
 
 /// How much of a body is sent at a time.

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::replay::har::exchange::{Body, Exchange};
 use crate::replay::har::json;
 use crate::replay::http::coding::{Held, Intake};
+use crate::replay::http::kinds::kind_of_request;
 use crate::replay::http::target::Target;
 use crate::replay::http::wire;
 use crate::replay::play::archive::Essence;
-use crate::replay::record::capture::kind_of_request;
 use crate::replay::redact::Redactor;
 
 /// A JSON body up to this size is compared by what it means, a longer one by its bytes.

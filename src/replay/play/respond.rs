@@ -8,13 +8,13 @@ use serde_json::json;
 
 use crate::http::Socket;
 use crate::replay::har::exchange::{Answer, Body, End, Exchange};
+use crate::replay::http::kinds::{is_h2c, kind_of_answer};
 use crate::replay::http::server::end_writing;
 use crate::replay::http::spool::Spool;
 use crate::replay::http::wire::{self, Framing, Head};
 use crate::replay::play::connection::{AT_ONCE, Connection, Request, Then};
 use crate::replay::play::matching::Form;
 use crate::replay::play::schedule::Wait;
-use crate::replay::record::capture::{is_h2c, kind_of_answer};
 use crate::replay::record::recorder::rechunked;
 use crate::replay::record::vars::Bindings;
 use crate::replay::redact::Kind;
