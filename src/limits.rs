@@ -58,7 +58,11 @@ pub(crate) fn leaves_room(new: &impl AsFd, purpose: Purpose) -> io::Result<()> {
 /// Whether a descriptor may be held that is only needed now and then: of the numbers that there may be it is among the lowest.
 pub(crate) fn are_plenty(held: &impl AsFd) -> bool {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    u64::try_from(held.as_fd().as_raw_fd()).is_ok_and(|number| number < limit / 16)
+    u64::try_from(held.as_fd().as_raw_fd()).is_ok_and(|number| is_low(number, limit))
+}
+
+fn is_low(number: u64, limit: u64) -> bool {
+    number < limit / 16
 }
 
 /// The first descriptor that is for others.
@@ -99,10 +103,16 @@ mod tests {
 
     #[test]
     fn a_low_descriptor_may_be_held() {
-        let file = std::fs::File::open("/dev/null").unwrap();
-        let number = u64::try_from(file.as_raw_fd()).unwrap();
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        assert_eq!(are_plenty(&file), number < limit / 16);
+        for (number, limit, low) in [
+            (63, 1024, true),
+            (64, 1024, false),
+            (3, 64, true),
+            (4, 64, false),
+            (0, 8, false),
+            (1_000_000, u64::MAX, true),
+        ] {
+            assert_eq!(is_low(number, limit), low, "{number} of {limit}");
+        }
     }
 
     #[test]
